@@ -1,0 +1,1 @@
+//! The words and contracts of Hence: events, messages, handlers, engines.

@@ -1,0 +1,1 @@
+//! A durable, segmented log of frames: bytes, positions, recovery.

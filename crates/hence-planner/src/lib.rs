@@ -1,0 +1,1 @@
+//! Queueing models over the topology of a Hence application.

@@ -1,0 +1,3 @@
+//! The `hence` binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The workshop of the repository.
+
+fn main() {}
