@@ -5,7 +5,7 @@ use std::time::Duration;
 use hence_core::envelope::{CAUSATION, CORRELATION, KEY};
 use hence_core::{
     AfterDeadLetter, Attributes, Commit, Delivery, Draft, Durability, Message, Options, Outcome,
-    RejectReason, Result, Settlement, Timestamp,
+    Position, RejectReason, Result, Settlement, Timestamp,
 };
 
 use crate::id;
@@ -20,7 +20,9 @@ pub(crate) enum Verdict {
         error: String,
     },
     /// It goes to the dead letters without another attempt.
-    Rejected { reason: RejectReason, error: String },
+    Rejected { error: String },
+    /// The delivery at this position does not decode; the handler was not called.
+    Undecodable { position: Position, error: String },
 }
 
 /// Where settlements of one subscription come from.
