@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 /// Derive it. The type name is written out, so that renaming the struct never changes what is
 /// stored; `key` names the field that orders events:
 ///
-/// ```ignore
+/// ```text
 /// #[derive(Event, Serialize, Deserialize)]
 /// #[event(type = "shop.order.placed", key = order_id)]
 /// struct OrderPlaced { order_id: String, amount: f64 }

@@ -72,18 +72,14 @@ impl Settler {
         let hold = self.options.after_dead_letter == AfterDeadLetter::Hold;
         match verdict {
             Verdict::Done(_) => Outcome::Done,
-            Verdict::Rejected { reason, error } => Outcome::Reject {
-                reason: *reason,
-                error: error.clone(),
-                hold,
-            },
+            Verdict::Rejected { error } => {
+                rejected(RejectReason::Rejected, error, hold)
+            }
+            Verdict::Undecodable { error, .. } => {
+                rejected(RejectReason::Undecodable, error, hold)
+            }
             Verdict::Failed { error, .. } if delivery.attempt >= self.options.retry.attempts => {
-                let reason = RejectReason::RetriesExhausted;
-                Outcome::Reject {
-                    reason,
-                    error: error.clone(),
-                    hold,
-                }
+                rejected(RejectReason::RetriesExhausted, error, hold)
             }
             Verdict::Failed { error, .. } => Outcome::Retry {
                 due,
@@ -124,4 +120,8 @@ impl Settler {
         }
         Ok(Message::new(attributes, Some(draft.data)))
     }
+}
+
+fn rejected(reason: RejectReason, error: &str, hold: bool) -> Outcome {
+    Outcome::Reject { reason, error: error.to_owned(), hold }
 }
