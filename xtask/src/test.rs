@@ -19,6 +19,8 @@ use cargo_metadata::Metadata;
 struct Tally {
     passed: usize,
     failed: usize,
+    /// The names of single tests that failed, as far as they are known.
+    failures: Vec<String>,
     /// What the step could not say anything about, and why.
     not_covered: Vec<String>,
 }
@@ -32,9 +34,17 @@ impl Tally {
         }
     }
 
+    fn failure(name: impl Into<String>) -> Self {
+        Self {
+            failures: vec![name.into()],
+            ..Self::one(false)
+        }
+    }
+
     fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.failures.extend(other.failures);
         self.not_covered.extend(other.not_covered);
     }
 }
@@ -126,6 +136,7 @@ fn summary_line(name: &str, tally: &Tally, took: Duration) -> String {
         passed,
         failed,
         not_covered,
+        ..
     } = tally;
     let mark = if *failed == 0 { "ok    " } else { "FAILED" };
     let open = match not_covered.len() {
@@ -143,6 +154,9 @@ fn print_summary(summary: &[String], total: &Tally, took: Duration) {
         println!("{line}");
     }
     println!("       all       {:>7.1} s", took.as_secs_f64());
+    for name in &total.failures {
+        println!("FAILED: {name}");
+    }
     for reason in &total.not_covered {
         println!("NOT COVERED: {reason}");
     }

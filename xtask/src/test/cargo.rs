@@ -83,6 +83,11 @@ pub(super) fn test(workshop: &Workshop) -> Result<Tally> {
         println!("{line}");
         if let Some(counts) = counts(&line) {
             tally.add(counts);
+        } else if let Some((name, end)) = ended(&line) {
+            match end {
+                "FAILED" => tally.failures.push(name.to_owned()),
+                _ => tally.not_covered.push(format!("ignored: {name}")),
+            }
         }
     }
     if !child.wait()?.success() && tally.failed == 0 {
@@ -99,12 +104,17 @@ fn counts(line: &str) -> Option<Tally> {
         match part.split_whitespace().collect::<Vec<_>>().as_slice() {
             [number, "passed"] => tally.passed = number.parse().ok()?,
             [number, "failed"] => tally.failed = number.parse().ok()?,
-            ["0", "ignored"] => {}
-            [number, "ignored"] => tally.not_covered.push(format!("{number} ignored tests")),
             _ => {}
         }
     }
     Some(tally)
+}
+
+/// Reads `test NAME ... FAILED` and `test NAME ... ignored`.
+fn ended(line: &str) -> Option<(&str, &str)> {
+    let (name, end) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+    let end = end.split(',').next()?; // an ignored test may give its reason after a comma
+    matches!(end, "FAILED" | "ignored").then_some((name, end))
 }
 
 fn cargo(workshop: &Workshop, arguments: &[&str]) -> Command {

@@ -25,7 +25,11 @@ pub(super) fn run(workshop: &Workshop) -> Result<Tally> {
             Ok(()) => println!("{name} ... ok"),
             Err(error) => println!("{name} ... FAILED\n{error:#}"),
         }
-        tally.add(Tally::one(result.is_ok()));
+        tally.add(if result.is_ok() {
+            Tally::one(true)
+        } else {
+            Tally::failure(name)
+        });
     }
     if tally == Tally::default() {
         tally

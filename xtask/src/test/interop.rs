@@ -89,17 +89,18 @@ fn run_script(workshop: &Workshop, place: &Place, script: &Path, name: &str) -> 
                 format!("it ended with {code}")
             });
             println!("{name} ... FAILED: {how}");
-            Tally::one(false)
+            Tally::failure(name)
         }
     })
 }
 
 /// On a developer's machine a gap is told; on a CI machine it fails.
 fn not_covered(workshop: &Workshop, reason: String) -> Tally {
+    let failed = usize::from(workshop.is_ci);
     Tally {
-        passed: 0,
-        failed: usize::from(workshop.is_ci),
+        failed,
         not_covered: vec![reason],
+        ..Tally::default()
     }
 }
 

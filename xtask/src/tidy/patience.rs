@@ -1,4 +1,4 @@
-//! Tests are neither skipped nor slow: no `#[ignore]`, no sleeping.
+//! Tests are neither skipped nor slow: no `#[ignore]`, no example that is not compiled, no sleeping.
 //!
 //! A test that waits for something waits for that thing: a channel, a condition, a paused clock.
 //! Under a paused clock `tokio::time::sleep` costs nothing, so a file that pauses it may sleep.
@@ -10,6 +10,17 @@ use crate::tidy::{Findings, sources};
 pub(crate) fn check(house: &House, findings: &mut Findings) {
     let is_program = |path: &str| path.starts_with("examples/") || path.starts_with("benches/");
     for (path, text, file) in sources(house).filter(|(path, ..)| !is_program(path)) {
+        for (index, line) in text.lines().enumerate() {
+            let comment = line.trim_start();
+            let fence = comment
+                .strip_prefix("///")
+                .or_else(|| comment.strip_prefix("//!"));
+            let fence = fence.and_then(|rest| rest.trim_start().strip_prefix("```"));
+            if fence.is_some_and(|words| words.split(',').any(|word| word.trim() == "ignore")) {
+                let message = "an example that is not compiled";
+                findings.problem(path, index + 1, message, "compile it, or call it `text`");
+            }
+        }
         let tests = if is_test_path(path) {
             file
         } else {

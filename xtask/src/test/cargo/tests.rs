@@ -11,13 +11,12 @@ fn result_lines_are_counted() {
         })
     );
     let line = "test result: FAILED. 1 passed; 2 failed; 4 ignored; 0 measured; 0 filtered out";
-    let open = vec!["4 ignored tests".to_owned()];
     assert_eq!(
         counts(line),
         Some(Tally {
             passed: 1,
             failed: 2,
-            not_covered: open
+            ..Tally::default()
         })
     );
 }
@@ -26,4 +25,14 @@ fn result_lines_are_counted() {
 fn other_lines_are_not() {
     assert_eq!(counts("test it::works ... ok"), None);
     assert_eq!(counts("test result: something else"), None);
+}
+
+#[test]
+fn failed_and_ignored_tests_are_named() {
+    assert_eq!(ended("test a::b ... FAILED"), Some(("a::b", "FAILED")));
+    assert_eq!(
+        ended("test a::b ... ignored, slow"),
+        Some(("a::b", "ignored"))
+    );
+    assert_eq!(ended("test src/x.rs - x (line 3) ... ok"), None);
 }

@@ -50,3 +50,17 @@ fn ignored_tests_fail() {
     );
     assert_eq!(problems(TESTS, "#[test]\n#[ignore]\nfn f() {}"), 1);
 }
+
+#[test]
+fn ignored_examples_fail() {
+    let path = "crates/hence/src/app.rs";
+    assert_eq!(problems(path, "/// ```text\n/// x\n/// ```\nfn f() {}"), 0);
+    assert_eq!(
+        problems(path, "/// ```ignore\n/// x\n/// ```\nfn f() {}"),
+        1
+    );
+    assert_eq!(
+        problems(path, "//! ```rust,ignore\n//! x\n//! ```\nfn f() {}"),
+        1
+    );
+}
