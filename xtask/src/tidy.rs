@@ -16,6 +16,7 @@ mod markdown;
 mod patience;
 mod records;
 mod size;
+mod snippets;
 mod vocabulary;
 mod weight;
 
@@ -39,6 +40,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("leftovers", leftovers::check),
     ("patience", patience::check),
     ("links", links::check),
+    ("snippets", snippets::check),
     ("records", records::check),
     ("weight", weight::check),
 ];
