@@ -72,12 +72,8 @@ impl Settler {
         let hold = self.options.after_dead_letter == AfterDeadLetter::Hold;
         match verdict {
             Verdict::Done(_) => Outcome::Done,
-            Verdict::Rejected { error } => {
-                rejected(RejectReason::Rejected, error, hold)
-            }
-            Verdict::Undecodable { error, .. } => {
-                rejected(RejectReason::Undecodable, error, hold)
-            }
+            Verdict::Rejected { error } => rejected(RejectReason::Rejected, error, hold),
+            Verdict::Undecodable { error, .. } => rejected(RejectReason::Undecodable, error, hold),
             Verdict::Failed { error, .. } if delivery.attempt >= self.options.retry.attempts => {
                 rejected(RejectReason::RetriesExhausted, error, hold)
             }
@@ -123,5 +119,9 @@ impl Settler {
 }
 
 fn rejected(reason: RejectReason, error: &str, hold: bool) -> Outcome {
-    Outcome::Reject { reason, error: error.to_owned(), hold }
+    Outcome::Reject {
+        reason,
+        error: error.to_owned(),
+        hold,
+    }
 }
