@@ -1,0 +1,3 @@
+//! The log through its public interface.
+
+mod disk;
