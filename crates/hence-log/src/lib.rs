@@ -27,6 +27,8 @@ mod reader;
 mod recovery;
 mod retention;
 mod segment;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod snapshot;
 mod storage;
 

@@ -269,7 +269,7 @@ impl Log {
         recovery::open(storage, options)
     }
 
-    /// The last position that readers see; 0 if there is none.
+    /// The position up to which readers see everything there is; 0 if there is nothing.
     pub fn watermark(&self) -> u64 {
         self.shared.watermark.load(Ordering::Acquire)
     }

@@ -164,7 +164,8 @@ struct Ahead {
 
 fn look_ahead(segment: &Segment, from: u32) -> Result<Ahead> {
     let mut ahead = Ahead::default();
-    let mut bytes = vec![0; LOOK_BYTES];
+    let room = segment.header.bytes.saturating_sub(from) as usize;
+    let mut bytes = vec![0; LOOK_BYTES.min(room)];
     let mut at = from;
     while segment.header.bytes.saturating_sub(at) >= HEAD_BYTES as u32 {
         let count = read_full(&*segment.file, &mut bytes, u64::from(at))
@@ -196,6 +197,11 @@ pub(crate) fn open(
     options: Options,
 ) -> Result<(Writer, Log, Recovered)> {
     let lock = take_lock(&*storage)?;
+    // A process that ended between a rename and its sync left a name that only this one makes
+    // durable.
+    storage
+        .sync_dir("")
+        .map_err(|e| Error::io("sync", ".", e))?;
     let names = storage.list("").map_err(|e| Error::io("list", ".", e))?;
     let mut segments = open_segments(&*storage, &names)?;
     if segments.is_empty() {
@@ -328,6 +334,11 @@ fn settle_segments(
                 return Ok(sealed);
             }
             check_successor(&sealed.index, segment)?;
+            if found.index.end == HEADER_BYTES {
+                // Only a frame here would prove that the seal there was synced.
+                rewrite_tail(&old, sealed.synced, sealed.index.end, 0)
+                    .map_err(|e| Error::io("repair the end of", &old.name, e))?;
+            }
             *old.index_mut() = sealed.index;
         }
         before = Some((Arc::clone(segment), found));

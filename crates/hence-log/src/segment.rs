@@ -186,6 +186,8 @@ impl Index {
         self.chain = head.crc;
         self.end = offset + HEAD_BYTES as u32 + head.length;
         self.sealed = head.role == Role::Seal;
+        // Behind a gap left by a crash this is the only trace of the positions given up.
+        self.next_position = position;
         if head.role != Role::Commit {
             return;
         }
@@ -201,7 +203,7 @@ impl Index {
             self.last_other = self.next_number;
         }
         self.next_number += 1;
-        self.next_position = position + found.appends;
+        self.next_position += found.appends;
         self.last_time = self.last_time.max(head.time);
     }
 }
