@@ -240,7 +240,7 @@ impl Writer {
             self.forget_group();
             self.tail = begin;
             self.next_position = self.tail.next_position;
-            return Err(self.undo(error, created));
+            return Err(self.undo(error, &created));
         }
         self.publish(level, created);
         Ok(())
@@ -467,7 +467,12 @@ impl Writer {
             index.note(note.offset, note.position, &note.head, note.contents);
         }
         if !created.is_empty() {
-            retention::adopt(&self.shared, created);
+            let seals = self
+                .notes
+                .iter()
+                .filter(|note| note.head.role == Role::Seal);
+            let sealed: Vec<_> = seals.map(|note| Arc::clone(&note.segment)).collect();
+            retention::adopt(&self.shared, &sealed, created);
         }
         if level == Level::Synced {
             self.shared
@@ -500,7 +505,7 @@ impl Writer {
 
     /// Takes back what a failed commit wrote: the tail is where it was, and the end word stands
     /// there again. If that fails too, nobody knows what the disk holds.
-    fn undo(&mut self, error: Error, created: Vec<Arc<Segment>>) -> Error {
+    fn undo(&mut self, error: Error, created: &[Arc<Segment>]) -> Error {
         if *error.kind() == ErrorKind::Poisoned {
             return error;
         }
@@ -511,7 +516,7 @@ impl Writer {
             // The old segment must be open again on disk before its successor goes.
             Ok(()) => {
                 let synced = file.sync_data();
-                synced.and_then(|()| retention::discard(&self.shared, &created))
+                synced.and_then(|()| retention::discard(&self.shared, created))
             }
             Err(failed) => Err(failed),
         };

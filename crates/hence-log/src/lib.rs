@@ -22,6 +22,7 @@
 mod error;
 mod frame;
 mod group;
+mod index_file;
 mod log;
 mod reader;
 mod recovery;
@@ -38,6 +39,7 @@ pub use group::{GROUP_BYTES_MAX, GROUP_EVENTS_MAX, Level, Staged, Writer};
 pub use log::{Log, Options, Subscription};
 pub use reader::{Frames, Reader, Record};
 pub use recovery::{Cut, Recovered};
+pub use retention::{Retention, Retired};
 pub use segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use snapshot::Snapshot;
 pub use storage::{DiskStorage, File, Lock, Space, Storage};

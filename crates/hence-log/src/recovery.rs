@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, END_BYTES, Frame, HEAD_BYTES, Head, Role, read_u64};
 use crate::group::{Tail, Writer};
+use crate::index_file;
 use crate::log::{Log, Options, Shared, Visible, locked};
 use crate::reader::Frames;
 use crate::retention::{self, Step as MakeStep};
@@ -226,7 +227,8 @@ pub(crate) fn open(
     let tail = Tail {
         end: last.index.end,
         chain: last.index.chain,
-        synced: last.index.end,
+        // A mark may itself not be durable; all before it is.
+        synced: if clean { last.synced } else { last.index.end },
         next_number: last.index.next_number,
         next_position: last.index.next_position.max(last.reserved),
         last_time: last.index.last_time,
@@ -317,11 +319,26 @@ fn settle_segments(
 ) -> Result<Scan> {
     let mut before: Option<(Arc<Segment>, Scan)> = None;
     for (at, segment) in segments.clone().iter().enumerate() {
-        let found = scan(segment, read_ahead, |_| {})?;
+        let last = at + 1 == segments.len();
+        let stored = if last {
+            None
+        } else {
+            index_file::load(storage, &segment.header)
+        };
+        let found = match stored {
+            // Written after the seal was synced.
+            Some(index) => Scan {
+                synced: index.end,
+                index,
+                reserved: 0,
+                marked: false,
+                bad: None,
+            },
+            None => scan(segment, read_ahead, |_| {})?,
+        };
         if let Some((old, sealed)) = before.take() {
             if !sealed.index.sealed {
-                let untouched =
-                    at + 1 == segments.len() && look_ahead(segment, HEADER_BYTES)?.end == 0;
+                let untouched = last && look_ahead(segment, HEADER_BYTES)?.end == 0;
                 if !untouched {
                     let what = sealed.bad.unwrap_or("the segment ends without its seal");
                     return Err(Error::corrupt(&old.name, sealed.index.end.into(), what));
