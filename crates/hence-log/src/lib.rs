@@ -19,6 +19,7 @@
 //! groups of frames, a [`Frame`] is one commit made of [`Op`]s, [`Recovered`] is what opening
 //! found. The layout of the bytes stands at the top of `frame.rs`.
 
+mod check;
 mod error;
 mod frame;
 mod group;
@@ -33,6 +34,10 @@ pub mod sim;
 mod snapshot;
 mod storage;
 
+pub use check::{
+    PROBLEMS_MAX, Problem, Report, Salvaged, Stat, check, check_on, salvage, salvage_on, stat,
+    stat_on,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{APPEND, FORMAT_VERSION, Frame, Op, Ops, StoredOp};
 pub use group::{GROUP_BYTES_MAX, GROUP_EVENTS_MAX, Level, Staged, Writer};

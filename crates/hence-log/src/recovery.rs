@@ -156,15 +156,30 @@ pub(crate) fn scan(
 
 /// Heads of frames of this generation behind an offset, wherever they lie.
 #[derive(Default)]
-struct Ahead {
+pub(crate) struct Ahead {
     /// How far the furthest-reaching of them says that the segment was durable.
-    synced: u32,
+    pub(crate) synced: u32,
     /// Behind the last of them; 0 if there is none.
-    end: u32,
+    pub(crate) end: u32,
 }
 
-fn look_ahead(segment: &Segment, from: u32) -> Result<Ahead> {
+pub(crate) fn look_ahead(segment: &Segment, from: u32) -> Result<Ahead> {
     let mut ahead = Ahead::default();
+    each_head(segment, from, |offset, head| {
+        let end = (offset + HEAD_BYTES as u32).saturating_add(head.length);
+        ahead.synced = ahead.synced.max(head.synced);
+        ahead.end = ahead.end.max(end.min(segment.header.bytes));
+        true
+    })?;
+    Ok(ahead)
+}
+
+/// Finds valid heads of frames wherever they lie, until the function returns false.
+pub(crate) fn each_head(
+    segment: &Segment,
+    from: u32,
+    mut each: impl FnMut(u32, Head) -> bool,
+) -> Result<()> {
     let room = segment.header.bytes.saturating_sub(from) as usize;
     let mut bytes = vec![0; LOOK_BYTES.min(room)];
     let mut at = from;
@@ -178,10 +193,10 @@ fn look_ahead(segment: &Segment, from: u32) -> Result<Ahead> {
                 continue;
             }
             let offset = at + distance as u32;
-            if let Some(head) = Head::decode(candidate, segment.salt, offset) {
-                let end = (offset + HEAD_BYTES as u32).saturating_add(head.length);
-                ahead.synced = ahead.synced.max(head.synced);
-                ahead.end = ahead.end.max(end.min(segment.header.bytes));
+            if let Some(head) = Head::decode(candidate, segment.salt, offset)
+                && !each(offset, head)
+            {
+                return Ok(());
             }
         }
         if count < LOOK_BYTES {
@@ -189,7 +204,7 @@ fn look_ahead(segment: &Segment, from: u32) -> Result<Ahead> {
         }
         at += (LOOK_BYTES - HEAD_BYTES + 1) as u32;
     }
-    Ok(ahead)
+    Ok(())
 }
 
 /// Opens the log on a storage; see [`Log::open_on`].
@@ -262,7 +277,7 @@ fn take_lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
 }
 
 /// Opens all segments, oldest first, and checks that they are of one log and without gaps.
-pub(crate) fn open_segments(storage: &dyn Storage, names: &[String]) -> Result<Vec<Arc<Segment>>> {
+fn open_segments(storage: &dyn Storage, names: &[String]) -> Result<Vec<Arc<Segment>>> {
     let mut generations: Vec<u64> = names
         .iter()
         .filter_map(|name| generation_of(name))
@@ -364,7 +379,8 @@ fn settle_segments(
     Ok(last)
 }
 
-fn check_successor(old: &Index, segment: &Segment) -> Result<()> {
+/// Whether a segment continues a sealed one.
+pub(crate) fn check_successor(old: &Index, segment: &Segment) -> Result<()> {
     let header = &segment.header;
     let continues = header.previous == old.chain
         && header.number == old.next_number
