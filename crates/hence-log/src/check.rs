@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, Frame, HEAD_BYTES, Head, Role};
+use crate::group::Marked;
 use crate::log::READ_AHEAD_BYTES;
-use crate::recovery::{check_successor, look_ahead, scan};
+use crate::recovery::{Scan, check_successor, each_head, look_ahead, scan};
 use crate::segment::{HEADER_BYTES, Header, Segment, Step, Walk, file_name, generation_of};
 use crate::snapshot;
 use crate::storage::{DiskStorage, Storage};
@@ -129,7 +130,7 @@ pub fn check_on(storage: &dyn Storage) -> Result<Report> {
         segments: segments.len(),
         ..Report::default()
     };
-    let mut before: Option<(Arc<Segment>, crate::recovery::Scan)> = None;
+    let mut before: Option<(Arc<Segment>, Scan)> = None;
     for name in &segments {
         let segment = match Segment::open(storage, name) {
             Ok(segment) => Arc::new(segment),
@@ -155,12 +156,7 @@ pub fn check_on(storage: &dyn Storage) -> Result<Report> {
 }
 
 /// Whether a segment follows the one before it.
-fn check_pair(
-    report: &mut Report,
-    old: &Segment,
-    sealed: &crate::recovery::Scan,
-    segment: &Segment,
-) -> Result<()> {
+fn check_pair(report: &mut Report, old: &Segment, sealed: &Scan, segment: &Segment) -> Result<()> {
     let expected = old.header.generation + 1;
     if old.header.log != segment.header.log {
         report.add(&segment.name, 0, "the segment belongs to another log");
@@ -178,12 +174,7 @@ fn check_pair(
 }
 
 /// What the bytes behind the last valid frame of a segment are.
-fn check_end(
-    report: &mut Report,
-    segment: &Segment,
-    found: &crate::recovery::Scan,
-    last: bool,
-) -> Result<()> {
+fn check_end(report: &mut Report, segment: &Segment, found: &Scan, last: bool) -> Result<()> {
     let end = found.index.end;
     if found.index.sealed {
         if last {
@@ -197,7 +188,7 @@ fn check_end(
         let what = found.bad.unwrap_or("a frame that was durable is not there");
         report.add(&segment.name, end.into(), what);
     } else if last {
-        report.clean = found.marked;
+        report.clean = found.marked != Marked::No;
         if found.bad.is_some() || ahead.end > 0 {
             report.torn = Some((segment.name.clone(), end.into()));
         }
@@ -301,38 +292,26 @@ pub fn salvage_on(storage: &dyn Storage, mut each: impl FnMut(Frame)) -> Result<
             }
         }
     }
-    let known = opened.iter().find_map(|(_, segment)| segment.clone());
-    let Some(known) = known else {
-        return Ok(Salvaged {
-            frames: 0,
-            holes: salvaged.problems,
-        });
-    };
-    let (mut number, mut position) = (known.header.number, known.header.base);
+    let mut number = 1;
     let mut frames = 0;
-    for (generation, segment) in opened {
-        let segment = match segment {
-            Some(segment) => segment,
-            None => match assume(storage, &known.header, generation, number, position) {
-                Some(segment) => Arc::new(segment),
-                None => continue,
-            },
+    for at in 0..opened.len() {
+        let Some(segment) = readable(storage, &opened, at, number)? else {
+            continue;
         };
         number = number.max(segment.header.number);
         walk_over_holes(&segment, &mut salvaged, |head, body| {
-            let Some(contents) = frame::contents(&body, |_| {}) else {
+            if frame::contents(&body, |_| {}).is_none() {
                 return;
-            };
-            let first = segment.header.base + u64::from(head.position);
+            }
+            let position = segment.header.base + u64::from(head.position);
             each(Frame {
                 number,
-                position: first,
+                position,
                 time: head.time,
                 body,
             });
             number += 1;
             frames += 1;
-            position = first + contents.appends;
         })?;
     }
     Ok(Salvaged {
@@ -341,24 +320,64 @@ pub fn salvage_on(storage: &dyn Storage, mut each: impl FnMut(Frame)) -> Result<
     })
 }
 
-/// A segment whose header is damaged, read with what its neighbours and its name say.
-fn assume(
+/// A segment as it was opened; or, if its header is damaged, with what its name, its seal, and the
+/// headers and seals of its neighbours say.
+fn readable(
     storage: &dyn Storage,
-    known: &Header,
-    generation: u64,
+    opened: &[(u64, Option<Arc<Segment>>)],
+    at: usize,
     number: u64,
-    base: u64,
-) -> Option<Segment> {
-    let file = storage.open(&file_name(generation)).ok()?;
-    let bytes = u32::try_from(file.length().ok()?).ok()?;
-    let header = Header {
-        generation,
-        number,
-        base,
-        bytes,
-        ..known.clone()
+) -> Result<Option<Arc<Segment>>> {
+    let neighbour = |generation: u64| {
+        opened
+            .iter()
+            .find_map(|(g, segment)| segment.as_ref().filter(|_| *g == generation))
     };
-    Some(Segment::new(header, file))
+    let Some((generation, None)) = opened.get(at) else {
+        return Ok(opened.get(at).and_then(|(_, segment)| segment.clone()));
+    };
+    let Some(known) = opened.iter().find_map(|(_, segment)| segment.as_ref()) else {
+        return Ok(None);
+    };
+    let name = file_name(*generation);
+    let file = storage
+        .open(&name)
+        .map_err(|e| Error::io("open", &name, e))?;
+    let length = file.length().map_err(|e| Error::io("measure", &name, e))?;
+    let bytes = u32::try_from(length).unwrap_or(u32::MAX).max(HEADER_BYTES);
+    let header = Header {
+        generation: *generation,
+        number,
+        base: 0,
+        bytes,
+        ..known.header.clone()
+    };
+    let segment = Segment::new(header, file);
+    let base = if let Some(before) = neighbour(generation - 1)
+        && let Some(seal) = seal_of(before)?
+    {
+        Some(before.header.base + u64::from(seal.position))
+    } else if let Some(after) = neighbour(generation + 1)
+        && let Some(seal) = seal_of(&segment)?
+    {
+        after.header.base.checked_sub(seal.position.into())
+    } else {
+        (*generation == 1).then_some(1)
+    };
+    Ok(base.map(|base| {
+        let Segment { header, file, .. } = segment;
+        Arc::new(Segment::new(Header { base, ..header }, file))
+    }))
+}
+
+/// The seal of a segment, if it has one.
+fn seal_of(segment: &Segment) -> Result<Option<Head>> {
+    let mut seal = None;
+    each_head(segment, HEADER_BYTES, |_, head| {
+        seal = (head.role == Role::Seal).then_some(head);
+        true
+    })?;
+    Ok(seal)
 }
 
 /// Walks over all commits of a segment, looking for the next valid one behind each bad one.
@@ -391,7 +410,7 @@ fn walk_over_holes(
 /// The offset of the next valid head of a frame.
 fn next_head(segment: &Segment, from: u32) -> Result<Option<u32>> {
     let mut found = None;
-    crate::recovery::each_head(segment, from, |offset, _| {
+    each_head(segment, from, |offset, _| {
         found = Some(offset);
         false
     })?;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, END_BYTES, Frame, HEAD_BYTES, Head, Role, read_u64};
-use crate::group::{Tail, Writer};
+use crate::group::{Marked, Tail, Writer};
 use crate::index_file;
 use crate::log::{Log, Options, Shared, Visible, locked};
 use crate::reader::Frames;
@@ -89,7 +89,7 @@ pub(crate) struct Scan {
     /// Bytes before this are durable by the word of a valid frame.
     pub(crate) synced: u32,
     pub(crate) reserved: u64,
-    pub(crate) marked: bool,
+    pub(crate) marked: Marked,
     /// What is wrong at the end, if it is not an end word or a seal.
     pub(crate) bad: Option<&'static str>,
 }
@@ -107,9 +107,10 @@ pub(crate) fn scan(
         index,
         synced: HEADER_BYTES,
         reserved: 0,
-        marked: false,
+        marked: Marked::No,
         bad: None,
     };
+    let mut filler = false;
     while !scan.index.sealed {
         let (offset, head, body) = match walk.step()? {
             Step::Frame { offset, head, body } => (offset, head, body),
@@ -143,7 +144,12 @@ pub(crate) fn scan(
             });
         }
         scan.synced = scan.synced.max(head.synced);
-        scan.marked = head.role == Role::Mark;
+        scan.marked = match (head.role, body.len()) {
+            (Role::Mark, 0) if filler => Marked::Closed,
+            (Role::Mark, _) => Marked::Idle,
+            _ => Marked::No,
+        };
+        filler = head.role == Role::Mark && !body.is_empty();
         match head.role {
             Role::Reserve => scan.reserved = read_u64(&body, 0).unwrap_or(0),
             Role::Mark => scan.reserved = 0,
@@ -232,7 +238,7 @@ pub(crate) fn open(
     let snapshots = snapshot::load(&*storage, &segment.header.log, &names)?;
     check_snapshot(&segments, &last, snapshots.newest.as_ref())?;
 
-    let clean = last.marked && cut.is_none();
+    let clean = last.marked != Marked::No && cut.is_none();
     let visible = Visible {
         next_position: last.index.next_position,
         next_number: last.index.next_number,
@@ -249,6 +255,7 @@ pub(crate) fn open(
         last_time: last.index.last_time,
         last_other: last.index.last_other,
         reserved: 0,
+        marked: if clean { last.marked } else { Marked::No },
         segment: Arc::clone(&segment),
     };
     *segment.index_mut() = last.index;
@@ -346,7 +353,7 @@ fn settle_segments(
                 synced: index.end,
                 index,
                 reserved: 0,
-                marked: false,
+                marked: Marked::No,
                 bad: None,
             },
             None => scan(segment, read_ahead, |_| {})?,
@@ -414,7 +421,7 @@ fn settle_tail(storage: &dyn Storage, segment: &Segment, last: &Scan) -> Result<
     } else {
         None
     };
-    if torn || !last.marked {
+    if torn || last.marked == Marked::No {
         rewrite_tail(segment, last.synced, end, ahead.end)
             .map_err(|e| Error::io("repair the tail of", &segment.name, e))?;
     }
