@@ -1,6 +1,6 @@
 //! `Core`: the state with everything that hangs on it in memory, behind the engine's one lock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use hence_core::commit::Receipt;
 use hence_core::delivery::{Delivery, Position};
@@ -12,13 +12,14 @@ use hence_core::time::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::decide::{Pending, Prepared, Window, decide};
-use crate::history::{Attempt, Emitted, History};
+use crate::history::{Attempt, Emitted, Expected, History};
 use crate::identity::{self, Append};
 use crate::journal::Store;
+use crate::memory::Waiting;
 use crate::op::{Ended, How, Op, Subscribed, Taken};
 use crate::outlet::{Found, Outlet, delay};
 use crate::state::{SUBSCRIPTIONS_MAX, State};
-use crate::subscription::Status;
+use crate::subscription::{Status, Subscription};
 use crate::tail::Tail;
 
 /// Commits that are decided and not applied yet.
@@ -26,6 +27,13 @@ use crate::tail::Tail;
 pub(crate) struct Batch {
     ops: Vec<Op>,
     frames: Vec<Decided>,
+}
+
+/// A subscription that is to begin or to change.
+pub(crate) struct Planned {
+    pub(crate) subscribed: Subscribed,
+    /// What it will be, with what is settled already.
+    pub(crate) probe: Subscription,
 }
 
 /// One decided commit: its operations end here.
@@ -46,12 +54,17 @@ pub(crate) struct Core {
     /// Who waits for a message to be settled.
     waiting: HashMap<u64, Vec<oneshot::Sender<()>>>,
     ready_events: usize,
+    /// Commits that wait for room, in the order in which they came; of `memory:` alone.
+    pub(crate) queue: VecDeque<Waiting>,
+    /// Kept for its memory.
+    pub(crate) scratch: Batch,
     pub(crate) closed: bool,
     /// Why no more commits are taken.
     pub(crate) failed: Option<Error>,
 }
 
 struct View<'a> {
+    state: &'a State,
     outlets: &'a [Option<Outlet>],
     tail: &'a Tail,
     store: &'a Store,
@@ -63,6 +76,22 @@ impl Window for View<'_> {
         let after = outlet.and_then(|outlet| outlet.as_ref()?.after(position));
         // Not given out, or given back meanwhile: settles this position alone.
         after.unwrap_or(position - 1)
+    }
+
+    fn is_own(&self, subscription: u32, position: u64) -> Result<bool> {
+        let outlet = self.outlets.get(subscription as usize);
+        if outlet.is_some_and(|outlet| outlet.as_ref().is_some_and(|o| o.holds(position))) {
+            return Ok(true);
+        }
+        let Some(found) = self.state.subscription(subscription) else {
+            return Ok(false);
+        };
+        if found.dead.contains_key(&position) {
+            return Ok(true);
+        }
+        let (message, _) = self.message(position)?;
+        let event_type = message.attributes().event_type();
+        Ok(found.takes(position, identity::tag(event_type), event_type))
     }
 
     fn message(&self, position: u64) -> Result<(Message, Timestamp)> {
@@ -87,6 +116,8 @@ impl Core {
             history,
             waiting: HashMap::new(),
             ready_events,
+            queue: VecDeque::new(),
+            scratch: Batch::default(),
             closed: false,
             failed: None,
         }
@@ -100,6 +131,7 @@ impl Core {
         batch: &mut Batch,
     ) -> Result<Vec<Receipt>> {
         let view = View {
+            state: &self.state,
             outlets: &self.outlets,
             tail: &self.tail,
             store: &self.store,
@@ -232,10 +264,7 @@ impl Core {
             };
             let entries = core.tail.from(subscription.settled.low() + 1);
             entries
-                .filter(|kept| {
-                    subscription.takes_entry(&kept.entry)
-                        && !subscription.settled.contains(kept.entry.position.0)
-                })
+                .filter(|kept| subscription.is_open(&kept.entry))
                 .map(|kept| kept.entry.position.0)
                 .collect()
         };
@@ -251,19 +280,17 @@ impl Core {
         self.outlets.resize_with(known, || None);
     }
 
-    /// The operation with which a subscription begins or changes; `None` when it is known as it is.
-    /// `counted` says how many open messages there are up to a position; the rest is in the tail.
-    pub(crate) fn subscription_op(
-        &self,
-        spec: &SubscriptionSpec,
-        start: u64,
-        counted: (u64, u64),
-    ) -> Result<Option<Op>> {
+    /// The number of a subscription that is known with just these types.
+    pub(crate) fn known(&self, spec: &SubscriptionSpec) -> Option<u32> {
+        let id = self.state.id_of(&spec.name)?;
+        let found = self.state.subscription(id)?;
+        found.has_types(&spec.types).then_some(id)
+    }
+
+    /// How a subscription begins or changes, and as what its open messages are to be counted.
+    pub(crate) fn plan(&self, spec: &SubscriptionSpec, start: u64) -> Result<Planned> {
         let known = self.state.id_of(&spec.name);
         let found = known.and_then(|id| self.state.subscription(id));
-        if found.is_some_and(|found| found.has_types(&spec.types)) {
-            return Ok(None);
-        }
         let count = self.state.subscriptions().len();
         if found.is_none() && count >= SUBSCRIPTIONS_MAX {
             let limit = format!("an engine keeps at most {SUBSCRIPTIONS_MAX} subscriptions");
@@ -281,24 +308,33 @@ impl Core {
             since: since(&name),
             name,
         });
-        let mut subscribed = Subscribed {
+        let subscribed = Subscribed {
             subscription: known.unwrap_or(u32::try_from(count).unwrap_or(u32::MAX)),
             name: spec.name.clone(),
             types: types.collect(),
             low: start.saturating_sub(1),
             lag: 0,
         };
-        let mut probe = crate::subscription::Subscription::new(&subscribed);
+        let mut probe = Subscription::new(&subscribed);
         if let Some(found) = found {
-            probe.settled = found.settled.clone();
+            probe.settled.clone_from(&found.settled);
+            probe.lag = found.redriven().count() as u64;
         }
+        Ok(Planned { subscribed, probe })
+    }
+
+    /// The operation with which a subscription begins or changes. `counted` says up to which
+    /// position open messages were counted, and how many there were; the rest is in the tail.
+    pub(crate) fn subscription_op(&self, planned: Planned, counted: (u64, u64)) -> Op {
+        let Planned {
+            mut subscribed,
+            probe,
+        } = planned;
         let (upto, open) = counted;
-        let rest = self.tail.from(upto + 1).filter(|kept| {
-            probe.takes_entry(&kept.entry) && !probe.settled.contains(kept.entry.position.0)
-        });
-        let redriven = found.map_or(0, |found| found.redriven().count());
-        subscribed.lag = open + rest.count() as u64 + redriven as u64;
-        Ok(Some(Op::Subscribed(subscribed)))
+        let entries = self.tail.from(upto.saturating_add(1));
+        let rest = entries.filter(|kept| probe.is_open(&kept.entry)).count() as u64;
+        subscribed.lag = probe.lag + open + rest;
+        Op::Subscribed(subscribed)
     }
 
     /// Where a new subscription begins, as far as memory knows; time is looked up by the caller.
@@ -384,8 +420,9 @@ impl Core {
         found.map(|(found, held)| found.report(last, held)).collect()
     }
 
-    /// What became of an entry in every subscription that takes it, without the attempts.
-    pub(crate) fn deliveries_of(&self, entry: &Entry) -> Vec<(u32, DeliveryReport)> {
+    /// What became of an entry in every subscription that takes it, without the attempts; and what
+    /// the last of these will be.
+    pub(crate) fn deliveries_of(&self, entry: &Entry) -> Vec<(u32, Expected, DeliveryReport)> {
         let position = entry.position.0;
         let tag = identity::tag(entry.message.attributes().event_type());
         let report = |id: &u32| {
@@ -398,7 +435,7 @@ impl Core {
                     state: subscription.delivery_state(position, held),
                     attempts: Vec::new(),
                 };
-                (*id, report)
+                (*id, subscription.expected(position), report)
             })
         };
         self.state.takers(tag).iter().filter_map(report).collect()
@@ -435,8 +472,10 @@ impl Core {
         if !self.waiting.is_empty()
             && let Some(waiting) = self.waiting.remove(&position)
         {
-            // To look again is all that it is told; it may be gone.
-            waiting.into_iter().for_each(|settled| drop(settled.send(())));
+            for settled in waiting {
+                // Whoever gave up waiting is not told.
+                settled.send(()).unwrap_or_default();
+            }
         }
     }
 
@@ -453,6 +492,7 @@ impl Core {
     /// Tells everyone who waits that there will be no more.
     pub(crate) fn close(&mut self) {
         self.closed = true;
+        self.queue.clear();
         self.waiting.clear();
         self.outlets.iter_mut().flatten().for_each(Outlet::wake);
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use hence_core::commit::{Durability, Receipt, Settlement};
+use hence_core::commit::{Commit, Durability, Receipt, Settlement};
 use hence_core::delivery::{Outcome, Position};
 use hence_core::error::{Code, Error, Result};
 use hence_core::message::Message;
@@ -13,7 +13,7 @@ use hence_core::time::Timestamp;
 
 use crate::dead_letters::{self, clip};
 use crate::dedup::Known;
-use crate::identity::{Append, Direct};
+use crate::identity::{Append, Direct, IdentityKey};
 use crate::op::{Ended, How, Op, Rejected};
 use crate::state::{State, no_subscription};
 use crate::subscription::Status;
@@ -25,6 +25,33 @@ pub(crate) struct Prepared {
     pub(crate) publish: Vec<Append>,
     pub(crate) redrive: Vec<String>,
     pub(crate) durability: Durability,
+}
+
+impl Prepared {
+    pub(crate) fn new(key: IdentityKey, commit: Commit, encoded: bool) -> Self {
+        let append = |message| Append::new(key, message, encoded);
+        Self {
+            settle: commit.settle,
+            publish: commit.publish.into_iter().map(append).collect(),
+            redrive: commit.redrive,
+            durability: commit.durability,
+        }
+    }
+
+    /// The commit as it came.
+    pub(crate) fn into_commit(self) -> Commit {
+        Commit {
+            settle: self.settle,
+            publish: self.publish.into_iter().map(|append| append.message).collect(),
+            redrive: self.redrive,
+            durability: self.durability,
+        }
+    }
+
+    /// About how much memory its messages take.
+    pub(crate) fn size(&self) -> usize {
+        self.publish.iter().map(|append| append.size).sum()
+    }
 }
 
 /// What is decided and not stored yet.
@@ -84,6 +111,9 @@ impl Pending {
 pub(crate) trait Window {
     /// The last position before an open delivery that may be open too.
     fn after(&self, subscription: u32, position: u64) -> u64;
+
+    /// Whether a subscription has an open delivery of a position, which is before the next one.
+    fn is_own(&self, subscription: u32, position: u64) -> Result<bool>;
 
     /// The message at a position, and when it was taken.
     fn message(&self, position: u64) -> Result<(Message, Timestamp)>;
@@ -149,12 +179,14 @@ impl<W: Window> Turn<'_, W> {
             let (id, _) = self.state.named(&settlement.subscription)?;
             let position = settlement.position.0;
             if position == 0 || position >= self.state.next {
-                let name = &settlement.subscription;
-                return Err(Code::NOT_FOUND.error(format!(
-                    "subscription '{name}' has no delivery of position {position}"
-                )));
+                return Err(no_delivery(settlement));
             }
-            fresh |= self.is_open(id, position, settlement.attempt);
+            if self.is_open(id, position, settlement.attempt) {
+                if !self.window.is_own(id, position)? {
+                    return Err(no_delivery(settlement));
+                }
+                fresh = true;
+            }
         }
         Ok(fresh)
     }
@@ -302,6 +334,17 @@ fn receipt(
         durability,
         duplicate,
     }
+}
+
+fn no_delivery(settlement: &Settlement) -> Error {
+    let Settlement {
+        subscription,
+        position,
+        ..
+    } = settlement;
+    Code::NOT_FOUND.error(format!(
+        "subscription '{subscription}' has no delivery of position {position}"
+    ))
 }
 
 fn conflict(append: &Append, position: u64) -> Error {

@@ -46,6 +46,11 @@ impl Dedup {
         self.known.insert(id, known);
     }
 
+    /// Whether nothing was forgotten yet.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.order.len() < self.limit
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.order.len()
     }

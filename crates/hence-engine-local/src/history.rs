@@ -23,7 +23,31 @@ pub(crate) struct Attempt {
     ran: Duration,
     outcome: &'static str,
     error: Box<str>,
-    emitted: Emitted,
+    pub(crate) emitted: Emitted,
+}
+
+/// Which attempt is the last one, so that a search through a journal knows its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Nothing,
+    Done,
+    Rejected(Timestamp),
+    Retried(u32),
+    Unknown,
+}
+
+impl Expected {
+    /// Whether the last attempt of a subscription is among these.
+    pub(crate) fn is_in(self, subscription: u32, attempts: &[Attempt]) -> bool {
+        let mut own = attempts.iter().filter(|a| a.subscription == subscription);
+        match self {
+            Self::Nothing => true,
+            Self::Done => own.any(|a| a.outcome == "done"),
+            Self::Rejected(since) => own.any(|a| a.outcome == "reject" && a.ended == since),
+            Self::Retried(attempt) => own.any(|a| a.outcome == "retry" && a.attempt == attempt),
+            Self::Unknown => false,
+        }
+    }
 }
 
 /// Positions that were appended with it: the first, and how many.

@@ -7,6 +7,7 @@ use hence_core::engine::{DeliveryState, Entry, SubscriptionReport};
 use hence_core::time::Timestamp;
 
 use crate::dead_letters::Dead;
+use crate::history::Expected;
 use crate::op::{Ended, How, Subscribed, Taken};
 use crate::settled::Settled;
 
@@ -65,6 +66,11 @@ impl Subscription {
     pub(crate) fn takes_entry(&self, entry: &Entry) -> bool {
         let event_type = entry.message.attributes().event_type();
         self.takes(entry.position.0, crate::identity::tag(event_type), event_type)
+    }
+
+    /// Whether an entry is one of its own and not settled.
+    pub(crate) fn is_open(&self, entry: &Entry) -> bool {
+        !self.settled.contains(entry.position.0) && self.takes_entry(entry)
     }
 
     /// Whether these are the types that it takes.
@@ -152,6 +158,19 @@ impl Subscription {
             (Status::Open { .. }, Some(tried)) => DeliveryState::Retrying(tried.due),
             (Status::Open { .. }, None) if with_runtime => DeliveryState::Running,
             (Status::Open { .. }, None) => DeliveryState::Waiting,
+        }
+    }
+
+    /// The last attempt at a delivery that a journal must hold.
+    pub(crate) fn expected(&self, position: u64) -> Expected {
+        let (dead, tried) = (self.dead.get(&position), self.tried.get(&position));
+        match (self.status(position), dead, tried) {
+            (Status::Settled, _, _) => Expected::Done,
+            // A retry may be one from before it was a dead letter.
+            (_, Some(_), Some(_)) => Expected::Unknown,
+            (_, Some(dead), None) => Expected::Rejected(dead.since),
+            (_, None, Some(tried)) => Expected::Retried(tried.attempts),
+            (_, None, None) => Expected::Nothing,
         }
     }
 
