@@ -317,15 +317,22 @@ impl<E: IntoEvents> Extract for Publisher<E> {
     }
 }
 
-/// What was published through [`Publisher`]s of a call.
-pub(crate) struct Published(Arc<Mutex<Vec<Draft>>>);
+/// What a call has published through its [`Publisher`]s; it outlives the call, whose deliveries
+/// are not needed while the function runs.
+#[derive(Debug)]
+pub struct Published(Option<Arc<Mutex<Vec<Draft>>>>);
 
 impl Published {
-    pub(crate) fn of(call: &Call) -> Option<Self> {
-        call.published.get().map(|drafts| Self(Arc::clone(drafts)))
+    /// Gives up the call, once every argument is extracted.
+    #[must_use]
+    pub fn of(call: Call) -> Self {
+        Self(call.published.into_inner())
     }
 
-    pub(crate) fn take(self) -> Vec<Draft> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The events, in the order in which they were published; before what the function returns.
+    #[must_use]
+    pub fn take(self) -> Vec<Draft> {
+        let drafts = self.0.unwrap_or_default();
+        std::mem::take(&mut *drafts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

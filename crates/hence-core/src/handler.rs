@@ -137,11 +137,9 @@ macro_rules! handlers {
                 Box::pin(async move {
                     let input = I::decode(call.deliveries())?;
                     $(let $name = $name::extract(&call)?;)*
-                    // The deliveries are not needed while the function runs.
-                    let published = Published::of(&call);
-                    drop(call);
+                    let published = Published::of(call);
                     let reply = function(input, $($name),*).await;
-                    let mut drafts = published.map(Published::take).unwrap_or_default();
+                    let mut drafts = published.take();
                     reply.reply(&mut drafts)?;
                     Ok(drafts)
                 })
