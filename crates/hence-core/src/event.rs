@@ -62,7 +62,7 @@ impl EventType {
     label = "has no text to order by",
     note = "a key is a field with a text: a `String`, an integer, or a type with `impl Display`"
 )]
-pub trait KeyText: Display + 'static {
+pub trait KeyText {
     /// The text, borrowed where the field is a `String`.
     fn text(&self) -> Cow<'_, str>;
 }

@@ -55,7 +55,10 @@ impl Options {
             }
         }
         if let Some(second) = own.next() {
-            return option::error(second.span(), "put all options into one `#[event(…)]`");
+            return Err(Error::new_spanned(
+                second,
+                "put all options into one `#[event(…)]`",
+            ));
         }
         let span = input.ident.span();
         let event_type = event_type.ok_or_else(|| Error::new(span, missing_type(input)))?;
@@ -122,7 +125,7 @@ fn fields(input: &DeriveInput) -> Result<Option<&Fields>> {
             "`{name}` has parameters, but an event is one type under one name, and owns its data; \
              write a struct for each"
         );
-        return option::error(parameter.span(), text);
+        return Err(Error::new_spanned(parameter, text));
     }
     let fields = match &input.data {
         Data::Struct(data) => Some(&data.fields),
@@ -137,7 +140,7 @@ fn fields(input: &DeriveInput) -> Result<Option<&Fields>> {
     };
     let misplaced = inner.filter(|attribute| is_ours(attribute));
     let text = format!("`#[event(…)]` belongs on `{name}`; a key is named there: `key = field`");
-    option::all(misplaced.map(|a| Error::new(a.span(), &text)).collect())?;
+    option::all(misplaced.map(|a| Error::new_spanned(a, &text)).collect())?;
     Ok(fields)
 }
 
@@ -149,7 +152,7 @@ fn key_of(
 ) -> Result<TokenStream> {
     let (Some(fields), Some(first)) = (fields, path.first()) else {
         let text = "an enum has no field for a key; hold it in a struct with the key beside it";
-        return option::error(path.span(), text);
+        return Err(Error::new_spanned(path, text));
     };
     if !fields.members().any(|member| same(&member, first)) {
         return option::error(first.span(), no_such_field(input, fields, first));

@@ -19,13 +19,17 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let decode = decode(&held);
     let different = different(&held);
     let list = held.iter().map(|Held { event, .. }| {
-        quote_spanned!(event.span()=> types.push(::hence::core::EventType::of::<#event>());)
+        quote! {
+            types.push(::hence::core::EventType {
+                name: <#event as ::hence::Event>::TYPE,
+                keyed: <#event as ::hence::Event>::KEYED,
+            });
+        }
     });
     let list: Vec<_> = list.collect();
     let encode = held.iter().map(|Held { name, event }| {
-        quote! {
-            Self::#name(event) => <#event as ::hence::core::IntoEvents>::encode(event, drafts),
-        }
+        let draft = quote_spanned!(event.span()=> ::hence::core::Draft::of::<#event>(&event));
+        quote!(Self::#name(event) => #draft,)
     });
     Ok(quote! {
         #[automatically_derived]
@@ -47,7 +51,8 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 self,
                 drafts: &mut ::std::vec::Vec<::hence::core::Draft>,
             ) -> ::hence::Result<()> {
-                match self { #(#encode)* }
+                drafts.push(match self { #(#encode)* }?);
+                ::core::result::Result::Ok(())
             }
         }
 
@@ -65,7 +70,7 @@ fn held(input: &DeriveInput) -> Result<Vec<Held<'_>>> {
     };
     if let Some(parameter) = input.generics.params.first() {
         let text = format!("`{name}` cannot have parameters: each variant holds one known event");
-        return option::error(parameter.span(), text);
+        return Err(Error::new_spanned(parameter, text));
     }
     if data.variants.is_empty() {
         let text = format!("`{name}` needs a variant for each event: `Placed(OrderPlaced)`");
@@ -96,7 +101,7 @@ fn event_of(variant: &Variant) -> Result<&Type> {
         Fields::Unit => "none".to_owned(),
     };
     let text = format!("`{name}` holds one event, `{name}(SomeEvent)`, but it has {has}");
-    Err(Error::new(variant.span(), text))
+    Err(Error::new_spanned(variant, text))
 }
 
 /// Decodes by the type that the message names.

@@ -6,8 +6,8 @@
 
 mod options;
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, Result, ReturnType, Type};
 
@@ -40,47 +40,44 @@ pub(crate) fn expand(options: TokenStream, function: &ItemFn) -> TokenStream {
 fn check(function: &ItemFn) -> Result<()> {
     let signature = &function.sig;
     let mut errors = Vec::new();
-    let mut refuse = |span: Span, text: &str| errors.push(Error::new(span, text));
+    let mut refuse = |at: &dyn ToTokens, text: &str| errors.push(Error::new_spanned(at, text));
     if signature.asyncness.is_none() {
         refuse(
-            signature.fn_token.span(),
+            &signature.fn_token,
             "a handler is an `async fn`: put `async` before `fn`",
         );
     }
     if let Some(parameter) = signature.generics.params.first() {
         let text = "a handler has no parameters of its own: name the types of its arguments";
-        refuse(parameter.span(), text);
+        refuse(parameter, text);
     } else if let Some(clause) = &signature.generics.where_clause {
         refuse(
-            clause.span(),
+            clause,
             "a handler has no `where` clause: name the types of its arguments",
         );
     }
     if let Some(variadic) = &signature.variadic {
-        refuse(variadic.span(), "a handler names each of its arguments");
+        refuse(variadic, "a handler names each of its arguments");
     }
     if signature.inputs.is_empty() {
         let text = "a handler takes an event first: an event, `Envelope<E>`, `Batch<E>`, or an \
                     enum with `#[derive(Events)]`";
-        refuse(signature.ident.span(), text);
+        refuse(&signature.ident, text);
     }
     if let Some(ninth) = signature.inputs.iter().nth(ARGUMENTS_MAX) {
         let text = "a handler takes at most 8 arguments; put what it needs into one struct, and \
                     ask for that as `State<T>`";
-        refuse(ninth.span(), text);
+        refuse(ninth, text);
     }
     for argument in &signature.inputs {
         match argument {
             FnArg::Receiver(receiver) => {
                 let text = "a handler is a free function: ask for what `self` holds as `State<T>`";
-                refuse(receiver.span(), text);
+                refuse(receiver, text);
             }
             FnArg::Typed(argument) => {
                 if let Type::ImplTrait(ty) = &*argument.ty {
-                    refuse(
-                        ty.span(),
-                        "name the type of the argument in place of `impl …`",
-                    );
+                    refuse(ty, "name the type of the argument in place of `impl …`");
                 }
             }
         }
@@ -88,10 +85,7 @@ fn check(function: &ItemFn) -> Result<()> {
     if let ReturnType::Type(_, ty) = &signature.output
         && matches!(**ty, Type::ImplTrait(_))
     {
-        refuse(
-            ty.span(),
-            "name the type of what follows in place of `impl …`",
-        );
+        refuse(ty, "name the type of what follows in place of `impl …`");
     }
     option::all(errors)
 }

@@ -7,6 +7,8 @@ use syn::{Error, Ident, LitStr, Result, Token};
 
 /// The longest word that is compared with the known ones, so that a typo costs no time.
 const WORD_LENGTH_MAX: usize = 32;
+/// Words that have so many first letters in common are alike.
+const BEGINNING_LENGTH: usize = 4;
 
 /// Reads `name = value, …`; `value` reads the value of each name, and says no to unknown ones.
 pub(crate) fn parse_each(
@@ -97,7 +99,8 @@ pub(crate) fn quoted(words: &[&str]) -> String {
     quoted.join(", ")
 }
 
-/// The known word that was probably meant: at most a third of its letters differ.
+/// The known word that was probably meant: at most a third of its letters differ, or both begin
+/// alike.
 pub(crate) fn closest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
     if text.len() > WORD_LENGTH_MAX {
         return None;
@@ -105,9 +108,14 @@ pub(crate) fn closest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|word| (distance(text, word), *word))
-        .filter(|(distance, word)| *distance <= word.len().div_ceil(3))
+        .filter(|(distance, word)| *distance <= word.len().div_ceil(3) || alike(text, word))
         .min()
         .map(|(_, word)| word)
+}
+
+fn alike(a: &str, b: &str) -> bool {
+    let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
+    same.count() >= BEGINNING_LENGTH
 }
 
 /// The edit distance (Wagner and Fischer, 1974), one row at a time.

@@ -11,6 +11,8 @@ struct OrderPlaced {
 
 fn main() {
     let greeting = String::from("hello");
-    let greet = async |order: OrderPlaced| println!("{greeting} {}", order.order_id);
-    let _ = App::new("shop").subscribe("greet", greet);
+    let _ = App::new("shop").subscribe("greet", |order: OrderPlaced| {
+        println!("{greeting} {}", order.order_id);
+        std::future::ready(())
+    });
 }

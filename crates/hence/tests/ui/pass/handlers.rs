@@ -1,5 +1,7 @@
 //! Everything that a handler may be.
 
+#![deny(warnings)]
+
 mod orders {
     use hence::{Failure, State, handler};
 
