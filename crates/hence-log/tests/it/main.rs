@@ -1,0 +1,9 @@
+//! The log through its public interface.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+mod crash;
+mod disk;
