@@ -17,7 +17,9 @@ pub struct Load {
 impl Load {
     /// 256 bytes, once encoded.
     pub fn new() -> Self {
-        Self { text: "x".repeat(256 - r#"{"text":""}"#.len()) }
+        Self {
+            text: "x".repeat(256 - r#"{"text":""}"#.len()),
+        }
     }
 }
 

@@ -27,7 +27,15 @@ pub struct Row {
 impl Row {
     /// A figure without a peer.
     pub fn plain(row: &str, value: f64, unit: &'static str) -> Self {
-        Self { row: row.to_owned(), value, unit, beside: None, ratio: None, goal: None, met: None }
+        Self {
+            row: row.to_owned(),
+            value,
+            unit,
+            beside: None,
+            ratio: None,
+            goal: None,
+            met: None,
+        }
     }
 
     /// A figure beside another that was measured in the same rounds; more is better.
@@ -73,11 +81,25 @@ fn number(value: f64) -> String {
 /// Prints the table and writes `target/bench/NAME.json`.
 pub fn finish(name: &str, rows: &[Row]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let width = rows.iter().map(|row| row.row.chars().count()).max().unwrap_or(0);
-    writeln!(out, "{:width$}  {:>10} {:12} {:>6} {:>6}  beside", name, "median", "unit", "ratio", "goal")?;
+    let width = rows
+        .iter()
+        .map(|row| row.row.chars().count())
+        .max()
+        .unwrap_or(0);
+    writeln!(
+        out,
+        "{:width$}  {:>10} {:12} {:>6} {:>6}  beside",
+        name, "median", "unit", "ratio", "goal"
+    )?;
     for row in rows {
-        let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
-        let goal = row.goal.map(|goal| format!("{goal:.2}")).unwrap_or_default();
+        let ratio = row
+            .ratio
+            .map(|ratio| format!("{ratio:.2}"))
+            .unwrap_or_default();
+        let goal = row
+            .goal
+            .map(|goal| format!("{goal:.2}"))
+            .unwrap_or_default();
         let mark = match row.met {
             Some(true) => " met",
             Some(false) => " NOT MET",

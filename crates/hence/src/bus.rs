@@ -195,7 +195,7 @@ impl<E> std::fmt::Display for TryPublishError<E> {
 impl<E: std::fmt::Debug> std::error::Error for TryPublishError<E> {}
 
 /// A publish that has not been awaited yet.
-#[must_use = "nothing is published before the `await`"]
+#[must_use = "add `.await`: nothing is published before it"]
 #[derive(Debug)]
 pub struct Publish<'a> {
     bus: &'a Bus,
@@ -261,7 +261,7 @@ impl<'a> IntoFuture for Publish<'a> {
 }
 
 /// A publish that waits for its handlers.
-#[must_use = "nothing is published before the `await`"]
+#[must_use = "add `.await`: nothing is published before it"]
 #[derive(Debug)]
 pub struct PublishUntilHandled<'a>(Publish<'a>);
 
