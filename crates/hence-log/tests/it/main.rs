@@ -8,3 +8,4 @@
 mod crash;
 mod damage;
 mod disk;
+mod faults;
