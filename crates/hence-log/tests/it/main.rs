@@ -9,3 +9,6 @@ mod crash;
 mod damage;
 mod disk;
 mod faults;
+mod format;
+mod naive;
+mod readers;
