@@ -56,7 +56,16 @@ impl Oracle {
         }
     }
 
+    /// What retention took was sealed, so it was durable whatever its level.
+    fn retire(&mut self, retired: usize) {
+        while self.certain.len() < retired {
+            self.certain.push(self.possible.remove(0));
+            self.written = self.written.saturating_sub(1);
+        }
+    }
+
     fn check(&mut self, retired: usize, found: &[Known]) {
+        self.retire(retired);
         let certain = self.certain.len() - retired;
         assert!(
             found.len() >= certain,
@@ -207,6 +216,7 @@ fn live(storage: &SimStorage, oracle: &mut Oracle, dice: &mut Dice) -> hence_log
     }
     let mut found = all_frames(&log)?;
     let retired = log.first_frame() as usize - 1;
+    oracle.retire(retired);
     let written = found.split_off(oracle.certain.len() - retired);
     assert_eq!(found, oracle.certain[retired..]);
     assert_eq!(written, oracle.possible);
