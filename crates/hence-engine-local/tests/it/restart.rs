@@ -159,3 +159,19 @@ fn a_settlement_and_what_it_publishes_are_one() {
         assert_eq!(report.attempts[0].emitted, [position(2), position(3)]);
     });
 }
+
+#[test]
+fn a_clean_end_leaves_a_snapshot() {
+    block_on(async {
+        let bench = Bench::log();
+        let engine = bench.open();
+        publish_range(&engine, 1, 3).await;
+        engine.close().await;
+        drop(engine);
+        let names = || -> Vec<String> {
+            let files = std::fs::read_dir(bench.path()).unwrap();
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        assert!(names().iter().any(|name| name.starts_with("snapshot-")), "{:?}", names());
+    });
+}
