@@ -2,8 +2,10 @@
 
 mod common;
 mod delivery;
+mod fault;
 mod dead_letter;
 mod limits;
+mod model;
 mod lifecycle;
 mod publish;
 mod reading;
