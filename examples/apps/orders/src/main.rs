@@ -1,5 +1,7 @@
 //! Places one order of each kind, waits until it has come to its end, and prints what followed.
 
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
 use hence::core::{Filter, Position, Read, Start};
 use hence::{Bus, Receipt, Result};
 use hence_orders::event::{Item, OrderPlaced};
