@@ -31,8 +31,12 @@ async fn main() -> hence::Result<()> {
     // Each event names its cause, so what followed from the first one is a tree.
     for node in app.trace(Position(1)).await?.nodes {
         let event_type = node.entry.message.attributes().event_type();
-        let cause = node.cause.map_or(0, |position| position.0);
-        println!("{} {event_type}, because of {cause}", node.entry.position);
+        let cause = node.cause.map(|cause| format!(", because of {cause}"));
+        println!(
+            "{} {event_type}{}",
+            node.entry.position,
+            cause.unwrap_or_default()
+        );
     }
     app.drain().await;
     Ok(())

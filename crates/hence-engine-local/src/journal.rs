@@ -1,7 +1,5 @@
 //! The two journals: memory, where the tail is all there is, and the durable log behind it.
 
-
-
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -96,7 +94,9 @@ impl Store {
 /// Bytes of the files in a directory, as far as they can be told.
 fn bytes_in(dir: &Path) -> u64 {
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+    files
+        .filter_map(|file| Some(file.metadata().ok()?.len()))
+        .sum()
 }
 
 /// A reader of entries on the disk.
@@ -224,7 +224,6 @@ pub(crate) fn replay(state: &mut State, key: IdentityKey, frame: &Frame) -> Resu
     }
     Ok(())
 }
-
 
 pub(crate) fn no_entry(position: u64) -> Error {
     Code::NOT_FOUND.error(format!("there is no event at position {position}"))

@@ -44,7 +44,10 @@ impl Figures {
     /// How often and how long it waited for stable storage.
     pub(crate) fn syncs(&self) -> (u64, Duration) {
         let nanos = self.syncing_nanos.load(Ordering::Relaxed);
-        (self.syncs.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+        (
+            self.syncs.load(Ordering::Relaxed),
+            Duration::from_nanos(nanos),
+        )
     }
 
     /// Whether the writer has ended.
@@ -62,16 +65,16 @@ pub(crate) fn open(dir: &Directory, options: &Options) -> Result<(Writer, Core, 
     let key = IdentityKey::of(log.id());
     let state = recover(&recovered, &log, key, options)?;
     let tail = Tail::new(state.next, options.tail_bytes, false);
-    let core = Core::new(state, tail, Store::Log(log, dir.to_owned()), options.ready_events);
+    let core = Core::new(
+        state,
+        tail,
+        Store::Log(log, dir.to_owned()),
+        options.ready_events,
+    );
     Ok((writer, core, key))
 }
 
-fn recover(
-    recovered: &Recovered,
-    log: &Log,
-    key: IdentityKey,
-    options: &Options,
-) -> Result<State> {
+fn recover(recovered: &Recovered, log: &Log, key: IdentityKey, options: &Options) -> Result<State> {
     if let Some(cut) = &recovered.cut {
         tracing::warn!(?cut, "the log ended in a torn frame, which was cut off");
     }
@@ -230,7 +233,10 @@ impl Thread {
     fn note_failure(&self, error: &Error) {
         if error.code() == Code::STORAGE {
             tracing::error!(%error, "the log takes no more commits");
-            self.shared.lock().failed.get_or_insert_with(|| error.clone());
+            self.shared
+                .lock()
+                .failed
+                .get_or_insert_with(|| error.clone());
         }
     }
 
