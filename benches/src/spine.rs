@@ -26,7 +26,7 @@ struct Sizes {
 }
 
 /// Runs the benchmark.
-pub fn run(short: bool) -> anyhow::Result<()> {
+pub(crate) fn run(short: bool) -> anyhow::Result<()> {
     let sizes = if short {
         Sizes {
             rounds: 3,
@@ -202,7 +202,7 @@ fn hence_overhead() -> usize {
 }
 
 /// Publishes and handles events in memory on one thread, one at a time.
-pub fn count(events: usize) -> anyhow::Result<()> {
+pub(crate) fn count(events: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -156,7 +156,7 @@ impl Bus {
     /// Gives a draft its identity.
     fn message(&self, draft: Draft) -> Result<Message> {
         let mut attributes = Attributes::new(id::fresh(), &*self.source, draft.event_type)?;
-        attributes.set("time", Timestamp::now().to_string())?;
+        attributes.set_time(Timestamp::now());
         attributes.set("datacontenttype", "application/json")?;
         if let Some(key) = draft.key {
             attributes.set(envelope::KEY, key)?;
