@@ -8,6 +8,7 @@ mod options;
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, Result, ReturnType, Type};
 
@@ -19,7 +20,7 @@ const ARGUMENTS_MAX: usize = 8;
 
 pub(crate) fn expand(options: TokenStream, function: &ItemFn) -> TokenStream {
     let checked = check(function);
-    let options = Options::parse(options, &function.sig.ident.to_string());
+    let options = Options::parse(options, &function.sig.ident.unraw().to_string());
     let beside = match (checked, options) {
         (Ok(()), Ok(options)) => registered(&options, function),
         (checked, options) => {
@@ -97,7 +98,12 @@ fn marker(function: &ItemFn) -> TokenStream {
     quote! {
         #(#conditions)*
         #[doc(hidden)]
-        #[allow(non_camel_case_types)]
+        #[allow(
+            non_camel_case_types,
+            missing_copy_implementations,
+            missing_debug_implementations,
+            unreachable_pub
+        )]
         #visibility struct #name {}
     }
 }
