@@ -263,7 +263,7 @@ fn seeds(short: u64) -> u64 {
 
 #[test]
 fn no_power_cut_loses_resurrects_or_reorders() {
-    let count = seeds(1500);
+    let count = seeds(600);
     let (mut lossy, mut retired) = (0, 0);
     for seed in 0..count {
         let (lost, gone) = run(seed);
