@@ -506,12 +506,19 @@ impl Writer {
     }
 
     fn publish(&mut self, level: Level, created: Vec<Arc<Segment>>) {
-        for note in &self.notes {
-            let mut index = note.segment.index_mut();
-            if note.contents.appends > 0 {
+        for run in self
+            .notes
+            .chunk_by(|a, b| Arc::ptr_eq(&a.segment, &b.segment))
+        {
+            let Some(first) = run.first() else { continue };
+            let mut index = first.segment.index_mut();
+            // Tags of the whole group: a segment may list one too many, never one too few.
+            if run.iter().any(|note| note.contents.appends > 0) {
                 self.tags.iter().for_each(|&tag| index.tags.add(tag));
             }
-            index.note(note.offset, note.position, &note.head, note.contents);
+            for note in run {
+                index.note(note.offset, note.position, &note.head, note.contents);
+            }
         }
         if !created.is_empty() {
             let seals = self
@@ -574,9 +581,9 @@ impl Writer {
     }
 }
 
-/// Adds a tag to a short list in which neighbours repeat.
+/// Adds a tag to a sorted list.
 fn note_tag(tags: &mut Vec<u32>, tag: u32) {
-    if tags.last() != Some(&tag) && !tags.contains(&tag) {
-        tags.push(tag);
+    if let Err(at) = tags.binary_search(&tag) {
+        tags.insert(at, tag);
     }
 }
