@@ -45,7 +45,10 @@ impl Figures {
     /// How often and how long it waited for stable storage.
     pub(crate) fn syncs(&self) -> (u64, Duration) {
         let nanos = self.syncing_nanos.load(Ordering::Relaxed);
-        (self.syncs.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+        (
+            self.syncs.load(Ordering::Relaxed),
+            Duration::from_nanos(nanos),
+        )
     }
 
     /// Whether the writer has ended.
@@ -81,12 +84,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
     })
 }
 
-fn recover(
-    recovered: &Recovered,
-    log: &Log,
-    key: IdentityKey,
-    options: &Options,
-) -> Result<State> {
+fn recover(recovered: &Recovered, log: &Log, key: IdentityKey, options: &Options) -> Result<State> {
     if let Some(cut) = &recovered.cut {
         tracing::warn!(?cut, "the log ended in a torn frame, which was cut off");
     }
@@ -110,6 +108,14 @@ pub(crate) struct Thread {
     pub(crate) writer: Writer,
     pub(crate) ended: Arc<Notify>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) encoded: Encoded,
+}
+
+/// The operations of one frame as bytes, kept for its memory.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 /// When the tables were stored last, and who stores them now.
@@ -277,12 +283,22 @@ impl Thread {
         if ops.is_empty() {
             return Ok(());
         }
-        let bodies: Vec<_> = ops.iter().map(Op::encode).collect();
-        let stored = ops.iter().zip(&bodies).map(|(op, body)| Stored {
-            kind: op.kind(),
-            tag: op.tag(),
-            body,
-        });
+        let Encoded { bytes, ends } = &mut self.encoded;
+        bytes.clear();
+        ends.clear();
+        for op in ops {
+            op.encode(bytes);
+            ends.push(bytes.len());
+        }
+        let begins = std::iter::once(&0).chain(ends.iter());
+        let stored = ops
+            .iter()
+            .zip(begins.zip(ends.iter()))
+            .map(|(op, (begin, end))| Stored {
+                kind: op.kind(),
+                tag: op.tag(),
+                body: bytes.get(*begin..*end).unwrap_or_default(),
+            });
         let time = u64::try_from(now.as_micros()).unwrap_or(0);
         self.writer.stage(time, stored).map_err(translate)?;
         Ok(())
@@ -307,7 +323,10 @@ impl Thread {
     fn note_failure(&self, error: &Error) {
         if error.code() == Code::STORAGE {
             tracing::error!(%error, "the log takes no more commits");
-            self.shared.lock().failed.get_or_insert_with(|| error.clone());
+            self.shared
+                .lock()
+                .failed
+                .get_or_insert_with(|| error.clone());
         }
     }
 
