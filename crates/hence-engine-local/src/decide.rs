@@ -83,6 +83,12 @@ impl Pending {
         self.undo.clear();
     }
 
+    /// How many messages were decided before the last commit.
+    pub(crate) fn appends_before_last(&self) -> u64 {
+        let ids = self.undo.iter().filter(|undo| matches!(undo, Undo::Id(_)));
+        self.appends - ids.count() as u64
+    }
+
     fn begin(&mut self) {
         self.undo.clear();
     }
