@@ -1,5 +1,6 @@
 //! How many events a second the engine takes and hands on: `cargo run --release --example
-//! throughput [events]`. Figures travel badly between machines; ratios within one run do better.
+//! throughput [events [directory [memory|log]]]`. In a directory without a disk below it (tmpfs) it shows what the
+//! processor allows. Figures travel badly between machines; ratios within one run do better.
 
 #![allow(clippy::print_stdout, reason = "it is its purpose")]
 #![allow(clippy::unwrap_used, reason = "a measurement that fails is none")]
@@ -18,7 +19,9 @@ const DATA: &[u8; 256] = &[b'x'; 256];
 fn message(publisher: usize, number: usize) -> Message {
     let id = format!("{publisher}-{number}");
     let mut attributes = Attributes::new(id, "/bench", "bench.event").unwrap();
-    attributes.set("partitionkey", (number % 64).to_string()).unwrap();
+    attributes
+        .set("partitionkey", (number % 64).to_string())
+        .unwrap();
     Message::new(attributes, Some(bytes::Bytes::from_static(DATA)))
 }
 
@@ -95,15 +98,22 @@ fn engine(name: &str) -> (Arc<dyn Engine>, Option<tempfile::TempDir>) {
     if name == "memory" {
         return (hence_engine_local::memory(&options), None);
     }
-    let dir = tempfile::tempdir_in(".").unwrap();
+    let place = std::env::args().nth(2).unwrap_or_else(|| ".".to_owned());
+    let dir = tempfile::tempdir_in(place).unwrap();
     let engine = hence_engine_local::log(dir.path(), &options).unwrap();
     (engine, Some(dir))
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let events = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().unwrap());
+    let events = std::env::args()
+        .nth(1)
+        .map_or(1_000_000, |text| text.parse().unwrap());
+    let only = std::env::args().nth(3);
     for name in ["memory", "log"] {
+        if only.as_deref().is_some_and(|only| only != name) {
+            continue;
+        }
         for (publishers, window, handled) in [
             (1, 1, false),
             (1, 256, false),
@@ -136,7 +146,10 @@ async fn main() {
                 if handled { "handled" } else { "published" },
                 events as f64 / took.as_secs_f64(),
                 health.syncs,
-                health.syncing.checked_div(u32::try_from(health.syncs).unwrap()).unwrap_or_default(),
+                health
+                    .syncing
+                    .checked_div(u32::try_from(health.syncs).unwrap())
+                    .unwrap_or_default(),
             );
             engine.close().await;
             drop(dir);
