@@ -1,3 +1,10 @@
 //! The `hence` binary.
 
-fn main() {}
+mod cli;
+mod serve;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}
