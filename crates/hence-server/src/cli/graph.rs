@@ -16,6 +16,9 @@ Examples:
   hence graph --format dot > topology.dot
   hence graph --json";
 
+/// Where the server has the graph.
+const PATH: &str = "/v1/topology";
+
 /// How the graph is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Shape {
@@ -41,23 +44,25 @@ pub(crate) struct Graph {
 impl Graph {
     pub(crate) async fn run(self, out: &mut Output, global: &Global) -> Result<()> {
         let remote = Remote::open(global)?;
-        let ask = Ask::get("/v1/topology", Query::default());
-        let answer = remote.ask(out, &ask).await?;
-        if self.format == Shape::Json || out.is_json() {
-            return out.raw(answer.read::<Box<RawValue>>()?.as_ref());
-        }
-        let topology: Topology = answer.read()?;
         if out.form() == Form::Plain && self.format == Shape::Text {
+            let topology: Topology = remote.get(out, PATH, &Query::default()).await?;
             for edge in topology.edges() {
                 out.row([edge.from.as_str(), &edge.to])?;
             }
             return Ok(());
         }
-        let text = match self.format {
-            Shape::Dot => topology.to_dot(),
-            Shape::Mermaid => topology.to_mermaid(),
-            Shape::Text | Shape::Json => topology.to_text(),
+        let format = match self.format {
+            _ if out.is_json() => "json",
+            Shape::Json => "json",
+            Shape::Dot => "dot",
+            Shape::Mermaid => "mermaid",
+            Shape::Text => "text",
         };
-        out.bytes(text.as_bytes())
+        let ask = Ask::get(PATH, Query::default().with("format", format));
+        let answer = remote.ask(out, &ask).await?;
+        if format == "json" {
+            return out.raw(answer.read::<Box<RawValue>>()?.as_ref());
+        }
+        out.bytes(&answer.body)
     }
 }

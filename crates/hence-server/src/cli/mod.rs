@@ -3,6 +3,7 @@
 //! Data goes to standard output, messages go to standard error; `--json` gives the objects of the
 //! API; the exit codes stand in [`error::Exit`]. Each command has its file.
 
+mod address;
 mod completion;
 mod dlq;
 mod error;

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Response, Uri};
+use hyper::{Method, Request, Response};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::address;
 use super::error::{Error, Fault, Result};
 use super::event;
 use super::global::Global;
@@ -27,7 +28,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How long a connection may lie idle before it is not used again; servers close theirs after 60 s.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 /// The media type of most answers, and of every error.
-const JSON: &str = "application/json, application/problem+json";
+const JSON: &str = "application/json, application/problem+json, text/*";
 
 /// The server as the command line reaches it.
 pub(crate) struct Remote {
@@ -91,7 +92,7 @@ impl Remote {
         connector.set_connect_timeout(Some(global.timeout));
         connector.set_nodelay(true);
         Ok(Self {
-            base: base(&global.server)?,
+            base: address::read(&global.server)?,
             http: legacy::Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE_MAX)
@@ -221,40 +222,6 @@ impl Remote {
     }
 }
 
-/// The address without a slash at the end. `localhost:4362` means `http://localhost:4362`.
-fn base(server: &str) -> Result<String> {
-    let url = if server.contains("://") {
-        server.to_owned()
-    } else {
-        format!("http://{server}")
-    };
-    let wrong = |cause: &str| {
-        let sentence = format!("'{server}' is not the URL of a server");
-        Err(Fault::SERVER_URL.error(sentence).cause(cause))
-    };
-    let uri: Uri = match url.parse() {
-        Ok(uri) => uri,
-        Err(error) => return wrong(&format!("{error}")),
-    };
-    match (uri.scheme_str(), uri.host()) {
-        (Some("https"), _) => Err(Fault::SERVER_URL
-            .error("the command line speaks plain HTTP only, not https")
-            .cause("this version has no TLS")
-            .fix("use http:// on the machine of the server, or through an SSH tunnel")),
-        (Some("http"), Some(host)) if !host.is_empty() && uri.query().is_none() => {
-            if uri
-                .authority()
-                .is_some_and(|all| all.as_str().contains('@'))
-            {
-                return wrong("a token does not belong into a URL: use --token-file");
-            }
-            Ok(url.trim_end_matches('/').to_owned())
-        }
-        (Some("http"), _) => wrong("it needs a host, and no query"),
-        _ => wrong("only http:// is understood"),
-    }
-}
-
 fn header_name(name: &str) -> Result<HeaderName> {
     let wrong = |_| Fault::INPUT.error(format!("'{name}' cannot be sent as a header"));
     HeaderName::from_bytes(name.as_bytes()).map_err(wrong)
@@ -272,32 +239,4 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         error = source;
     }
     error.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::error::Exit;
-
-    #[test]
-    fn an_address_is_plain_http() {
-        assert_eq!(
-            base("http://localhost:4362/").unwrap(),
-            "http://localhost:4362"
-        );
-        assert_eq!(base("localhost:4362").unwrap(), "http://localhost:4362");
-        assert_eq!(base("http://[::1]:1/a/").unwrap(), "http://[::1]:1/a");
-        let refused = base("https://example.org").unwrap_err();
-        assert!(refused.to_string().contains("plain HTTP only"), "{refused}");
-        for wrong in [
-            "",
-            "http://",
-            "ftp://x",
-            "http://user:pw@x",
-            "http://x/?a=b",
-            "a b",
-        ] {
-            assert_eq!(base(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! `Table`: compact columns, numbers to the right, cut to the terminal.
 
+use std::fmt::Display;
+
 use super::error::Result;
 use super::output::{Form, Output, Style, clean};
 
@@ -127,8 +129,8 @@ pub(crate) fn shorten(text: &str, room: usize) -> String {
 }
 
 /// `1 event`, `2 events`.
-pub(crate) fn counted(number: usize, one: &str) -> String {
-    let end = if number == 1 { "" } else { "s" };
+pub(crate) fn counted<N: Display + PartialEq + From<u8>>(number: N, one: &str) -> String {
+    let end = if number == N::from(1) { "" } else { "s" };
     format!("{number} {one}{end}")
 }
 
@@ -160,7 +162,7 @@ mod tests {
     fn long_text_is_cut_with_a_mark() {
         assert_eq!(shorten("abcdef", 4), "abc…");
         assert_eq!(shorten("abcd", 4), "abcd");
-        assert_eq!(counted(1, "event"), "1 event");
-        assert_eq!(counted(0, "event"), "0 events");
+        assert_eq!(counted(1_u64, "event"), "1 event");
+        assert_eq!(counted(0_u64, "event"), "0 events");
     }
 }

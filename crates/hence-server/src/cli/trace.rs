@@ -1,21 +1,20 @@
 //! `hence trace`: the causation tree of an event, and what each subscription did.
 
+mod drawing;
+
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use self::drawing::Drawing;
 use super::error::Result;
 use super::event::{Event, read};
 use super::get;
 use super::global::{Global, Times};
-use super::moment;
-use super::output::{Form, Output, Style, clean};
+use super::output::{Form, Output};
 use super::query::{Query, encode};
 use super::remote::Remote;
-use super::table::counted;
-use super::tree::Branch;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +46,7 @@ pub(crate) struct Trace {
 #[derive(Debug, Deserialize, Serialize)]
 struct Chain {
     asked: String,
-    nodes: Vec<Box<RawValue>>,
+    items: Vec<Box<RawValue>>,
     #[serde(default)]
     truncated: bool,
 }
@@ -69,7 +68,10 @@ pub(crate) struct Node {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Delivery {
     pub(crate) subscription: String,
-    pub(crate) outcome: String,
+    pub(crate) state: String,
+    /// When the next attempt begins.
+    #[serde(default)]
+    pub(crate) due: Option<String>,
     #[serde(default)]
     pub(crate) attempts: Vec<Attempt>,
 }
@@ -78,9 +80,9 @@ pub(crate) struct Delivery {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Attempt {
     #[serde(default)]
-    pub(crate) wait: String,
+    pub(crate) ended: String,
     #[serde(default)]
-    pub(crate) run: String,
+    pub(crate) ran: String,
     #[serde(default)]
     pub(crate) error: String,
     #[serde(default)]
@@ -94,14 +96,14 @@ impl Trace {
         let path = format!("/v1/events/{}/trace", encode(&item.position));
         let mut chain: Chain = remote.get(out, &path, &Query::default()).await?;
         let mut nodes: Vec<Node> = Vec::new();
-        for raw in &chain.nodes {
+        for raw in &chain.items {
             nodes.push(read(raw.get())?);
         }
         let kept = self.kept(&nodes, &chain.asked);
         match out.form() {
             Form::Json => {
                 let mut keeps = nodes.iter().map(|node| kept.contains(&*node.position));
-                chain.nodes.retain(|_| keeps.next().unwrap_or(true));
+                chain.items.retain(|_| keeps.next().unwrap_or(true));
                 out.json(&chain)
             }
             Form::Plain => nodes
@@ -177,7 +179,7 @@ impl Trace {
             let dead = node
                 .deliveries
                 .iter()
-                .filter(|delivery| delivery.outcome == "dead");
+                .filter(|delivery| delivery.state == "dead");
             dead.map(|delivery| format!("{}.{}", delivery.subscription, node.position))
         });
         if let Some(id) = dead.into_iter().next() {
@@ -195,112 +197,13 @@ fn rows(out: &mut Output, node: &Node) -> Result<()> {
     let head = [node.position.as_str(), cause, &kind, &about];
     for delivery in &node.deliveries {
         let attempts = delivery.attempts.len().to_string();
-        let more = [delivery.subscription.as_str(), &delivery.outcome, &attempts];
+        let more = [delivery.subscription.as_str(), &delivery.state, &attempts];
         out.row(head.into_iter().chain(more))?;
     }
     if node.deliveries.is_empty() {
         out.row(head.into_iter().chain(["", "", "0"]))?;
     }
     Ok(())
-}
-
-/// Lays nodes out as a tree.
-struct Drawing<'a> {
-    out: &'a Output,
-    times: Times,
-    asked: &'a str,
-    nodes: Vec<&'a Node>,
-}
-
-impl Drawing<'_> {
-    /// An event, below it what each subscription did, below that what followed.
-    fn branch(&self, node: &Node) -> Branch {
-        let mut branch = Branch::new(self.event(node));
-        let mut hung = BTreeSet::new();
-        for delivery in &node.deliveries {
-            let emitted = delivery
-                .attempts
-                .iter()
-                .flat_map(|attempt| &attempt.emitted);
-            let emitted: BTreeSet<&str> = emitted.map(String::as_str).collect();
-            let mut did = Branch::new(self.delivery(delivery));
-            for child in self.children(node) {
-                if emitted.contains(&*child.position) && hung.insert(&*child.position) {
-                    did.below.push(self.branch(child));
-                }
-            }
-            branch.below.push(did);
-        }
-        for child in self.children(node) {
-            if !hung.contains(&*child.position) {
-                branch.below.push(self.branch(child));
-            }
-        }
-        branch
-    }
-
-    fn children<'b>(&'b self, node: &'b Node) -> impl Iterator<Item = &'b Node> + 'b {
-        let follows = move |child: &&&Node| child.cause.as_deref() == Some(&*node.position);
-        self.nodes.iter().filter(follows).copied()
-    }
-
-    fn event(&self, node: &Node) -> String {
-        let kind = node.event.or_empty("type");
-        let kind = self.out.paint(Style::Name, &clean(&kind));
-        let about = node.event.about();
-        let about = if about.is_empty() {
-            String::new()
-        } else {
-            format!("  {}", clean(&about))
-        };
-        let time = self
-            .out
-            .paint(Style::Faint, &self.times.show(&node.appended));
-        let mark = if node.position == self.asked && self.nodes.len() > 1 {
-            self.out.paint(Style::Head, "  ← asked")
-        } else {
-            String::new()
-        };
-        format!("{kind}  {}{about}  {time}{mark}", node.position)
-    }
-
-    fn delivery(&self, delivery: &Delivery) -> String {
-        let Delivery {
-            subscription,
-            outcome,
-            attempts,
-        } = delivery;
-        let (mark, style) = match outcome.as_str() {
-            "done" => ("✓", Style::Good),
-            "dead" => ("✗", Style::Bad),
-            _ => ("…", Style::Wait),
-        };
-        let mut label = format!("{mark} {} {outcome}", clean(subscription));
-        label = self.out.paint(style, &label);
-        if !attempts.is_empty() {
-            let sum = |part: fn(&Attempt) -> &str| {
-                let spans = attempts
-                    .iter()
-                    .filter_map(|a| moment::duration(part(a)).ok());
-                moment::span(spans.sum::<Duration>())
-            };
-            let (waited, ran) = (sum(|attempt| &attempt.wait), sum(|attempt| &attempt.run));
-            let tries = match attempts.len() {
-                1 => String::new(),
-                n => format!("{}, ", counted(n, "attempt")),
-            };
-            label.push_str(&format!("  {tries}waited {waited}, ran {ran}"));
-        }
-        let error = attempts
-            .iter()
-            .rev()
-            .map(|a| &a.error)
-            .find(|error| !error.is_empty());
-        match error {
-            Some(error) => format!("{label}: {}", clean(error)),
-            None => label,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -78,13 +78,7 @@ impl Show {
             ("subscription", letter.subscription.clone()),
             ("reason", letter.reason.clone()),
             ("error", letter.error.clone()),
-            (
-                "tries",
-                counted(
-                    usize::try_from(letter.attempts).unwrap_or(usize::MAX),
-                    "attempt",
-                ),
-            ),
+            ("tries", counted(letter.attempts, "attempt")),
             ("since", since),
             ("position", letter.position.clone()),
             ("event", letter.about()),
