@@ -15,7 +15,7 @@ use crate::cli::table::counted;
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   hence dlq redrive --all --dry-run
-  hence dlq redrive DEADLETTER
+  hence dlq redrive charge-card.12
   hence dlq redrive --subscription charge-card
   hence dlq redrive --all --force";
 

@@ -12,8 +12,8 @@ use crate::cli::table::counted;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  hence dlq show DEADLETTER
-  hence dlq show DEADLETTER --json";
+  hence dlq show charge-card.12
+  hence dlq show charge-card.12 --json";
 
 /// Shows one dead letter with its event and its error.
 #[derive(clap::Args, Debug)]
