@@ -1,3 +1,6 @@
 //! The `hence` binary.
 
+mod config;
+mod gateway;
+
 fn main() {}
