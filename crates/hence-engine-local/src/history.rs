@@ -31,7 +31,7 @@ pub(crate) struct Attempt {
 pub(crate) enum Expected {
     Nothing,
     Done,
-    Rejected(u32),
+    Rejected(Timestamp),
     Retried(u32),
     Unknown,
 }
@@ -43,9 +43,7 @@ impl Expected {
         match self {
             Self::Nothing => true,
             Self::Done => own.any(|a| a.outcome == "done"),
-            Self::Rejected(times) => {
-                own.filter(|a| a.outcome == "reject").count() >= times as usize
-            }
+            Self::Rejected(since) => own.any(|a| a.outcome == "reject" && a.ended == since),
             Self::Retried(attempt) => own.any(|a| a.outcome == "retry" && a.attempt == attempt),
             Self::Unknown => false,
         }
