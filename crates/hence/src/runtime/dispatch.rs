@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use hence_core::{
-    BoxFuture, Call, Code, Commit, Deliveries, Delivery, Engine, Options, Outcome, RejectReason,
-    Result, States, Timestamp, Unhandled,
+    BoxFuture, Call, Code, Commit, Deliveries, Delivery, Engine, Options, Outcome, Result, States,
+    Timestamp, Undecodable, Unhandled,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -209,7 +209,7 @@ impl Pump {
             let ran = began.elapsed();
             let verdict = match result {
                 Ok(Ok(Ok(drafts))) => Verdict::Done(drafts),
-                Ok(Ok(Err(unhandled))) => return unhandled_call(deliveries, unhandled, ran),
+                Ok(Ok(Err(unhandled))) => unhandled_verdict(unhandled),
                 Ok(Err(panic)) => failed(Code::HANDLER_PANICKED.error(panic_text(&*panic))),
                 Err(_) => {
                     failed(Code::HANDLER_TIMEOUT.error(format!("no answer within {limit:?}")))
@@ -233,16 +233,20 @@ impl Pump {
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         self.metrics.duration.record(ran);
-        if let Verdict::Rejected {
-            reason: RejectReason::Undecodable,
-            ..
-        } = verdict
-        {
-            // One bad delivery does not spoil its batch: the others are handled without it.
-            for other in deliveries.split_off(1) {
-                self.lanes.back_off(Delivery { due: None, ..other });
+        if let Verdict::Undecodable { position, .. } = &verdict {
+            let bad = deliveries
+                .iter()
+                .position(|d| d.position == *position)
+                .unwrap_or(0);
+            // One bad delivery does not spoil its batch: what came before it is called without
+            // it, and only when it comes first it goes to the dead letters, so order is kept.
+            for later in deliveries.split_off(bad.max(1)) {
+                self.lanes.back_off(Delivery { due: None, ..later });
             }
             self.lanes.wake(Timestamp::now());
+            if bad > 0 {
+                return self.start(deliveries);
+            }
         }
         let commit = loop {
             match self.settler.commit(&deliveries, verdict, ran) {
@@ -361,28 +365,20 @@ fn failed(error: hence_core::Error) -> Verdict {
     }
 }
 
-/// A call whose handler said no, or was not called because a delivery does not decode. Then that
-/// delivery comes first.
-fn unhandled_call(mut deliveries: Vec<Delivery>, unhandled: Unhandled, ran: Duration) -> Ended {
-    let verdict = match unhandled {
-        Unhandled::Undecodable(undecodable) => {
-            deliveries.sort_by_key(|delivery| delivery.position != undecodable.position);
-            let (reason, error) = (RejectReason::Undecodable, undecodable.error.to_string());
-            Verdict::Rejected { reason, error }
-        }
+/// How a call ended whose handler said no, or was not called at all.
+fn unhandled_verdict(unhandled: Unhandled) -> Verdict {
+    match unhandled {
+        Unhandled::Undecodable(Undecodable { position, error }) => Verdict::Undecodable {
+            position,
+            error: error.to_string(),
+        },
         Unhandled::Failed(failure) if failure.is_reject() => Verdict::Rejected {
-            reason: RejectReason::Rejected,
             error: failure.describe(),
         },
         Unhandled::Failed(failure) => Verdict::Failed {
             after: failure.after(),
             error: failure.describe(),
         },
-    };
-    Ended {
-        deliveries,
-        verdict,
-        ran,
     }
 }
 

@@ -270,3 +270,6 @@ impl Lanes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

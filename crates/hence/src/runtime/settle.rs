@@ -5,7 +5,7 @@ use std::time::Duration;
 use hence_core::envelope::{CAUSATION, CORRELATION, KEY};
 use hence_core::{
     AfterDeadLetter, Attributes, Commit, Delivery, Draft, Durability, Message, Options, Outcome,
-    RejectReason, Result, Settlement, Timestamp,
+    Position, RejectReason, Result, Settlement, Timestamp,
 };
 
 use crate::id;
@@ -20,7 +20,9 @@ pub(crate) enum Verdict {
         error: String,
     },
     /// It goes to the dead letters without another attempt.
-    Rejected { reason: RejectReason, error: String },
+    Rejected { error: String },
+    /// The delivery at this position does not decode; the handler was not called.
+    Undecodable { position: Position, error: String },
 }
 
 /// Where settlements of one subscription come from.
@@ -70,18 +72,10 @@ impl Settler {
         let hold = self.options.after_dead_letter == AfterDeadLetter::Hold;
         match verdict {
             Verdict::Done(_) => Outcome::Done,
-            Verdict::Rejected { reason, error } => Outcome::Reject {
-                reason: *reason,
-                error: error.clone(),
-                hold,
-            },
+            Verdict::Rejected { error } => rejected(RejectReason::Rejected, error, hold),
+            Verdict::Undecodable { error, .. } => rejected(RejectReason::Undecodable, error, hold),
             Verdict::Failed { error, .. } if delivery.attempt >= self.options.retry.attempts => {
-                let reason = RejectReason::RetriesExhausted;
-                Outcome::Reject {
-                    reason,
-                    error: error.clone(),
-                    hold,
-                }
+                rejected(RejectReason::RetriesExhausted, error, hold)
             }
             Verdict::Failed { error, .. } => Outcome::Retry {
                 due,
@@ -108,7 +102,7 @@ impl Settler {
     fn message(&self, cause: &Attributes, ordinal: usize, draft: Draft) -> Result<Message> {
         let id = id::derived(cause, &self.subscription, ordinal);
         let mut attributes = Attributes::new(id, &*self.source, draft.event_type)?;
-        attributes.set("time", Timestamp::now().to_string())?;
+        attributes.set_time(Timestamp::now());
         attributes.set("datacontenttype", "application/json")?;
         attributes.set(CAUSATION, cause.id())?;
         attributes.set(CORRELATION, cause.correlation_id().unwrap_or(cause.id()))?;
@@ -121,5 +115,13 @@ impl Settler {
             }
         }
         Ok(Message::new(attributes, Some(draft.data)))
+    }
+}
+
+fn rejected(reason: RejectReason, error: &str, hold: bool) -> Outcome {
+    Outcome::Reject {
+        reason,
+        error: error.to_owned(),
+        hold,
     }
 }

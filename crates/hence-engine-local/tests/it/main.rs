@@ -1,0 +1,10 @@
+//! The local engine through its public interface, the same over both journals.
+
+mod common;
+mod dead_letter;
+mod delivery;
+mod lifecycle;
+mod limits;
+mod publish;
+mod reading;
+mod restart;

@@ -1,0 +1,3 @@
+//! The configuration of the server.
+
+pub(crate) mod value;
