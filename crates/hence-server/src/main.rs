@@ -1,8 +1,6 @@
 //! The `hence` binary.
 
 mod cli;
-mod config;
-mod gateway;
 mod serve;
 
 use std::process::ExitCode;

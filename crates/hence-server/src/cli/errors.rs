@@ -40,8 +40,14 @@ pages! {
     HN0201 HN0202 HN0203 HN0204 HN0205 HN0206 HN0207 HN0208 HN0209 HN0210 HN0211
     HN0301
     HN0401 HN0402 HN0403
+    HN0501 HN0502 HN0503
     HN0601 HN0602 HN0603 HN0604 HN0605 HN0606 HN0607 HN0608
     HN0901
+    HN4001 HN4002 HN4003 HN4011 HN4031 HN4032 HN4033 HN4041 HN4051 HN4061 HN4081 HN4091
+    HN4101 HN4131 HN4132 HN4141 HN4151
+    HN4221 HN4222 HN4223 HN4292
+    HN4311
+    HN5001 HN5031 HN5032 HN5034 HN5071
 }
 
 impl Page {
@@ -121,51 +127,4 @@ fn near(code: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn every_file_is_a_page_and_every_code_has_one() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
-        let files = std::fs::read_dir(folder).unwrap();
-        let files: BTreeSet<String> = files
-            .filter_map(|file| file.unwrap().file_name().into_string().ok())
-            .filter_map(|name| name.strip_suffix(".md").map(str::to_owned))
-            .filter(|name| name != "README")
-            .collect();
-        let built_in: BTreeSet<String> = PAGES.iter().map(|page| page.code.to_owned()).collect();
-        assert_eq!(files, built_in);
-        let core = hence::core::Code::ALL
-            .iter()
-            .map(|code| (code.as_str(), code.title()));
-        let own = Fault::ALL.iter().map(|fault| (fault.code, fault.title));
-        for (code, title) in core.chain(own) {
-            let page = PAGES.iter().find(|page| page.code == code);
-            assert_eq!(page.map(Page::title), Some(title), "{code}");
-        }
-    }
-
-    #[test]
-    fn every_page_says_what_why_and_fix() {
-        for page in PAGES {
-            let heads = page
-                .text
-                .lines()
-                .filter_map(|line| line.strip_prefix("## "));
-            let heads: Vec<_> = heads.filter_map(|head| head.split(' ').next()).collect();
-            assert_eq!(heads, ["What", "Why", "Fix"], "{}", page.code);
-        }
-    }
-
-    #[test]
-    fn a_code_may_be_written_carelessly() {
-        for text in ["hn0209", "0209", "HN209", " HN0209 "] {
-            assert_eq!(normal(text), "HN0209");
-        }
-        assert_eq!(near("HN0302"), Some("HN0301"));
-        assert_eq!(near("HN7777"), None);
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use super::global::Global;
 const DATA_BYTES_MAX: u64 = 64 << 20;
 
 /// What to publish.
-pub(crate) enum Data {
+pub(crate) enum Bodies {
     /// An event without data.
     None,
     /// The same data for each event.
@@ -23,7 +23,7 @@ pub(crate) enum Data {
     Lines(Lines),
 }
 
-impl Data {
+impl Bodies {
     /// Opens `TEXT`, `@FILE`, `-`, or nothing.
     pub(crate) fn open(text: Option<&str>, lines: bool, is_json: bool) -> Result<Self> {
         let from = match (text, lines) {
@@ -193,42 +193,4 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn data_is_checked_before_it_is_sent() {
-        assert!(matches!(Data::open(None, false, true), Ok(Data::None)));
-        let Ok(Data::Whole(bytes)) = Data::open(Some("{\"a\":1}"), false, true) else {
-            panic!("JSON is taken")
-        };
-        assert_eq!(bytes, "{\"a\":1}");
-        let error = Data::open(Some("{a:1}"), false, true).err().unwrap();
-        assert_eq!(error.to_string(), "DATA is not JSON");
-        assert!(Data::open(Some("plain"), false, false).is_ok());
-        assert!(Data::open(Some("@/no/such/file"), false, true).is_err());
-    }
-
-    #[test]
-    fn lines_are_counted_and_empty_ones_passed_over() {
-        let Ok(Data::Lines(mut lines)) = Data::open(Some("1\n\n 2 \nx"), true, true) else {
-            panic!("lines are taken")
-        };
-        assert_eq!(lines.next().unwrap().unwrap(), "1");
-        assert_eq!(lines.next().unwrap().unwrap(), "2");
-        assert_eq!(lines.number(), 3);
-        let error = lines.next().unwrap_err();
-        assert_eq!(error.to_string(), "line 4 of DATA is not JSON");
-        assert!(lines.next().unwrap().is_none());
-    }
-
-    #[test]
-    fn attributes_and_rates() {
-        assert_eq!(attribute("a1=b=c"), Ok(("a1".into(), "b=c".into())));
-        for wrong in ["a", "A=1", "a_b=1", "=1", "data=1", "type=x", "id=1"] {
-            assert!(attribute(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(rate("2.5"), Ok(2.5));
-        assert!(rate("0").is_err() && rate("NaN").is_err());
-    }
-}
+mod tests;

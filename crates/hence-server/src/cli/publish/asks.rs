@@ -5,7 +5,7 @@ use hence::core::Durability;
 
 use super::Publish;
 use crate::cli::error::{Error, Result};
-use crate::cli::input::Data;
+use crate::cli::input::Bodies;
 use crate::cli::output::Output;
 use crate::cli::query::{Query, encode, encode_header};
 use crate::cli::remote::Ask;
@@ -13,7 +13,7 @@ use crate::cli::remote::Ask;
 /// The requests of one command, made one at a time.
 pub(super) struct Asks {
     ask: Ask,
-    data: Data,
+    bodies: Bodies,
     media: String,
     left: u64,
     /// How many were made so far.
@@ -28,7 +28,7 @@ impl Asks {
             .iter()
             .find(|(name, _)| name == "datacontenttype");
         let media = has_type.map(|(_, value)| value.clone());
-        let data = Data::open(publish.data.as_deref(), publish.lines, media.is_none())?;
+        let bodies = Bodies::open(publish.data.as_deref(), publish.lines, media.is_none())?;
         let mut ask = Ask::post(
             format!("/v1/publish/{}", encode(&publish.event_type)),
             query(publish),
@@ -52,7 +52,7 @@ impl Asks {
         }
         Ok(Self {
             ask,
-            data,
+            bodies,
             media: media.unwrap_or_else(|| "application/json".to_owned()),
             left: publish.count.unwrap_or(1),
             sent: 0,
@@ -61,11 +61,11 @@ impl Asks {
 
     /// The next one; nothing when all were made.
     pub(super) fn next(&mut self) -> Result<Option<Ask>> {
-        let body = match &mut self.data {
-            Data::None if self.left > 0 => None,
-            Data::Whole(bytes) if self.left > 0 => Some(bytes.clone()),
-            Data::None | Data::Whole(_) => return Ok(None),
-            Data::Lines(lines) => match lines.next()? {
+        let body = match &mut self.bodies {
+            Bodies::None if self.left > 0 => None,
+            Bodies::Whole(bytes) if self.left > 0 => Some(bytes.clone()),
+            Bodies::None | Bodies::Whole(_) => return Ok(None),
+            Bodies::Lines(lines) => match lines.next()? {
                 Some(line) => Some(line),
                 None => return Ok(None),
             },
@@ -86,8 +86,8 @@ impl Asks {
 
     /// Says which line is in trouble.
     pub(super) fn place(&self, error: Error) -> Error {
-        match &self.data {
-            Data::Lines(lines) => error.at(format!("line {}", lines.number())),
+        match &self.bodies {
+            Bodies::Lines(lines) => error.at(format!("line {}", lines.number())),
             _ => error,
         }
     }
