@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{OriginalUri, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use hence::core::DeadLetter;
 use hyper::header::{HeaderValue, LOCATION};
@@ -21,7 +21,7 @@ use super::{Gateway, cloudevents, segment};
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
     MayRead(_): MayRead,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::of(&uri, &[&["subscription", "limit", "cursor"]])?;
     let limit = reply::limit(&query)?;

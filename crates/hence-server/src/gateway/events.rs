@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use hence::core::codec::json::to_vec;
 use hence::core::{Entry, Filter, Position, Read, Start};
@@ -25,7 +25,7 @@ const BACKWARDS_POSITIONS: u64 = 1_000;
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
     MayRead(_): MayRead,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::of(&uri, &[&FILTER, &["order", "limit", "cursor"]])?;
     let mut filter = query.filter()?;

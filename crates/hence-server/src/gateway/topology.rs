@@ -153,17 +153,16 @@ pub(crate) async fn topology(
             text("text/plain; charset=utf-8", graph)
         }
         _ => {
-            let nodes = topology.subscriptions.iter();
-            let with = |node| {
-                let SubscriptionNode { name, .. } = node;
-                let measured = measured.remove(name).unwrap_or_else(|| Measured::of(None, None));
+            let nodes = topology.subscriptions.iter().map(|node| {
+                let measured = measured.remove(&node.name);
+                let measured = measured.unwrap_or_else(|| Measured::of(None, None));
                 Node { node, measured }
-            };
+            });
             let graph = Graph {
                 app: &topology.app,
                 sources: &topology.sources,
                 types: &topology.types,
-                subscriptions: nodes.map(with).collect(),
+                subscriptions: nodes.collect(),
                 edges: topology.edges(),
             };
             json(StatusCode::OK, &graph)
