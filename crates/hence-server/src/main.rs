@@ -1,6 +1,8 @@
 //! The `hence` binary.
 
 mod cli;
+mod config;
+mod gateway;
 mod serve;
 
 use std::process::ExitCode;

@@ -8,6 +8,9 @@ use hence::core::error::Kind;
 use serde_json::json;
 
 use super::output::{Output, Style, clean};
+use super::table::counted;
+use crate::config::Invalid;
+use crate::serve;
 
 /// A result with the command line's [`Error`].
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -125,15 +128,26 @@ impl Error {
 
     /// An error of an app or a server that ran in this process.
     pub(crate) fn of_run(error: &anyhow::Error) -> Self {
-        match error.downcast_ref::<hence::Error>() {
-            Some(known) => known.clone().into(),
-            None => Self::told(
-                Exit::Failed,
-                String::new(),
-                String::new(),
-                format!("{error:#}"),
-            ),
+        let exit = match serve::exit_code(error) {
+            code if code == Exit::Configuration as u8 => Exit::Configuration,
+            _ => Exit::Failed,
+        };
+        if let Some(Invalid(issues)) = error.downcast_ref() {
+            let count = counted(issues.len(), "error");
+            let sentence = format!("the configuration is not valid, {count}");
+            let (code, title) = ("HN0501".to_owned(), String::new());
+            let told = Self::told(exit, code, title, sentence);
+            return issues.iter().fold(told, Self::cause);
         }
+        if let Some(known) = error.downcast_ref::<hence::Error>() {
+            let mut known = Self::from(known.clone());
+            known.0.exit = exit;
+            return known;
+        }
+        let mut chain = error.chain();
+        let sentence = chain.next().map(ToString::to_string).unwrap_or_default();
+        let told = Self::told(exit, String::new(), String::new(), sentence);
+        chain.fold(told, Self::cause)
     }
 
     /// With what led to it.
@@ -195,7 +209,10 @@ impl Error {
             out.complain(&format!("  cause: {}", clean(title)));
         }
         for cause in causes {
-            out.complain(&format!("  cause: {}", clean(cause)));
+            for (number, line) in cause.lines().enumerate() {
+                let lead = if number == 0 { "cause: " } else { "       " };
+                out.complain(format!("  {lead}{}", clean(line)).trim_end());
+            }
         }
         if let Some(fix) = fix {
             out.complain(&format!("  fix:   {}", clean(fix)));

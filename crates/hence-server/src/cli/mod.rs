@@ -179,7 +179,11 @@ fn definition() -> clap::Command {
     let with_footer = |command: clap::Command, path: &str| {
         let anchor = path.replace(' ', "-");
         let footer = format!("Page: docs/reference/cli.md#{anchor}");
-        command.help_template(TEMPLATE).after_help(footer)
+        // Examples may stand behind the help of a command; they go before it here.
+        let before = command.get_before_help().or(command.get_after_help());
+        let examples = before.cloned().unwrap_or_default();
+        let command = command.before_help(examples).after_help(footer);
+        command.help_template(TEMPLATE)
     };
     let mut root = with_footer(Cli::command(), "hence");
     let names: Vec<String> = root

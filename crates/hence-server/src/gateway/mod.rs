@@ -20,6 +20,7 @@ mod events;
 mod health;
 mod idempotency;
 pub(crate) mod limits;
+pub(crate) mod listen;
 mod metrics;
 pub(crate) mod problem;
 mod publish;

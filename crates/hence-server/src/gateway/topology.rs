@@ -111,7 +111,9 @@ impl Gateway {
             Measured::of(report, self.metrics.get(name).map(|metrics| &**metrics))
         };
         let nodes = self.topology.subscriptions.iter();
-        nodes.map(|node| (node.name.clone(), of(&node.name))).collect()
+        nodes
+            .map(|node| (node.name.clone(), of(&node.name)))
+            .collect()
     }
 }
 
@@ -125,7 +127,11 @@ pub(crate) async fn topology(
     let format = query.one_of("format", &["json", "dot", "mermaid", "text"])?;
     let topology = &gateway.topology;
     let mut measured = gateway.measured();
-    let labels = || measured.iter().map(|(name, values)| (name, values.to_line()));
+    let labels = || {
+        measured
+            .iter()
+            .map(|(name, values)| (name, values.to_line()))
+    };
     Ok(match format {
         Some("mermaid") => {
             let mut graph = topology.to_mermaid();
@@ -153,17 +159,16 @@ pub(crate) async fn topology(
             text("text/plain; charset=utf-8", graph)
         }
         _ => {
-            let nodes = topology.subscriptions.iter();
-            let with = |node| {
-                let SubscriptionNode { name, .. } = node;
-                let measured = measured.remove(name).unwrap_or_else(|| Measured::of(None, None));
+            let nodes = topology.subscriptions.iter().map(|node| {
+                let measured = measured.remove(&node.name);
+                let measured = measured.unwrap_or_else(|| Measured::of(None, None));
                 Node { node, measured }
-            };
+            });
             let graph = Graph {
                 app: &topology.app,
                 sources: &topology.sources,
                 types: &topology.types,
-                subscriptions: nodes.map(with).collect(),
+                subscriptions: nodes.collect(),
                 edges: topology.edges(),
             };
             json(StatusCode::OK, &graph)
@@ -222,7 +227,11 @@ pub(crate) async fn subscriptions(
                 },
             }),
             handler: node.is_some(),
-            status: if report.attached { "active" } else { "detached" },
+            status: if report.attached {
+                "active"
+            } else {
+                "detached"
+            },
             settled: report.settled.to_string(),
             lag: report.lag,
             inflight: report.in_flight,

@@ -74,7 +74,9 @@ impl Server {
         let position = self.place(order);
         let listed = self.done(&["dlq", "ls", "--plain"]);
         let ids = listed.lines().filter_map(|line| line.split('\t').next());
-        let found = ids.filter(|id| id.ends_with(&format!(".{position}"))).next();
+        let found = ids
+            .filter(|id| id.ends_with(&format!(".{position}")))
+            .next();
         found.unwrap_or_else(|| panic!("{listed}")).to_owned()
     }
 
