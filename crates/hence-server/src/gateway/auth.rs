@@ -139,9 +139,7 @@ impl Access {
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         let known = |other: &String| other.eq_ignore_ascii_case(name);
         match bare.parse::<IpAddr>() {
-            Ok(address) => {
-                self.any_address || address.is_loopback() || self.hosts.iter().any(known)
-            }
+            Ok(address) => self.any_address || address.is_loopback() || self.hosts.iter().any(known),
             Err(_) => name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(known),
         }
     }

@@ -98,10 +98,7 @@ pub(crate) fn batch(json: &[u8]) -> Result<Vec<(usize, Result<Message, Problem>)
     let read = |item: &&RawValue| {
         let json = item.get().as_bytes();
         let message = hence::core::codec::json::from_slice(json);
-        (
-            json.len(),
-            message.map_err(|error| not_a_cloudevent(error.detail())),
-        )
+        (json.len(), message.map_err(|error| not_a_cloudevent(error.detail())))
     };
     Ok(items.iter().map(read).collect())
 }
@@ -123,9 +120,7 @@ pub(crate) fn binary(headers: &HeaderMap, body: Bytes) -> Result<Message, Proble
     let required = |wanted: &str| {
         let value = found.iter().find(|(name, _)| name == wanted);
         value.map(|(_, text)| text.clone()).ok_or_else(|| {
-            not_a_cloudevent(&format!(
-                "attribute '{wanted}' is missing (header 'ce-{wanted}')"
-            ))
+            not_a_cloudevent(&format!("attribute '{wanted}' is missing (header 'ce-{wanted}')"))
         })
     };
     let version = required("specversion")?;
@@ -134,11 +129,7 @@ pub(crate) fn binary(headers: &HeaderMap, body: Bytes) -> Result<Message, Proble
         return Err(not_a_cloudevent(&detail));
     }
     let mut attributes = Attributes::new(required("id")?, required("source")?, required("type")?)?;
-    set_all(
-        &mut attributes,
-        &found,
-        &["specversion", "id", "source", "type"],
-    )?;
+    set_all(&mut attributes, &found, &["specversion", "id", "source", "type"])?;
     if let Some(media_type) = content_type(headers)? {
         attributes.set("datacontenttype", media_type)?;
     }
@@ -270,9 +261,7 @@ pub(crate) fn accepted<'a>(headers: &HeaderMap, ours: &[&'a str]) -> Result<&'a 
     let mut wanted: Vec<(u32, String)> = Vec::new();
     for value in headers.get_all(ACCEPT) {
         for range in value.to_str().unwrap_or_default().split(',') {
-            let mut parts = range
-                .split(';')
-                .map(|part| part.trim().to_ascii_lowercase());
+            let mut parts = range.split(';').map(|part| part.trim().to_ascii_lowercase());
             let essence = parts.next().unwrap_or_default();
             let weight = parts
                 .find_map(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()))
@@ -292,8 +281,6 @@ pub(crate) fn accepted<'a>(headers: &HeaderMap, ours: &[&'a str]) -> Result<&'a 
     match (best, ours.first()) {
         (Some(best), _) => Ok(best),
         (None, Some(first)) if wanted.is_empty() => Ok(first),
-        _ => {
-            Err(Code::NOT_ACCEPTABLE.problem(format!("this resource comes as {}", ours.join(", "))))
-        }
+        _ => Err(Code::NOT_ACCEPTABLE.problem(format!("this resource comes as {}", ours.join(", ")))),
     }
 }

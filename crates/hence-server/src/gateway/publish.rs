@@ -12,9 +12,9 @@ use futures_util::future::join_all;
 use hence::core::envelope::{DELIVER_AT, KEY};
 use hence::core::{Attributes, Entry, Timestamp};
 use hence::{Durability, Message, Receipt};
-use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::HeaderMap;
 use sha2::{Digest, Sha256};
 
 use super::auth::{Caller, MayPublish};
@@ -90,10 +90,7 @@ pub(crate) async fn events(
     };
     let (batch, filled) = (mode == Mode::Batch, [].as_slice());
     let incoming = Incoming {
-        events: events
-            .into_iter()
-            .map(|event| event.and_then(unreserved))
-            .collect(),
+        events: events.into_iter().map(|event| event.and_then(unreserved)).collect(),
         batch,
         filled,
     };
@@ -112,10 +109,8 @@ pub(crate) async fn publish(
     let query = Query::of(&parts.uri, &[&ASK, &PUBLISH])?;
     let ask = Ask::of(&gateway, &query, &parts.headers)?;
     if cloudevents::mode(&parts.headers)? != Mode::Binary {
-        return Err(
-            media_type("this resource takes the data of an event, not a CloudEvent")
-                .hint("POST CloudEvents to /v1/events"),
-        );
+        return Err(media_type("this resource takes the data of an event, not a CloudEvent")
+            .hint("POST CloudEvents to /v1/events"));
     }
     let body = gateway.limits.read(body, false).await?;
     refuse_form(&parts.headers, &body)?;
@@ -144,17 +139,16 @@ fn fill(
         value.map(|(_, text)| text.clone())
     };
     if given("type").is_some_and(|other| other != event_type) {
-        return Err(not_a_cloudevent(
-            "attribute 'type' is another in the header than in the path",
-        ));
+        return Err(not_a_cloudevent("attribute 'type' is another in the header than in the path"));
     }
     let fresh = || uuid::Uuid::now_v7().to_string();
     let id = match given("id") {
         Some(id) => id,
         None => idempotency::key(headers)?.unwrap_or_else(fresh),
     };
-    let source = given("source")
-        .unwrap_or_else(|| format!("/hence/http/{}", super::query::encode(&caller.name)));
+    let source = given("source").unwrap_or_else(|| {
+        format!("/hence/http/{}", super::query::encode(&caller.name))
+    });
     let mut attributes = Attributes::new(id, source, event_type)?;
     cloudevents::set_all(&mut attributes, &found, &["id", "source", "type"])?;
     if let Some(media_type) = content_type(headers)? {
@@ -202,9 +196,8 @@ fn refuse_form(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
             || serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
     };
     if form && json() {
-        return Err(
-            media_type("a JSON body came as application/x-www-form-urlencoded").hint(FORM_HINT),
-        );
+        return Err(media_type("a JSON body came as application/x-www-form-urlencoded")
+            .hint(FORM_HINT));
     }
     Ok(())
 }
@@ -262,15 +255,13 @@ impl Ask {
                     let near = did_you_mean(text, ["accepted", "written", "synced"]);
                     return Err(malformed("durability", text, &format!("is no level{near}")));
                 }
-                known
-                    .filter(|level| levels.contains(level))
-                    .ok_or_else(|| {
-                        let engine = gateway.bus.engine().capability().name;
-                        let all = names.join(", ");
-                        Code::DURABILITY
-                            .problem(format!("the engine '{engine}' has {all}, not '{text}'"))
-                            .hint(format!("ask for one of {all}"))
-                    })?
+                known.filter(|level| levels.contains(level)).ok_or_else(|| {
+                    let engine = gateway.bus.engine().capability().name;
+                    let all = names.join(", ");
+                    Code::DURABILITY
+                        .problem(format!("the engine '{engine}' has {all}, not '{text}'"))
+                        .hint(format!("ask for one of {all}"))
+                })?
             }
         };
         let wait = wait(headers).map(|wait| wait.min(gateway.limits.wait));
@@ -371,8 +362,7 @@ impl Gateway {
         let stored = if ask.partial {
             let each = incoming.events.into_iter().map(async |event| {
                 let message = event?;
-                self.commit_one(ask.durability, message, incoming.filled)
-                    .await
+                self.commit_one(ask.durability, message, incoming.filled).await
             });
             // Polled in turn, so the order of the batch is the order of its positions.
             join_all(each).await
@@ -383,9 +373,7 @@ impl Gateway {
                 (false, 1) => {
                     let message = messages.pop();
                     let message = message.ok_or_else(|| Code::INTERNAL.problem("no event"))?;
-                    vec![Ok(self
-                        .commit_one(ask.durability, message, incoming.filled)
-                        .await?)]
+                    vec![Ok(self.commit_one(ask.durability, message, incoming.filled).await?)]
                 }
                 _ if messages.is_empty() => Vec::new(),
                 _ => {
@@ -439,9 +427,7 @@ impl Gateway {
                 "time" => first.attributes().time().map(Into::into),
                 name => first.attributes().extension(name).cloned(),
             };
-            same = same
-                .with_attributes(|all| all.set(name, value.unwrap_or("".into())))
-                .ok()?;
+            same = same.with_attributes(|all| all.set(name, value.unwrap_or("".into()))).ok()?;
         }
         (same == first).then(|| Receipt {
             id: wanted.id().to_owned(),

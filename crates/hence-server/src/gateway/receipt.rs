@@ -141,11 +141,7 @@ impl Gateway {
         let now = Timestamp::now();
         for position in receipts.iter().filter_map(|receipt| receipt.position) {
             if let Ok(entry) = self.bus.engine().get(position).await
-                && entry
-                    .message
-                    .attributes()
-                    .deliver_at()
-                    .is_some_and(|due| due > now)
+                && entry.message.attributes().deliver_at().is_some_and(|due| due > now)
             {
                 return true;
             }

@@ -59,10 +59,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, listeners: Vec<TcpListener>) {
     accepting.close();
     accepting.wait().await;
     connections.close();
-    if tokio::time::timeout(REQUESTS_DRAIN_MAX, connections.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(REQUESTS_DRAIN_MAX, connections.wait()).await.is_err() {
         let open = connections.len();
         tracing::warn!(open, "connections did not end in time");
     }
@@ -121,11 +118,7 @@ impl Activity {
     async fn idle(&self) {
         loop {
             let ended = self.ended.load(Relaxed);
-            let limit = if ended == 0 {
-                HEAD_TIME_MAX
-            } else {
-                IDLE_TIME_MAX
-            };
+            let limit = if ended == 0 { HEAD_TIME_MAX } else { IDLE_TIME_MAX };
             let deadline = self.began + Duration::from_millis(ended) + limit;
             if self.open.load(Relaxed) > 0 {
                 tokio::time::sleep(limit).await;

@@ -217,7 +217,9 @@ fn an_id_of_two_sources_is_named_by_its_position() {
 fn a_trace_shows_what_followed_and_who_did_it() {
     let server = Server::in_memory();
     let order = ORDER.replace("A-17", "T-1");
-    let position = server.place(&order);
+    let args = ["publish", "order.placed", &order, "--key", "T-1", "--plain"];
+    let receipt = server.done(&args);
+    let position = receipt.split('\t').next().unwrap();
     server.done(&[
         "tail",
         "order.completed",
@@ -228,7 +230,7 @@ fn a_trace_shows_what_followed_and_who_did_it() {
         "--count",
         "1",
     ]);
-    let tree = server.done(&["trace", &position]);
+    let tree = server.done(&["trace", position]);
     let lines: Vec<_> = tree.lines().collect();
     assert!(
         lines[0].starts_with(&format!("order.placed  {position}  T-1  ")),
@@ -241,11 +243,11 @@ fn a_trace_shows_what_followed_and_who_did_it() {
     assert!(lines[2].starts_with("   └─ stock.reserved  "), "{tree}");
     assert!(tree.contains("order.completed"), "{tree}");
 
-    let whole: Value = serde_json::from_str(&server.done(&["trace", &position, "--json"])).unwrap();
+    let whole: Value = serde_json::from_str(&server.done(&["trace", position, "--json"])).unwrap();
     let last = whole["items"].as_array().unwrap().last().unwrap();
     let last = last["position"].as_str().unwrap();
     let up: Value = serde_json::from_str(&server.done(&["trace", last, "--up", "--json"])).unwrap();
-    assert_eq!(up["items"][0]["position"], position.as_str());
+    assert_eq!(up["items"][0]["position"], position);
     let down = server.done(&["trace", last, "--down", "--json"]);
     let down: Value = serde_json::from_str(&down).unwrap();
     assert_eq!(down["items"].as_array().unwrap().len(), 1);
@@ -444,4 +446,33 @@ fn a_tail_survives_a_kill_of_the_server_without_loss_or_repetition() {
     let wanted: Vec<_> = (0..39).map(|n: u32| n.to_string()).collect();
     assert_eq!(shown, wanted);
     assert!(child.wait().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_tail_at_once() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let server = Server::in_memory();
+    for (signal, number) in [("-INT", 2), ("-TERM", 15)] {
+        let mut command = hence(&["tail"]);
+        command
+            .env("HENCE_SERVER", &server.url)
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It says so when it listens.
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.next().unwrap().unwrap().contains("Ctrl-C"));
+        let id = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        // A shell shows it as 130 or 143.
+        assert_eq!(child.wait().unwrap().signal(), Some(number));
+        assert!(lines.next().is_none(), "nothing is said about it");
+    }
 }

@@ -73,10 +73,8 @@ impl Server {
         let order = r#"{"order_id":"A-0","amount":-1,"items":[{"sku":"X","qty":1}]}"#;
         let position = self.place(order);
         let listed = self.done(&["dlq", "ls", "--plain"]);
-        let ids = listed.lines().filter_map(|line| line.split('\t').next());
-        let found = ids
-            .filter(|id| id.ends_with(&format!(".{position}")))
-            .next();
+        let mut ids = listed.lines().filter_map(|line| line.split('\t').next());
+        let found = ids.find(|id| id.ends_with(&format!(".{position}")));
         found.unwrap_or_else(|| panic!("{listed}")).to_owned()
     }
 

@@ -144,7 +144,7 @@ fn conclude(out: &mut Output, letters: &[&DeadLetter]) {
     let held = letters.iter().filter(|letter| letter.hold).count();
     if held > 0 && out.form() == Form::Human {
         let letters = counted(held, "dead letter");
-        out.note(&format!("{letters} hold back later events of their keys"));
+        out.note(&format!("later events of the same keys wait for {letters}"));
     }
     out.next(&format!("hence dlq show {}", first.id));
 }
