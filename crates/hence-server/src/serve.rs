@@ -16,7 +16,7 @@ use crate::config::{self, Config, Expected, Invalid, Issue};
 use crate::gateway::auth::{Access, Token, Verb};
 use crate::gateway::listen::{Listen, PORT};
 use crate::gateway::server::{self, REQUESTS_DRAIN_MAX};
-use crate::gateway::{Gateway, listen};
+use crate::gateway::Gateway;
 
 /// Where `hence dev` keeps events.
 const DATA: &str = "./hence-data";
@@ -280,7 +280,7 @@ impl Started {
             Listen::Localhost(_) => format!("localhost:{port}"),
             Listen::Address(address) => format!("{}:{port}", host(address.ip())),
         };
-        let remote = if server == format!("localhost:{}", listen::PORT) {
+        let remote = if server == format!("localhost:{}", PORT) {
             String::new()
         } else {
             format!(" --server http://{server}")
