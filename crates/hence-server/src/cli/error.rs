@@ -145,14 +145,28 @@ impl Error {
             return known;
         }
         let mut chain = error.chain();
-        let sentence = chain.next().map(ToString::to_string).unwrap_or_default();
-        let told = Self::told(exit, String::new(), String::new(), sentence);
-        chain.fold(told, Self::cause)
+        let text = chain.next().map(ToString::to_string).unwrap_or_default();
+        // `HN0503 address in use: …`, and the way out on the lines behind it.
+        let (first, fix) = text.split_once('\n').unwrap_or((&text, ""));
+        let is_code = |word: &str| word.len() == 6 && word.starts_with("HN");
+        let (code, sentence) = first
+            .split_once(' ')
+            .filter(|(word, _)| is_code(word))
+            .unwrap_or(("", first));
+        let (code, sentence) = (code.to_owned(), sentence.to_owned());
+        let told = chain.fold(Self::told(exit, code, String::new(), sentence), Self::cause);
+        match fix {
+            "" => told,
+            fix => told.fix(fix),
+        }
     }
 
-    /// With what led to it.
+    /// With what led to it, unless the sentence says so already.
     pub(crate) fn cause(mut self, cause: impl fmt::Display) -> Self {
-        self.0.causes.push(cause.to_string());
+        let cause = cause.to_string();
+        if !self.0.sentence.contains(&cause) {
+            self.0.causes.push(cause);
+        }
         self
     }
 
@@ -266,3 +280,6 @@ impl From<hence::Error> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::error::{Fault, Result};
 use super::output::{Form, Output};
 use super::table::{Side, Table};
+use crate::gateway::problem;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +21,7 @@ pub(crate) struct Errors {
 }
 
 /// One page of `docs/errors`.
+#[derive(Clone, Copy)]
 struct Page {
     code: &'static str,
     text: &'static str,
@@ -27,7 +29,8 @@ struct Page {
 
 macro_rules! pages {
     ($($code:ident)*) => {
-        /// Every page; a missing file does not compile, a missing line here fails a test.
+        /// The pages of the library, the configuration and the command line; a missing file does
+        /// not compile, a missing line here fails a test.
         const PAGES: &[Page] = &[$(Page {
             code: stringify!($code),
             text: include_str!(concat!("../../../../docs/errors/", stringify!($code), ".md")),
@@ -43,11 +46,15 @@ pages! {
     HN0501 HN0502 HN0503
     HN0601 HN0602 HN0603 HN0604 HN0605 HN0606 HN0607 HN0608
     HN0901
-    HN4001 HN4002 HN4003 HN4011 HN4031 HN4032 HN4033 HN4041 HN4051 HN4061 HN4081 HN4091
-    HN4101 HN4131 HN4132 HN4141 HN4151
-    HN4221 HN4222 HN4223 HN4292
-    HN4311
-    HN5001 HN5031 HN5032 HN5034 HN5071
+}
+
+/// Every page: those above, then those of the gateway, whose table has its own.
+fn pages() -> impl Iterator<Item = Page> {
+    let of_gateway = problem::Code::ALL.iter().map(|code| Page {
+        code: code.as_str(),
+        text: code.page(),
+    });
+    PAGES.iter().copied().chain(of_gateway)
 }
 
 impl Page {
@@ -66,7 +73,7 @@ impl Errors {
             return list(out);
         };
         let code = normal(wanted);
-        let page = PAGES.iter().find(|page| page.code == code);
+        let page = pages().find(|page| page.code == code);
         let page = page.ok_or_else(|| {
             let error = Fault::NOT_FOUND.error(format!("there is no error code '{wanted}'"));
             match near(&code) {
@@ -75,7 +82,7 @@ impl Errors {
             }
         })?;
         match out.form() {
-            Form::Json => out.json(&object(page, true)),
+            Form::Json => out.json(&object(&page, true)),
             Form::Plain | Form::Human => out.bytes(page.text.as_bytes()),
         }
     }
@@ -83,13 +90,13 @@ impl Errors {
 
 fn list(out: &mut Output) -> Result<()> {
     if out.is_json() {
-        for page in PAGES {
-            out.json(&object(page, false))?;
+        for page in pages() {
+            out.json(&object(&page, false))?;
         }
         return Ok(());
     }
     let mut table = Table::new([("CODE", Side::Left), ("TITLE", Side::Left)]);
-    for page in PAGES {
+    for page in pages() {
         table.row([page.code.to_owned(), page.title().to_owned()]);
     }
     table.write(out)?;
@@ -121,7 +128,7 @@ fn near(code: &str) -> Option<&'static str> {
         let first = differ.next().map(|(place, _)| place);
         first.filter(|_| differ.next().is_none() && code.len() == other.len())
     };
-    let codes = PAGES.iter().map(|page| page.code);
+    let codes = pages().map(|page| page.code);
     let near = codes.filter_map(|other| Some((place(other)?, other)));
     near.max().map(|(_, other)| other)
 }

@@ -51,7 +51,12 @@ pub(crate) fn error(status: StatusCode, body: &[u8]) -> Error {
     let sentence = sentence.unwrap_or_else(|| title.clone());
     let mut error = Error::told(exit(status, &code), code, title, sentence);
     for Place { pointer, detail } in errors {
-        error = error.cause(format!("{pointer}: {detail}"));
+        // A single place often says what the sentence says; then the pointer is all that is new.
+        error = if error.to_string() == detail {
+            error.cause(format!("at {pointer}"))
+        } else {
+            error.cause(format!("{pointer}: {detail}"))
+        };
     }
     match hint {
         Some(hint) => error.fix(hint),

@@ -117,6 +117,8 @@ fn tell_people(out: &mut Output, kind: &str, handled: &Handled) -> Result<()> {
     }
     if handled.waited && handled.results.is_empty() {
         out.note("no subscription takes this type");
+    } else if handled.results.iter().any(|one| one.outcome == "pending") {
+        out.note("time ran out before all were done; they go on");
     }
     Ok(())
 }
