@@ -177,8 +177,11 @@ fn no_runtime(error: io::Error) -> Error {
 /// The definition of the command line, with the same shape of help everywhere.
 fn definition() -> clap::Command {
     let with_footer = |command: clap::Command, path: &str| {
-        let anchor = path.replace(' ', "-");
-        let footer = format!("Page: docs/reference/cli.md#{anchor}");
+        let anchor = match path {
+            "hence" => String::new(),
+            path => format!("#{}", path.replace(' ', "-")),
+        };
+        let footer = format!("Page: docs/reference/cli.md{anchor}");
         // Examples may stand behind the help of a command; they go before it here.
         let before = command.get_before_help().or(command.get_after_help());
         let examples = before.cloned().unwrap_or_default();

@@ -5,6 +5,8 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::value::RawValue;
+#[cfg(unix)]
+use tokio::io::{Interest, unix::AsyncFd};
 
 use super::error::{Fault, Result};
 use super::global::Global;
@@ -216,6 +218,21 @@ pub(crate) fn wants_colour(
         return forced != "0" && forced != "false";
     }
     is_terminal && environment("TERM") != "dumb"
+}
+
+/// Waits until whoever reads standard output has gone, so that a program which has nothing to
+/// write ends too. Where the system does not tell, it waits for ever.
+pub(crate) async fn reader_gone() {
+    #[cfg(unix)]
+    if let Ok(stdout) = AsyncFd::with_interest(io::stdout(), Interest::ERROR) {
+        while let Ok(mut ready) = stdout.ready(Interest::ERROR).await {
+            if ready.ready().is_error() {
+                return;
+            }
+            ready.clear_ready();
+        }
+    }
+    std::future::pending().await
 }
 
 fn terminal_width() -> Option<usize> {

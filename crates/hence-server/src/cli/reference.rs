@@ -61,10 +61,12 @@ fn section(out: &mut String, command: &Command, above: &str) {
     if command.get_name() == "help" {
         return;
     }
-    for leaf in command.get_subcommands() {
-        section(out, leaf, &path);
-    }
     if command.has_subcommands() {
+        let about = command.get_about().map(ToString::to_string);
+        let _ = write!(out, "\n## {path}\n\n{}\n", about.unwrap_or_default());
+        for leaf in command.get_subcommands() {
+            section(out, leaf, &path);
+        }
         return;
     }
     let about = command.get_long_about().or(command.get_about());

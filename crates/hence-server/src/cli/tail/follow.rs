@@ -1,5 +1,6 @@
 //! A tail across connections: what was shown is not shown again, what was not is not left out.
 
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hence::core::Timestamp;
@@ -12,7 +13,7 @@ use crate::cli::event::{Event, read};
 use crate::cli::filter::Filter;
 use crate::cli::lines::Lines;
 use crate::cli::moment;
-use crate::cli::output::{Form, Output, clean};
+use crate::cli::output::{Form, Output, clean, reader_gone};
 use crate::cli::remote::{Ask, Remote};
 use crate::cli::table::counted;
 
@@ -75,7 +76,14 @@ impl Follow {
         }
     }
 
-    pub(super) async fn run(mut self, out: &mut Output) -> Result<()> {
+    pub(super) async fn run(self, out: &mut Output) -> Result<()> {
+        tokio::select! {
+            result = self.follow(out) => result,
+            () = reader_gone() => Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
+        }
+    }
+
+    async fn follow(mut self, out: &mut Output) -> Result<()> {
         let body = self.open(out).await?;
         if self.left == u64::MAX && out.form() == Form::Human {
             let base = self.remote.base();
