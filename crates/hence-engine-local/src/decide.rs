@@ -42,7 +42,11 @@ impl Prepared {
     pub(crate) fn into_commit(self) -> Commit {
         Commit {
             settle: self.settle,
-            publish: self.publish.into_iter().map(|append| append.message).collect(),
+            publish: self
+                .publish
+                .into_iter()
+                .map(|append| append.message)
+                .collect(),
             redrive: self.redrive,
             durability: self.durability,
         }
@@ -247,17 +251,26 @@ impl<W: Window> Turn<'_, W> {
             outcome,
             ran,
         } = settlement;
-        let id = self.state.id_of(&name).ok_or_else(|| no_subscription(&name))?;
+        let id = self
+            .state
+            .id_of(&name)
+            .ok_or_else(|| no_subscription(&name))?;
         if !self.is_open(id, position, attempt) {
             return Ok(());
         }
-        let redriven = matches!(self.status(id, position), Status::Open { redriven: true, .. });
+        let redriven = matches!(
+            self.status(id, position),
+            Status::Open { redriven: true, .. }
+        );
         let (status, how) = match outcome {
             Outcome::Done => (Status::Settled, How::Done),
             Outcome::Retry { due, error } => {
                 let attempts = attempt;
                 let error = clip(error);
-                (Status::Open { attempts, redriven }, How::Retry { due, error })
+                (
+                    Status::Open { attempts, redriven },
+                    How::Retry { due, error },
+                )
             }
             Outcome::Reject {
                 reason,

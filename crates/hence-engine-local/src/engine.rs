@@ -129,7 +129,11 @@ impl Local {
         let thread = named
             .spawn(move || thread.run())
             .map_err(|error| Code::INTERNAL.caused("no thread could be started", error))?;
-        let levels = vec![Durability::Accepted, Durability::Written, Durability::Synced];
+        let levels = vec![
+            Durability::Accepted,
+            Durability::Written,
+            Durability::Synced,
+        ];
         Ok(Self {
             shared,
             capability: capability("log", levels),
@@ -274,7 +278,10 @@ impl Local {
                     let probe = core.plan(spec, start)?.probe;
                     let tags = probe.types.iter().map(|taken| taken.tag).collect();
                     let reader = core.store.reader(probe.settled.low() + 1, Some(tags));
-                    (Some(start), reader.map(|reader| (reader, probe, core.state.last())))
+                    (
+                        Some(start),
+                        reader.map(|reader| (reader, probe, core.state.last())),
+                    )
                 }
             }
         };
@@ -379,7 +386,10 @@ impl Local {
             (Some(attempts), _) => attempts,
             (None, None) => Vec::new(),
             (None, Some(scan)) => {
-                let wanted: Vec<_> = reports.iter().map(|(id, wanted, _)| (*id, *wanted)).collect();
+                let wanted: Vec<_> = reports
+                    .iter()
+                    .map(|(id, wanted, _)| (*id, *wanted))
+                    .collect();
                 on_a_thread("hence-report", move || scan.all(&wanted)).await?
             }
         };

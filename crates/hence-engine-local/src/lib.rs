@@ -135,7 +135,10 @@ pub fn log(dir: impl AsRef<Path>, options: &Options) -> Result<Arc<dyn Engine>> 
             ErrorKind::NotADirectory => Code::ENGINE_URL,
             _ => Code::STORAGE,
         };
-        code.caused(format!("'{}' cannot be used: {error}", dir.display()), error)
+        code.caused(
+            format!("'{}' cannot be used: {error}", dir.display()),
+            error,
+        )
     })?;
     log_on(Arc::new(storage), options)
 }

@@ -45,7 +45,10 @@ impl Figures {
     /// How often and how long it waited for stable storage.
     pub(crate) fn syncs(&self) -> (u64, Duration) {
         let nanos = self.syncing_nanos.load(Ordering::Relaxed);
-        (self.syncs.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+        (
+            self.syncs.load(Ordering::Relaxed),
+            Duration::from_nanos(nanos),
+        )
     }
 
     /// Whether the writer has ended.
@@ -81,12 +84,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
     })
 }
 
-fn recover(
-    recovered: &Recovered,
-    log: &Log,
-    key: IdentityKey,
-    options: &Options,
-) -> Result<State> {
+fn recover(recovered: &Recovered, log: &Log, key: IdentityKey, options: &Options) -> Result<State> {
     if let Some(cut) = &recovered.cut {
         tracing::warn!(?cut, "the log ended in a torn frame, which was cut off");
     }
@@ -307,7 +305,10 @@ impl Thread {
     fn note_failure(&self, error: &Error) {
         if error.code() == Code::STORAGE {
             tracing::error!(%error, "the log takes no more commits");
-            self.shared.lock().failed.get_or_insert_with(|| error.clone());
+            self.shared
+                .lock()
+                .failed
+                .get_or_insert_with(|| error.clone());
         }
     }
 

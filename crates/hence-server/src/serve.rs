@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, Expected, Invalid, Issue};
+use crate::gateway::Gateway;
 use crate::gateway::auth::{Access, Token, Verb};
 use crate::gateway::listen::{Listen, PORT};
 use crate::gateway::server::{self, REQUESTS_DRAIN_MAX};
-use crate::gateway::Gateway;
 
 /// Where `hence dev` keeps events.
 const DATA: &str = "./hence-data";
@@ -29,7 +29,9 @@ const EXIT_INTERRUPTED: i32 = 130;
 
 /// Runs Hence for development: an embedded log, the orders application, no tokens.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n  hence dev\n  hence dev --memory --rate 5\n  hence dev --data ./mine --no-demo --listen 127.0.0.1:4400")]
+#[command(
+    after_help = "Examples:\n  hence dev\n  hence dev --memory --rate 5\n  hence dev --data ./mine --no-demo --listen 127.0.0.1:4400"
+)]
 pub(crate) struct Dev {
     /// Where events are kept; the default is ./hence-data.
     #[arg(long, value_name = "DIR", conflicts_with = "memory")]
@@ -107,7 +109,9 @@ impl Dev {
             return Err(exposed(config.listen, reason).into());
         }
         let secret = fresh_secret();
-        config.tokens.push(Token::of_secret("dev", &secret, Verb::ALL.to_vec()));
+        config
+            .tokens
+            .push(Token::of_secret("dev", &secret, Verb::ALL.to_vec()));
         let started = Started::begin(config, true).await?;
         if terminal {
             started.greet(&secret)?;
@@ -146,7 +150,10 @@ fn exposed(listen: Listen, reason: &str) -> Invalid {
          --insecure-i-know`",
         Listen::default()
     );
-    Invalid(vec![Issue::of(&format!("gateway.listen = {listen}"), message)])
+    Invalid(vec![Issue::of(
+        &format!("gateway.listen = {listen}"),
+        message,
+    )])
 }
 
 /// The subscriptions that code defines.
@@ -179,7 +186,10 @@ fn begin_logs() -> bool {
     let logs = tracing_subscriber::fmt().with_env_filter(filter);
     let begun = if terminal {
         let coloured = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        logs.with_ansi(coloured).with_target(false).compact().try_init()
+        logs.with_ansi(coloured)
+            .with_target(false)
+            .compact()
+            .try_init()
     } else {
         logs.json().flatten_event(true).try_init()
     };
@@ -223,8 +233,13 @@ impl Started {
     }
 
     fn urls(&self) -> Vec<String> {
-        let addresses = self.listeners.iter().filter_map(|listener| listener.local_addr().ok());
-        addresses.map(|address| format!("http://{address}")).collect()
+        let addresses = self
+            .listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok());
+        addresses
+            .map(|address| format!("http://{address}"))
+            .collect()
     }
 
     /// Serves until Ctrl-C or SIGTERM, then drains.
@@ -261,26 +276,42 @@ impl Started {
             "Only this machine can reach it, and nobody needs a token.".to_owned(),
             "Do not use it in production: see `hence serve`.".to_owned(),
         ];
-        let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+        let width = lines
+            .iter()
+            .map(|line| line.chars().count())
+            .max()
+            .unwrap_or(0);
         writeln!(out, "╭─{}─╮", "─".repeat(width))?;
         for line in &lines {
             writeln!(out, "│ {line:width$} │")?;
         }
         writeln!(out, "╰─{}─╯", "─".repeat(width))?;
         let (bus, topology) = (self.running.bus(), self.running.topology());
-        writeln!(out, "  engine   {} ({})", self.config.engine, bus.durability())?;
+        writeln!(
+            out,
+            "  engine   {} ({})",
+            self.config.engine,
+            bus.durability()
+        )?;
         let count = topology.subscriptions.len();
-        writeln!(out, "  runs     {} with {count} subscriptions", topology.app)?;
+        writeln!(
+            out,
+            "  runs     {} with {count} subscriptions",
+            topology.app
+        )?;
         writeln!(out, "  listens  {}", self.urls().join(" and "))?;
         writeln!(out, "  browsers need the token {secret}\n")?;
 
-        let port = self.listeners.first().and_then(|listener| listener.local_addr().ok());
+        let port = self
+            .listeners
+            .first()
+            .and_then(|listener| listener.local_addr().ok());
         let port = port.map_or(PORT, |address| address.port());
         let server = match self.config.listen {
             Listen::Localhost(_) => format!("localhost:{port}"),
             Listen::Address(address) => format!("{}:{port}", host(address.ip())),
         };
-        let remote = if server == format!("localhost:{}", PORT) {
+        let remote = if server == format!("localhost:{PORT}") {
             String::new()
         } else {
             format!(" --server http://{server}")

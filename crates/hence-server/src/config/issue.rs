@@ -63,7 +63,11 @@ impl fmt::Display for Issue {
         if let Some((text, line, column)) = &self.line {
             let number = line.to_string();
             let width = number.len();
-            write!(f, "\n  {number} | {text}\n  {:width$} | {:>column$}", "", "^")?;
+            write!(
+                f,
+                "\n  {number} | {text}\n  {:width$} | {:>column$}",
+                "", "^"
+            )?;
         }
         Ok(())
     }

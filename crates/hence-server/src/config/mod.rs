@@ -118,7 +118,11 @@ pub(crate) fn load(
 fn read<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, expected: &Expected<'_>) -> Config {
     let engine = reader.read(&mut root, "engine", |plain| plain.parsed(engine));
     let durability = reader.read(&mut root, "durability", |plain| {
-        let levels = [Durability::Accepted, Durability::Written, Durability::Synced];
+        let levels = [
+            Durability::Accepted,
+            Durability::Written,
+            Durability::Synced,
+        ];
         plain.one_of(&levels.map(|level| (level.as_str(), level)))
     });
     let mut gateway = reader.table(&mut root, "gateway");
@@ -178,7 +182,9 @@ fn engine(url: &str) -> Result<String, String> {
         return Ok(url.to_owned());
     }
     let near = did_you_mean(scheme, ENGINES);
-    Err(format!("is not an engine: there are memory: and log:DIR{near}"))
+    Err(format!(
+        "is not an engine: there are memory: and log:DIR{near}"
+    ))
 }
 
 fn names(texts: Option<Vec<(String, Place)>>) -> Vec<String> {
@@ -199,7 +205,9 @@ fn limits<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Limits {
     let limits = Limits {
         event: event.unwrap_or(default.event),
         body: reader.read(table, "body", size).unwrap_or(default.body),
-        batch: reader.read(table, "batch", |p| p.count(1)).unwrap_or(default.batch),
+        batch: reader
+            .read(table, "batch", |p| p.count(1))
+            .unwrap_or(default.batch),
         connections: reader
             .read(table, "connections", |plain| plain.count(1))
             .unwrap_or(default.connections),
@@ -228,7 +236,10 @@ fn subscription<'a>(
     let numbers = numbers(reader, &mut config);
     reader.close(config);
     let Some(id) = id else {
-        reader.issue(place, "[[subscription]] needs the 'id' of a subscription that code defines");
+        reader.issue(
+            place,
+            "[[subscription]] needs the 'id' of a subscription that code defines",
+        );
         return None;
     };
     let name = id.value.text().unwrap_or_default();
@@ -247,7 +258,11 @@ fn numbers<'a>(reader: &mut Reader<'a>, config: &mut Table<'a>) -> Numbers {
     let duration = |plain: &Plain| plain.parsed(value::duration);
     let mut numbers = Numbers {
         order: reader.read(config, "order", |plain| {
-            plain.one_of(&[("per-key", Order::PerKey), ("fifo", Order::Fifo), ("any", Order::Any)])
+            plain.one_of(&[
+                ("per-key", Order::PerKey),
+                ("fifo", Order::Fifo),
+                ("any", Order::Any),
+            ])
         }),
         start: reader.read(config, "from", |plain| {
             plain.one_of(&[("latest", Start::Latest), ("earliest", Start::Earliest)])
@@ -255,7 +270,10 @@ fn numbers<'a>(reader: &mut Reader<'a>, config: &mut Table<'a>) -> Numbers {
         concurrency: reader.read(config, "concurrency", |plain| plain.count(1)),
         timeout: reader.read(config, "timeout", duration),
         after_dead_letter: reader.read(config, "deadletter", |plain| {
-            let words = [("hold", AfterDeadLetter::Hold), ("continue", AfterDeadLetter::Continue)];
+            let words = [
+                ("hold", AfterDeadLetter::Hold),
+                ("continue", AfterDeadLetter::Continue),
+            ];
             plain.one_of(&words)
         }),
         ..Numbers::default()
@@ -265,7 +283,9 @@ fn numbers<'a>(reader: &mut Reader<'a>, config: &mut Table<'a>) -> Numbers {
     numbers.first = reader.read(&mut retry, "first", duration);
     numbers.factor = reader.read(&mut retry, "factor", |plain| {
         let factor = plain.number()?;
-        Some(factor).filter(|factor| *factor >= 1.0).ok_or_else(|| "must be 1 or more".to_owned())
+        Some(factor)
+            .filter(|factor| *factor >= 1.0)
+            .ok_or_else(|| "must be 1 or more".to_owned())
     });
     numbers.max = reader.read(&mut retry, "max", duration);
     reader.close(retry);
@@ -288,7 +308,10 @@ fn token<'a>(reader: &mut Reader<'a>, place: &Place, table: &mut Table<'a>) -> O
             Some(verb) => verbs.push(verb),
             None => {
                 let near = did_you_mean(&text, Verb::ALL.map(Verb::as_str));
-                reader.issue(&place, format!("'{text}' is nothing that a token can allow{near}"));
+                reader.issue(
+                    &place,
+                    format!("'{text}' is nothing that a token can allow{near}"),
+                );
             }
         }
     }

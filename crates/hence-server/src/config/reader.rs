@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
             let place = Place::Variable(name);
             self.issue(&place, "sets no key that there is");
         }
-        self.issues.sort_by_key(|issue| issue.order());
+        self.issues.sort_by_key(Issue::order);
         self.issues
     }
 
@@ -123,7 +123,9 @@ impl<'a> Reader<'a> {
                 rest = after;
                 continue;
             }
-            let inner = after.strip_prefix('{').and_then(|after| after.split_once('}'));
+            let inner = after
+                .strip_prefix('{')
+                .and_then(|after| after.split_once('}'));
             let Some((inner, after)) = inner else {
                 let message = "'$' begins ${env:NAME} or ${file:PATH}; write $$ for a dollar";
                 self.issue(place, message);
@@ -152,12 +154,15 @@ impl<'a> Reader<'a> {
         if let Some(path) = inner.strip_prefix("file:") {
             let whole = self.folder.join(path);
             let read = std::fs::read_to_string(&whole);
-            let text = read.map_err(|error| format!("cannot read '{}': {error}", whole.display()))?;
+            let text =
+                read.map_err(|error| format!("cannot read '{}': {error}", whole.display()))?;
             let line = text.strip_suffix('\n').unwrap_or(&text);
             return Ok(line.strip_suffix('\r').unwrap_or(line).to_owned());
         }
         let near = did_you_mean(inner.split(':').next().unwrap_or_default(), ["env", "file"]);
-        Err(format!("'${{{inner}}}' is neither ${{env:NAME}} nor ${{file:PATH}}{near}"))
+        Err(format!(
+            "'${{{inner}}}' is neither ${{env:NAME}} nor ${{file:PATH}}{near}"
+        ))
     }
 
     /// Takes a scalar: of the environment before the file.
@@ -168,7 +173,11 @@ impl<'a> Reader<'a> {
             let name = format!("{PREFIX}{}", words.join("__").to_uppercase());
             if let Some(text) = self.variables.remove(&name) {
                 let (value, place) = (Plain::Text(text), Place::Variable(name));
-                return Some(Found { value, place, interpolated: true });
+                return Some(Found {
+                    value,
+                    place,
+                    interpolated: true,
+                });
             }
         }
         let (_, spanned) = spanned?;
@@ -192,7 +201,11 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
-        Some(Found { value, place, interpolated })
+        Some(Found {
+            value,
+            place,
+            interpolated,
+        })
     }
 
     /// Takes a scalar and reads it.
@@ -221,7 +234,10 @@ impl<'a> Reader<'a> {
         let (_, spanned) = table.take(key)?;
         let span = spanned.span();
         let DeValue::Array(items) = spanned.into_inner() else {
-            self.issue(&Place::File(span), format!("'{key}' must be a list, as in [\"a\", \"b\"]"));
+            self.issue(
+                &Place::File(span),
+                format!("'{key}' must be a list, as in [\"a\", \"b\"]"),
+            );
             return None;
         };
         let mut texts = Vec::new();
@@ -282,7 +298,10 @@ impl<'a> Reader<'a> {
                 DeValue::Table(inner) => {
                     tables.push((place, Table::new(vec![key.to_owned()], inner, false)));
                 }
-                other => self.issue(&place, format!("[[{key}]] lists tables, not {}", kind(&other))),
+                other => self.issue(
+                    &place,
+                    format!("[[{key}]] lists tables, not {}", kind(&other)),
+                ),
             }
         }
         tables
@@ -381,7 +400,9 @@ impl Plain {
             Self::Boolean(_) => None,
         };
         let good = |number: &f64| number.is_finite() && *number >= 0.0;
-        number.filter(good).ok_or_else(|| "must be a number, zero or more".to_owned())
+        number
+            .filter(good)
+            .ok_or_else(|| "must be a number, zero or more".to_owned())
     }
 
     /// True or false.

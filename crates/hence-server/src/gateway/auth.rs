@@ -139,7 +139,9 @@ impl Access {
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         let known = |other: &String| other.eq_ignore_ascii_case(name);
         match bare.parse::<IpAddr>() {
-            Ok(address) => self.any_address || address.is_loopback() || self.hosts.iter().any(known),
+            Ok(address) => {
+                self.any_address || address.is_loopback() || self.hosts.iter().any(known)
+            }
             Err(_) => name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(known),
         }
     }
@@ -223,11 +225,31 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .map(|value| value.to_str().unwrap_or("(not text)"))
 }
 
-macro_rules! extractors {
-    ($($(#[$doc:meta])* $name:ident: $verb:expr;)*) => {$(
-        $(#[$doc])*
-        pub(crate) struct $name(pub(crate) Caller);
+/// A caller that may publish.
+pub(crate) struct MayPublish(pub(crate) Caller);
 
+/// A caller that may read.
+pub(crate) struct MayRead;
+
+/// A caller that may send dead letters again.
+pub(crate) struct MayRedrive(pub(crate) Caller);
+
+/// Any caller that is known.
+pub(crate) struct Anyone(pub(crate) Caller);
+
+fn admit(gateway: &Gateway, parts: &Parts, verb: Option<Verb>) -> Result<Caller, Problem> {
+    let caller = gateway.access.caller(&parts.headers)?;
+    match verb.filter(|verb| !caller.allow.contains(verb)) {
+        None => Ok(caller),
+        Some(verb) => {
+            let (name, verb) = (&caller.name, verb.as_str());
+            Err(Code::PERMISSION.problem(format!("the token '{name}' does not allow '{verb}'")))
+        }
+    }
+}
+
+macro_rules! extractors {
+    ($($name:ident: $verb:expr, $make:expr;)*) => {$(
         impl FromRequestParts<Arc<Gateway>> for $name {
             type Rejection = Problem;
 
@@ -235,26 +257,15 @@ macro_rules! extractors {
                 parts: &mut Parts,
                 gateway: &Arc<Gateway>,
             ) -> Result<Self, Problem> {
-                let verb: Option<Verb> = $verb;
-                let caller = gateway.access.caller(&parts.headers)?;
-                match verb.filter(|verb| !caller.allow.contains(verb)) {
-                    None => Ok(Self(caller)),
-                    Some(verb) => Err(Code::PERMISSION.problem(format!(
-                        "the token '{}' does not allow '{}'", caller.name, verb.as_str()
-                    ))),
-                }
+                admit(gateway, parts, $verb).map($make)
             }
         }
     )*};
 }
 
 extractors! {
-    /// A caller that may publish.
-    MayPublish: Some(Verb::Publish);
-    /// A caller that may read.
-    MayRead: Some(Verb::Read);
-    /// A caller that may send dead letters again.
-    MayRedrive: Some(Verb::Redrive);
-    /// Any caller that is known.
-    Anyone: None;
+    MayPublish: Some(Verb::Publish), MayPublish;
+    MayRead: Some(Verb::Read), |_| MayRead;
+    MayRedrive: Some(Verb::Redrive), MayRedrive;
+    Anyone: None, Anyone;
 }

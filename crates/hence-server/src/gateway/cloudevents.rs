@@ -90,15 +90,21 @@ pub(crate) fn structured(json: &[u8]) -> Result<Message, Problem> {
     hence::core::codec::json::from_slice(json).map_err(|error| not_a_cloudevent(error.detail()))
 }
 
-/// Reads a batch: each event on its own, with its size in bytes.
-pub(crate) fn batch(json: &[u8]) -> Result<Vec<(usize, Result<Message, Problem>)>, Problem> {
+/// One event of a batch, and its size in bytes.
+pub(crate) type Sized = (usize, Result<Message, Problem>);
+
+/// Reads a batch: each event on its own.
+pub(crate) fn batch(json: &[u8]) -> Result<Vec<Sized>, Problem> {
     check_json(json)?;
     let items: Vec<&RawValue> = serde_json::from_slice(json)
         .map_err(|_| Code::NOT_A_CLOUDEVENT.problem("a batch is a JSON array of CloudEvents"))?;
     let read = |item: &&RawValue| {
         let json = item.get().as_bytes();
         let message = hence::core::codec::json::from_slice(json);
-        (json.len(), message.map_err(|error| not_a_cloudevent(error.detail())))
+        (
+            json.len(),
+            message.map_err(|error| not_a_cloudevent(error.detail())),
+        )
     };
     Ok(items.iter().map(read).collect())
 }
@@ -120,7 +126,9 @@ pub(crate) fn binary(headers: &HeaderMap, body: Bytes) -> Result<Message, Proble
     let required = |wanted: &str| {
         let value = found.iter().find(|(name, _)| name == wanted);
         value.map(|(_, text)| text.clone()).ok_or_else(|| {
-            not_a_cloudevent(&format!("attribute '{wanted}' is missing (header 'ce-{wanted}')"))
+            not_a_cloudevent(&format!(
+                "attribute '{wanted}' is missing (header 'ce-{wanted}')"
+            ))
         })
     };
     let version = required("specversion")?;
@@ -129,7 +137,11 @@ pub(crate) fn binary(headers: &HeaderMap, body: Bytes) -> Result<Message, Proble
         return Err(not_a_cloudevent(&detail));
     }
     let mut attributes = Attributes::new(required("id")?, required("source")?, required("type")?)?;
-    set_all(&mut attributes, &found, &["specversion", "id", "source", "type"])?;
+    set_all(
+        &mut attributes,
+        &found,
+        &["specversion", "id", "source", "type"],
+    )?;
     if let Some(media_type) = content_type(headers)? {
         attributes.set("datacontenttype", media_type)?;
     }
@@ -261,7 +273,9 @@ pub(crate) fn accepted<'a>(headers: &HeaderMap, ours: &[&'a str]) -> Result<&'a 
     let mut wanted: Vec<(u32, String)> = Vec::new();
     for value in headers.get_all(ACCEPT) {
         for range in value.to_str().unwrap_or_default().split(',') {
-            let mut parts = range.split(';').map(|part| part.trim().to_ascii_lowercase());
+            let mut parts = range
+                .split(';')
+                .map(|part| part.trim().to_ascii_lowercase());
             let essence = parts.next().unwrap_or_default();
             let weight = parts
                 .find_map(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()))
@@ -281,6 +295,8 @@ pub(crate) fn accepted<'a>(headers: &HeaderMap, ours: &[&'a str]) -> Result<&'a 
     match (best, ours.first()) {
         (Some(best), _) => Ok(best),
         (None, Some(first)) if wanted.is_empty() => Ok(first),
-        _ => Err(Code::NOT_ACCEPTABLE.problem(format!("this resource comes as {}", ours.join(", ")))),
+        _ => {
+            Err(Code::NOT_ACCEPTABLE.problem(format!("this resource comes as {}", ours.join(", "))))
+        }
     }
 }

@@ -20,7 +20,7 @@ use super::{Gateway, cloudevents, segment};
 /// `GET /v1/deadletters`.
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
-    MayRead(_): MayRead,
+    _: MayRead,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::of(&uri, &[&["subscription", "limit", "cursor"]])?;
@@ -53,7 +53,7 @@ pub(crate) async fn list(
 /// `GET /v1/deadletters/{id}`.
 pub(crate) async fn one(
     State(gateway): State<Arc<Gateway>>,
-    MayRead(_): MayRead,
+    _: MayRead,
     path: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -111,7 +111,9 @@ fn check_empty(body: &[u8]) -> Result<(), Problem> {
         .map_err(|_| Code::MALFORMED.problem("the body is not a JSON object"))?;
     members.keys().next().map_or(Ok(()), |name| {
         let detail = format!("'{name}' is not a member of this request; it takes none");
-        Err(Code::UNKNOWN.problem(&detail).at(format!("/{name}"), detail))
+        Err(Code::UNKNOWN
+            .problem(&detail)
+            .at(format!("/{name}"), detail))
     })
 }
 
@@ -120,7 +122,9 @@ impl Gateway {
         let none = || Code::NOT_FOUND.problem(format!("there is no dead letter '{id}'"));
         let (subscription, _) = id.rsplit_once('.').ok_or_else(none)?;
         let all = self.bus.engine().dead_letters(Some(subscription)).await?;
-        all.into_iter().find(|letter| letter.id == id).ok_or_else(none)
+        all.into_iter()
+            .find(|letter| letter.id == id)
+            .ok_or_else(none)
     }
 
     fn check_subscription(&self, name: &str) -> Result<(), Problem> {

@@ -24,7 +24,7 @@ const BACKWARDS_POSITIONS: u64 = 1_000;
 /// `GET /v1/events`.
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
-    MayRead(_): MayRead,
+    _: MayRead,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::of(&uri, &[&FILTER, &["order", "limit", "cursor"]])?;
@@ -33,7 +33,10 @@ pub(crate) async fn list(
     let limit = reply::limit(&query)?;
     let backwards = query.one_of("order", &["asc", "desc"])? == Some("desc");
     let cursor = Cursor::of(&query)?;
-    let begin = cursor.as_ref().map(|cursor| begin(cursor, backwards)).transpose()?;
+    let begin = cursor
+        .as_ref()
+        .map(|cursor| begin(cursor, backwards))
+        .transpose()?;
     // One more than a page tells whether there is another page.
     let mut entries = match (&filter.id, backwards) {
         (Some(_), _) => gateway.by_id(&filter, begin, backwards, limit + 1).await?,
@@ -52,7 +55,10 @@ pub(crate) async fn list(
 /// The position at which a page begins.
 fn begin(cursor: &Cursor, backwards: bool) -> Result<Position, Problem> {
     let order = if backwards { "d" } else { "a" };
-    let position = cursor.0.strip_prefix(order).and_then(|text| text.parse().ok());
+    let position = cursor
+        .0
+        .strip_prefix(order)
+        .and_then(|text| text.parse().ok());
     position.ok_or_else(|| bad_cursor(&cursor.0))
 }
 
@@ -75,7 +81,11 @@ impl Gateway {
         let mut entries = Vec::new();
         for position in positions {
             let before = begin.is_some_and(|begin| {
-                if backwards { position > begin } else { position < begin }
+                if backwards {
+                    position > begin
+                } else {
+                    position < begin
+                }
             });
             if before || entries.len() >= most {
                 continue;
@@ -115,7 +125,10 @@ impl Gateway {
         let mut end = begin.map_or(report.last, |begin| begin.min(report.last)).0;
         let mut entries = Vec::new();
         while end >= report.first.0.max(1) && entries.len() < most {
-            let start = end.saturating_sub(BACKWARDS_POSITIONS - 1).max(report.first.0).max(1);
+            let start = end
+                .saturating_sub(BACKWARDS_POSITIONS - 1)
+                .max(report.first.0)
+                .max(1);
             let from = Start::Position(Position(start));
             let window = usize::try_from(BACKWARDS_POSITIONS).unwrap_or(usize::MAX);
             let found = self.read_up_to(from, filter, window, |p| p.0 > end).await?;
@@ -134,7 +147,11 @@ impl Gateway {
         beyond: impl Fn(Position) -> bool,
     ) -> Result<Vec<Entry>, Problem> {
         let (filter, follow) = (filter.clone(), false);
-        let read = Read { from, filter, follow };
+        let read = Read {
+            from,
+            filter,
+            follow,
+        };
         let mut reader = self.bus.read(read).await?;
         let mut entries = Vec::new();
         while entries.len() < most {
@@ -162,7 +179,8 @@ impl Gateway {
         let report = self.bus.engine().health()?;
         if position.0 > 0 && position < report.first {
             let first = report.first;
-            let detail = format!("the event at {position} is no longer kept; the oldest is {first}");
+            let detail =
+                format!("the event at {position} is no longer kept; the oldest is {first}");
             return Err(Code::NO_LONGER_KEPT.problem(detail));
         }
         Err(no_event(text))
@@ -178,7 +196,7 @@ fn no_event(text: &str) -> Problem {
 /// `GET /v1/events/{position}`.
 pub(crate) async fn one(
     State(gateway): State<Arc<Gateway>>,
-    MayRead(_): MayRead,
+    _: MayRead,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     uri: Uri,
@@ -208,7 +226,7 @@ fn pure(entry: &Entry) -> Response {
 /// `GET /v1/events/{position}/deliveries`.
 pub(crate) async fn deliveries(
     State(gateway): State<Arc<Gateway>>,
-    MayRead(_): MayRead,
+    _: MayRead,
     path: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -238,7 +256,7 @@ struct Node<'a> {
 /// `GET /v1/events/{position}/trace`.
 pub(crate) async fn trace(
     State(gateway): State<Arc<Gateway>>,
-    MayRead(_): MayRead,
+    _: MayRead,
     path: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Response, Problem> {

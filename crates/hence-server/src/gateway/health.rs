@@ -38,7 +38,10 @@ pub(crate) async fn ready(
     let engine = gateway.bus.engine().health();
     let checks = [
         ("engine", engine.err().map(|error| error.to_string())),
-        ("draining", draining.then(|| "the server is going down".to_owned())),
+        (
+            "draining",
+            draining.then(|| "the server is going down".to_owned()),
+        ),
     ];
     let ready = checks.iter().all(|(_, trouble)| trouble.is_none());
     let line = |(name, trouble): &(&str, Option<String>)| match trouble {
@@ -120,7 +123,11 @@ pub(crate) async fn status(
         engine: capability.name,
         durability: Levels {
             default: gateway.bus.durability().as_str(),
-            available: capability.durability.iter().map(|level| level.as_str()).collect(),
+            available: capability
+                .durability
+                .iter()
+                .map(|level| level.as_str())
+                .collect(),
         },
         first: report.first.to_string(),
         last: report.last.to_string(),

@@ -96,7 +96,9 @@ impl Keys {
             }
             return known.stored.clone().map(Turn::Again).ok_or_else(|| {
                 let detail = format!("the first request with the key '{key}' is still running");
-                Code::KEY_RUNNING.problem(detail).hint("ask again in a moment")
+                Code::KEY_RUNNING
+                    .problem(detail)
+                    .hint("ask again in a moment")
             });
         }
         if inner.running >= RUNNING_MAX {
@@ -104,7 +106,13 @@ impl Keys {
             return Err(Code::OVERLOADED.problem(detail));
         }
         let stored = None;
-        inner.known.insert(scope.clone(), Known { fingerprint, stored });
+        inner.known.insert(
+            scope.clone(),
+            Known {
+                fingerprint,
+                stored,
+            },
+        );
         inner.running += 1;
         let scope = Some(scope);
         Ok(Turn::First(Claim { keys: self, scope }))
@@ -132,7 +140,11 @@ impl Claim<'_> {
         let Some(scope) = self.scope.take() else {
             return;
         };
-        let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self
+            .keys
+            .inner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         inner.running -= 1;
         if let Some(known) = inner.known.get_mut(&scope) {
             known.stored = Some(stored.to_vec());
@@ -147,7 +159,11 @@ impl Claim<'_> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if let Some(scope) = self.scope.take() {
-            let mut inner = self.keys.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut inner = self
+                .keys
+                .inner
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             inner.running -= 1;
             inner.known.remove(&scope);
         }
@@ -178,7 +194,9 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     };
     let visible = key.bytes().all(|byte| matches!(byte, 0x21..=0x7E));
     if !visible || !(1..=KEY_BYTES_MAX).contains(&key.len()) {
-        return Err(bad(&format!("must have 1 to {KEY_BYTES_MAX} visible characters")));
+        return Err(bad(&format!(
+            "must have 1 to {KEY_BYTES_MAX} visible characters"
+        )));
     }
     Ok(Some(key))
 }
@@ -207,7 +225,13 @@ mod tests {
         let (id, source) = (id.to_owned(), "/s".to_owned());
         let durability = hence::Durability::Synced;
         let (position, duplicate) = (None, false);
-        Ok(Receipt { id, source, position, durability, duplicate })
+        Ok(Receipt {
+            id,
+            source,
+            position,
+            durability,
+            duplicate,
+        })
     }
 
     fn first<'a>(keys: &'a Keys, key: &str) -> Claim<'a> {
@@ -221,11 +245,19 @@ mod tests {
     fn a_key_runs_once_and_is_free_again_after_a_failure() {
         let keys = Keys::new(10, Duration::from_secs(60));
         let claim = first(&keys, "k");
-        assert_eq!(keys.turn("me", "k", [0; 32]).err().unwrap().code(), Code::KEY_RUNNING);
+        assert_eq!(
+            keys.turn("me", "k", [0; 32]).err().unwrap().code(),
+            Code::KEY_RUNNING
+        );
         drop(claim);
         first(&keys, "k").done(&[receipt("k")]);
-        assert!(matches!(keys.turn("me", "k", [0; 32]), Ok(Turn::Again(stored)) if stored.len() == 1));
-        assert_eq!(keys.turn("me", "k", [1; 32]).err().unwrap().code(), Code::KEY_REUSED);
+        assert!(
+            matches!(keys.turn("me", "k", [0; 32]), Ok(Turn::Again(stored)) if stored.len() == 1)
+        );
+        assert_eq!(
+            keys.turn("me", "k", [1; 32]).err().unwrap().code(),
+            Code::KEY_REUSED
+        );
         assert!(matches!(keys.turn("you", "k", [1; 32]), Ok(Turn::First(_))));
     }
 
@@ -244,7 +276,9 @@ mod tests {
         let read = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("idempotency-key", text.parse().unwrap());
-            key(&headers).map(Option::unwrap).map_err(|problem| problem.code())
+            key(&headers)
+                .map(Option::unwrap)
+                .map_err(|problem| problem.code())
         };
         assert_eq!(read("\"k-17\"").unwrap(), "k-17");
         assert_eq!(read("k-17").unwrap(), "k-17");

@@ -72,7 +72,10 @@ impl Default for Limits {
 
 /// Checks the head of a request.
 pub(crate) fn check_head(parts: &Parts) -> Result<(), Problem> {
-    let url = parts.uri.path_and_query().map_or(0, |url| url.as_str().len());
+    let url = parts
+        .uri
+        .path_and_query()
+        .map_or(0, |url| url.as_str().len());
     if url > URL_BYTES_MAX {
         let detail = format!("the URL has {url} bytes, the limit is {URL_BYTES_MAX}");
         return Err(Code::URL_TOO_LONG.problem(detail));

@@ -92,10 +92,12 @@ impl Listen {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Unusable> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => in_use(address),
-        _ => Unusable(format!("cannot listen on {address}: {error}")),
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => in_use(address),
+            _ => Unusable(format!("cannot listen on {address}: {error}")),
+        })
 }
 
 fn in_use(address: SocketAddr) -> Unusable {

@@ -43,7 +43,10 @@ impl Counters {
             self.duplicates.fetch_add(1, Relaxed);
             return;
         }
-        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = published.get_mut(event_type) {
             *count += 1;
             return;
@@ -70,8 +73,16 @@ impl Counters {
         took: Duration,
     ) {
         let known = [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
-        let method = if known.contains(method) { method.as_str() } else { OTHER };
-        let key = (route.unwrap_or(OTHER).to_owned(), method.to_owned(), status.as_u16());
+        let method = if known.contains(method) {
+            method.as_str()
+        } else {
+            OTHER
+        };
+        let key = (
+            route.unwrap_or(OTHER).to_owned(),
+            method.to_owned(),
+            status.as_u16(),
+        );
         let mut all = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let histogram = Arc::clone(all.entry(key).or_default());
         drop(all);
@@ -98,10 +109,21 @@ impl Counters {
         out.family("build_info", "gauge", "The version that runs.");
         out.sample("build_info", &[("version", version)], 1.0);
 
-        out.family("events_published_total", "counter", "Events stored over HTTP, by type.");
-        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        out.family(
+            "events_published_total",
+            "counter",
+            "Events stored over HTTP, by type.",
+        );
+        let published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for (event_type, count) in &*published {
-            out.sample("events_published_total", &[("type", event_type)], *count as f64);
+            out.sample(
+                "events_published_total",
+                &[("type", event_type)],
+                *count as f64,
+            );
         }
         drop(published);
 
@@ -111,14 +133,26 @@ impl Counters {
 
         let name = "publish_duration_seconds";
         out.family(name, "histogram", "From the read request to the receipt.");
-        let all = self.publish.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let all = self
+            .publish
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         for (durability, histogram) in &all {
             out.histogram(name, &[("durability", durability)], histogram);
         }
 
         let name = "http_request_duration_seconds";
-        out.family(name, "histogram", "From the head of a request to the head of its response.");
-        let all = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        out.family(
+            name,
+            "histogram",
+            "From the head of a request to the head of its response.",
+        );
+        let all = self
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         for ((route, method, status), histogram) in &all {
             let status = status.to_string();
             let labels = [
@@ -134,18 +168,34 @@ impl Counters {
 /// A number of a subscription that the engine reports.
 type Gauge = (&'static str, &'static str, fn(&SubscriptionReport) -> u64);
 /// A histogram of a subscription.
-type Timing = (&'static str, &'static str, fn(&SubscriptionMetrics) -> &Histogram);
+type Timing = (
+    &'static str,
+    &'static str,
+    fn(&SubscriptionMetrics) -> &Histogram,
+);
 
 /// What the engine reports of subscriptions.
 const GAUGES: [Gauge; 3] = [
-    ("deliveries_in_flight", "Deliveries that the runtime holds.", |r| r.in_flight),
-    ("subscription_lag_events", "Events that are not settled.", |r| r.lag),
+    (
+        "deliveries_in_flight",
+        "Deliveries that the runtime holds.",
+        |r| r.in_flight,
+    ),
+    (
+        "subscription_lag_events",
+        "Events that are not settled.",
+        |r| r.lag,
+    ),
     ("dead_letters", "Dead letters that are kept.", |r| r.dead),
 ];
 /// What the runtime measures of subscriptions.
 const TIMINGS: [Timing; 2] = [
-    ("delivery_wait_seconds", "From append to attempt.", |m| &m.wait),
-    ("delivery_duration_seconds", "How long handlers ran.", |m| &m.duration),
+    ("delivery_wait_seconds", "From append to attempt.", |m| {
+        &m.wait
+    }),
+    ("delivery_duration_seconds", "How long handlers ran.", |m| {
+        &m.duration
+    }),
 ];
 
 impl Gateway {
@@ -158,7 +208,10 @@ impl Gateway {
                 ("retry", metrics.retried()),
                 ("reject", metrics.rejected()),
             ] {
-                let labels = [("subscription", subscription.as_str()), ("outcome", outcome)];
+                let labels = [
+                    ("subscription", subscription.as_str()),
+                    ("outcome", outcome),
+                ];
                 out.sample(name, &labels, count as f64);
             }
         }
@@ -172,7 +225,11 @@ impl Gateway {
         for (name, help, value) in GAUGES {
             out.family(name, "gauge", help);
             for report in &reports {
-                out.sample(name, &[("subscription", &report.name)], value(report) as f64);
+                out.sample(
+                    name,
+                    &[("subscription", &report.name)],
+                    value(report) as f64,
+                );
             }
         }
     }
@@ -181,7 +238,11 @@ impl Gateway {
         // When storage has failed there is nothing to say; `/readyz` says that.
         if let Ok(report) = self.bus.engine().health() {
             let name = "log_sync_duration_seconds";
-            out.family(name, "summary", "How long the log waited for stable storage.");
+            out.family(
+                name,
+                "summary",
+                "How long the log waited for stable storage.",
+            );
             let (sum, count) = (format!("{name}_sum"), format!("{name}_count"));
             out.sample(&sum, &[], report.syncing.as_secs_f64());
             out.sample(&count, &[], report.syncs as f64);
@@ -195,7 +256,10 @@ struct Text(String);
 
 impl Text {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = write!(self.0, "# HELP hence_{name} {help}\n# TYPE hence_{name} {kind}\n");
+        let _ = write!(
+            self.0,
+            "# HELP hence_{name} {help}\n# TYPE hence_{name} {kind}\n"
+        );
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
@@ -211,12 +275,19 @@ impl Text {
     }
 
     fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram) {
-        let bounds = BOUNDS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
+        let bounds = BOUNDS
+            .iter()
+            .map(ToString::to_string)
+            .chain(["+Inf".to_owned()]);
         let bucket = format!("{name}_bucket");
         let mut count = 0;
         for (bound, fell) in bounds.zip(histogram.counts()) {
             count += fell;
-            let labels: Vec<_> = labels.iter().copied().chain([("le", bound.as_str())]).collect();
+            let labels: Vec<_> = labels
+                .iter()
+                .copied()
+                .chain([("le", bound.as_str())])
+                .collect();
             self.sample(&bucket, &labels, count as f64);
         }
         self.sample(&format!("{name}_sum"), labels, histogram.sum());
@@ -226,5 +297,8 @@ impl Text {
 
 /// The escapes of a label value.
 fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }

@@ -189,13 +189,8 @@ impl Problem {
         self.0.code
     }
 
-    /// What happened in particular.
-    pub(crate) fn detail(&self) -> &str {
-        &self.0.detail
-    }
-
     /// The problem as JSON, for the resource `instance` if it is the answer to a whole request.
-    pub(crate) fn to_json(&self, instance: Option<&str>) -> serde_json::Value {
+    pub(crate) fn to_json(&self, instance: Option<&str>) -> String {
         let Parts {
             code,
             detail,
@@ -214,12 +209,12 @@ impl Problem {
             errors,
             hint: hint.as_deref(),
         };
-        serde_json::to_value(written).unwrap_or_default()
+        serde_json::to_string(&written).unwrap_or_default()
     }
 
     /// The whole response to a request for `path`.
     pub(crate) fn respond(self, method: &Method, path: &str) -> Response {
-        let body = self.to_json(Some(path)).to_string();
+        let body = self.to_json(Some(path));
         let length = HeaderValue::from(body.len());
         let body = if method == Method::HEAD {
             String::new()

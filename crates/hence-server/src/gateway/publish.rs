@@ -12,9 +12,9 @@ use futures_util::future::join_all;
 use hence::core::envelope::{DELIVER_AT, KEY};
 use hence::core::{Attributes, Entry, Timestamp};
 use hence::{Durability, Message, Receipt};
+use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::HeaderMap;
 use sha2::{Digest, Sha256};
 
 use super::auth::{Caller, MayPublish};
@@ -77,9 +77,7 @@ pub(crate) async fn events(
                 let detail = format!("{count} events, the limit is {most} (gateway.limits.batch)");
                 return Err(Code::BATCH_TOO_LARGE.problem(detail));
             }
-            let sized = |(bytes, event): (usize, Result<Message, Problem>)| {
-                limits.check_event(bytes).and(event)
-            };
+            let sized = |(bytes, event): cloudevents::Sized| limits.check_event(bytes).and(event);
             items.into_iter().map(sized).collect()
         }
         Mode::Binary => {
@@ -90,7 +88,10 @@ pub(crate) async fn events(
     };
     let (batch, filled) = (mode == Mode::Batch, [].as_slice());
     let incoming = Incoming {
-        events: events.into_iter().map(|event| event.and_then(unreserved)).collect(),
+        events: events
+            .into_iter()
+            .map(|event| event.and_then(unreserved))
+            .collect(),
         batch,
         filled,
     };
@@ -109,8 +110,10 @@ pub(crate) async fn publish(
     let query = Query::of(&parts.uri, &[&ASK, &PUBLISH])?;
     let ask = Ask::of(&gateway, &query, &parts.headers)?;
     if cloudevents::mode(&parts.headers)? != Mode::Binary {
-        return Err(media_type("this resource takes the data of an event, not a CloudEvent")
-            .hint("POST CloudEvents to /v1/events"));
+        return Err(
+            media_type("this resource takes the data of an event, not a CloudEvent")
+                .hint("POST CloudEvents to /v1/events"),
+        );
     }
     let body = gateway.limits.read(body, false).await?;
     refuse_form(&parts.headers, &body)?;
@@ -139,16 +142,17 @@ fn fill(
         value.map(|(_, text)| text.clone())
     };
     if given("type").is_some_and(|other| other != event_type) {
-        return Err(not_a_cloudevent("attribute 'type' is another in the header than in the path"));
+        return Err(not_a_cloudevent(
+            "attribute 'type' is another in the header than in the path",
+        ));
     }
     let fresh = || uuid::Uuid::now_v7().to_string();
     let id = match given("id") {
         Some(id) => id,
         None => idempotency::key(headers)?.unwrap_or_else(fresh),
     };
-    let source = given("source").unwrap_or_else(|| {
-        format!("/hence/http/{}", super::query::encode(&caller.name))
-    });
+    let source = given("source")
+        .unwrap_or_else(|| format!("/hence/http/{}", super::query::encode(&caller.name)));
     let mut attributes = Attributes::new(id, source, event_type)?;
     cloudevents::set_all(&mut attributes, &found, &["id", "source", "type"])?;
     if let Some(media_type) = content_type(headers)? {
@@ -196,8 +200,9 @@ fn refuse_form(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
             || serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
     };
     if form && json() {
-        return Err(media_type("a JSON body came as application/x-www-form-urlencoded")
-            .hint(FORM_HINT));
+        return Err(
+            media_type("a JSON body came as application/x-www-form-urlencoded").hint(FORM_HINT),
+        );
     }
     Ok(())
 }
@@ -255,13 +260,15 @@ impl Ask {
                     let near = did_you_mean(text, ["accepted", "written", "synced"]);
                     return Err(malformed("durability", text, &format!("is no level{near}")));
                 }
-                known.filter(|level| levels.contains(level)).ok_or_else(|| {
-                    let engine = gateway.bus.engine().capability().name;
-                    let all = names.join(", ");
-                    Code::DURABILITY
-                        .problem(format!("the engine '{engine}' has {all}, not '{text}'"))
-                        .hint(format!("ask for one of {all}"))
-                })?
+                known
+                    .filter(|level| levels.contains(level))
+                    .ok_or_else(|| {
+                        let engine = gateway.bus.engine().capability().name;
+                        let all = names.join(", ");
+                        Code::DURABILITY
+                            .problem(format!("the engine '{engine}' has {all}, not '{text}'"))
+                            .hint(format!("ask for one of {all}"))
+                    })?
             }
         };
         let wait = wait(headers).map(|wait| wait.min(gateway.limits.wait));
@@ -362,7 +369,8 @@ impl Gateway {
         let stored = if ask.partial {
             let each = incoming.events.into_iter().map(async |event| {
                 let message = event?;
-                self.commit_one(ask.durability, message, incoming.filled).await
+                self.commit_one(ask.durability, message, incoming.filled)
+                    .await
             });
             // Polled in turn, so the order of the batch is the order of its positions.
             join_all(each).await
@@ -373,7 +381,9 @@ impl Gateway {
                 (false, 1) => {
                     let message = messages.pop();
                     let message = message.ok_or_else(|| Code::INTERNAL.problem("no event"))?;
-                    vec![Ok(self.commit_one(ask.durability, message, incoming.filled).await?)]
+                    vec![Ok(self
+                        .commit_one(ask.durability, message, incoming.filled)
+                        .await?)]
                 }
                 _ if messages.is_empty() => Vec::new(),
                 _ => {
@@ -427,7 +437,9 @@ impl Gateway {
                 "time" => first.attributes().time().map(Into::into),
                 name => first.attributes().extension(name).cloned(),
             };
-            same = same.with_attributes(|all| all.set(name, value.unwrap_or("".into()))).ok()?;
+            same = same
+                .with_attributes(|all| all.set(name, value.unwrap_or("".into())))
+                .ok()?;
         }
         (same == first).then(|| Receipt {
             id: wanted.id().to_owned(),
@@ -438,20 +450,30 @@ impl Gateway {
         })
     }
 
-    /// What to say about types that nothing takes: they are stored all the same (G17).
+    /// What to say about events that are stored (G17) but may not do what was meant: nothing takes
+    /// their type, or it is ordered by a key that they do not have.
     fn warning(&self, incoming: &Incoming) -> Option<HeaderValue> {
         let subscriptions = &self.topology.subscriptions;
         let taken: Vec<&str> = subscriptions
             .iter()
             .flat_map(|subscription| subscription.takes.iter().map(String::as_str))
             .collect();
-        let lonely = incoming
-            .events
-            .iter()
-            .filter_map(event_type)
-            .find(|name| !taken.contains(&name.as_str()))?;
-        let near = did_you_mean(&lonely, taken.iter().copied());
-        let warning = format!("no subscription takes '{lonely}'{near}");
+        let warn = |message: &Message| {
+            let attributes = message.attributes();
+            let name = attributes.event_type();
+            if !taken.contains(&name) {
+                let near = did_you_mean(name, taken.iter().copied());
+                return Some(format!("no subscription takes '{name}'{near}"));
+            }
+            let keyed = self
+                .topology
+                .types
+                .iter()
+                .any(|kind| kind.name == name && kind.keyed);
+            (keyed && attributes.key().is_none())
+                .then(|| format!("'{name}' is ordered by key, and the event has none: ?key="))
+        };
+        let warning = incoming.events.iter().flatten().find_map(warn)?;
         let visible = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
         HeaderValue::try_from(warning.chars().map(visible).collect::<String>()).ok()
     }

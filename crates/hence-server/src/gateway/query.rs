@@ -45,7 +45,9 @@ impl Query {
                 let near = did_you_mean(&name, listed());
                 let allowed: Vec<_> = listed().collect();
                 return Err(Code::UNKNOWN
-                    .problem(format!("'{name}' is not a parameter of this resource{near}"))
+                    .problem(format!(
+                        "'{name}' is not a parameter of this resource{near}"
+                    ))
                     .hint(match allowed.as_slice() {
                         [] => "it takes no parameters".to_owned(),
                         names => format!("it takes {}", names.join(", ")),
@@ -154,8 +156,13 @@ pub(crate) fn malformed(name: &str, text: &str, reason: &str) -> Problem {
 
 /// A moment; a `+` of the offset that the URL turned into a space counts as `+`.
 pub(crate) fn time(name: &str, text: &str) -> Result<Timestamp, Problem> {
-    Timestamp::parse(&text.replace(' ', "+"))
-        .map_err(|_| malformed(name, text, "is not an RFC 3339 time such as 2026-11-20T10:00:00Z"))
+    Timestamp::parse(&text.replace(' ', "+")).map_err(|_| {
+        malformed(
+            name,
+            text,
+            "is not an RFC 3339 time such as 2026-11-20T10:00:00Z",
+        )
+    })
 }
 
 /// Decodes one name or value of a query: `+` is a space, `%XY` a byte, all of it UTF-8.

@@ -56,7 +56,7 @@ struct Part<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<Written<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<serde_json::Value>,
+    problem: Option<Box<RawValue>>,
 }
 
 /// A list of parts, or of waits.
@@ -141,7 +141,11 @@ impl Gateway {
         let now = Timestamp::now();
         for position in receipts.iter().filter_map(|receipt| receipt.position) {
             if let Ok(entry) = self.bus.engine().get(position).await
-                && entry.message.attributes().deliver_at().is_some_and(|due| due > now)
+                && entry
+                    .message
+                    .attributes()
+                    .deliver_at()
+                    .is_some_and(|due| due > now)
             {
                 return true;
             }
@@ -235,7 +239,7 @@ fn part(stored: &Stored) -> Part<'_> {
         Err(problem) => Part {
             status: problem.code().status().as_u16(),
             receipt: None,
-            problem: Some(problem.to_json(None)),
+            problem: RawValue::from_string(problem.to_json(None)).ok(),
         },
     }
 }

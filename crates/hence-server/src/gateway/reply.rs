@@ -22,7 +22,9 @@ pub(crate) const TOPIC: &str = "events";
 /// A response of JSON.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let Ok(text) = serde_json::to_vec(body) else {
-        return Code::INTERNAL.problem("the answer cannot be written").into_response();
+        return Code::INTERNAL
+            .problem("the answer cannot be written")
+            .into_response();
     };
     let headers = [
         (CONTENT_TYPE, "application/json"),

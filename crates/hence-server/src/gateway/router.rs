@@ -73,7 +73,10 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/startupz", get(health::live))
         .route("/readyz", get(health::ready));
     #[cfg(test)]
-    let router = router.route("/panic", get(async || -> StatusCode { panic!("as a test asked") }));
+    let router = router.route(
+        "/panic",
+        get(async || -> StatusCode { panic!("as a test asked") }),
+    );
     router
         .method_not_allowed_fallback(no_method)
         .fallback(no_resource)
@@ -103,7 +106,10 @@ async fn no_resource(uri: Uri) -> Problem {
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("without a message"), "a request panicked");
+    tracing::error!(
+        panic = text.unwrap_or("without a message"),
+        "a request panicked"
+    );
     Code::INTERNAL
         .problem("the server made a mistake; its log has it")
         .into_response()
@@ -125,13 +131,17 @@ pub(crate) async fn handle(gateway: &Gateway, router: Router, request: Request) 
     let origin = gateway.access.foreign_origin(request.headers());
     let mut response = match pass(gateway, request) {
         Ok(Passed::Resource(request)) => {
-            let answered: Result<Response, std::convert::Infallible> = router.oneshot(*request).await;
+            let answered: Result<Response, std::convert::Infallible> =
+                router.oneshot(*request).await;
             answered.unwrap_or_else(|never| match never {})
         }
         Ok(Passed::Answered(response)) => *response,
         Err(problem) => problem.into_response(),
     };
-    let route = response.extensions_mut().remove::<Route>().and_then(|route| route.0);
+    let route = response
+        .extensions_mut()
+        .remove::<Route>()
+        .and_then(|route| route.0);
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let allow = response.headers_mut().remove(ALLOW);
         response = problem.respond(&method, &path);
@@ -147,7 +157,9 @@ pub(crate) async fn handle(gateway: &Gateway, router: Router, request: Request) 
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
     let (status, took) = (response.status(), began.elapsed());
-    gateway.counters.request(route.as_deref(), &method, status, took);
+    gateway
+        .counters
+        .request(route.as_deref(), &method, status, took);
     tracing::debug!(%method, path, status = status.as_u16(), ?took, "request");
     response
 }

@@ -59,7 +59,10 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, listeners: Vec<TcpListener>) {
     accepting.close();
     accepting.wait().await;
     connections.close();
-    if tokio::time::timeout(REQUESTS_DRAIN_MAX, connections.wait()).await.is_err() {
+    if tokio::time::timeout(REQUESTS_DRAIN_MAX, connections.wait())
+        .await
+        .is_err()
+    {
         let open = connections.len();
         tracing::warn!(open, "connections did not end in time");
     }
@@ -93,7 +96,7 @@ async fn accept(
 fn refuse(gateway: &Gateway, stream: &TcpStream) {
     let limit = gateway.limits.connections;
     let detail = format!("{limit} connections are open (gateway.limits.connections)");
-    let body = Code::CONNECTIONS.problem(detail).to_json(None).to_string();
+    let body = Code::CONNECTIONS.problem(detail).to_json(None);
     let response = format!(
         "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\n\
          retry-after: 1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
@@ -118,7 +121,11 @@ impl Activity {
     async fn idle(&self) {
         loop {
             let ended = self.ended.load(Relaxed);
-            let limit = if ended == 0 { HEAD_TIME_MAX } else { IDLE_TIME_MAX };
+            let limit = if ended == 0 {
+                HEAD_TIME_MAX
+            } else {
+                IDLE_TIME_MAX
+            };
             let deadline = self.began + Duration::from_millis(ended) + limit;
             if self.open.load(Relaxed) > 0 {
                 tokio::time::sleep(limit).await;

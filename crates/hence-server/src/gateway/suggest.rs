@@ -43,7 +43,8 @@ fn distance(a: &str, b: &str) -> usize {
             let change = cell(&rows, i, j) + usize::from(left != right);
             let remove = cell(&rows, i, j + 1) + 1;
             let insert = row.last().copied().unwrap_or(i + 1) + 1;
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(right) && b.get(j - 1) == Some(left);
+            let swapped =
+                i > 0 && j > 0 && a.get(i - 1) == Some(right) && b.get(j - 1) == Some(left);
             let swap = if swapped {
                 cell(&rows, i - 1, j - 1) + 1
             } else {
@@ -67,6 +68,9 @@ mod tests {
         assert_eq!(nearest("tpye", known), Some("type"));
         assert_eq!(nearest("type_prefix", known), Some("typeprefix"));
         assert_eq!(nearest("colour", known), None);
-        assert_eq!(did_you_mean("order.plcaed", ["order.placed"]), "; did you mean 'order.placed'?");
+        assert_eq!(
+            did_you_mean("order.plcaed", ["order.placed"]),
+            "; did you mean 'order.placed'?"
+        );
     }
 }

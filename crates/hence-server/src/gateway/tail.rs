@@ -11,9 +11,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
+use hence::Message;
 use hence::core::codec::json::Structured;
 use hence::core::{Attributes, Entry, Filter, Position, Read, Reader, Start, Timestamp};
-use hence::Message;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE};
 use hyper::{HeaderMap, StatusCode, Uri};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -71,7 +71,7 @@ struct Ask {
 /// `GET /v1/tail`.
 pub(crate) async fn tail(
     State(gateway): State<Arc<Gateway>>,
-    MayRead(_): MayRead,
+    _: MayRead,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, Problem> {
@@ -93,7 +93,14 @@ pub(crate) async fn tail(
         ask.filter.clone()
     };
     let (from, follow) = (ask.from, !reached);
-    let mut reader = gateway.bus.read(Read { from, filter, follow }).await?;
+    let mut reader = gateway
+        .bus
+        .read(Read {
+            from,
+            filter,
+            follow,
+        })
+        .await?;
     let mut first = Vec::new();
     if reached && ask.resumed.is_some() {
         first = reader.next(READ_EVENTS).await?;
@@ -149,7 +156,11 @@ impl Ask {
             (None, Some(text)) => match text.parse() {
                 Ok(position) => Start::Position(position),
                 Err(_) => Start::Time(time("from", text).map_err(|_| {
-                    malformed("from", text, "is not earliest, latest, a position or a time")
+                    malformed(
+                        "from",
+                        text,
+                        "is not earliest, latest, a position or a time",
+                    )
                 })?),
             },
         };
@@ -275,7 +286,8 @@ impl Pump {
         lost: Option<(Position, Position)>,
     ) {
         if self.ask.form.sse {
-            self.buffer.try_put(format!("retry: {RETRY_MILLIS}\n\n").into());
+            self.buffer
+                .try_put(format!("retry: {RETRY_MILLIS}\n\n").into());
         }
         if let Some((from, to)) = lost {
             self.buffer.put(self.gap(from, to)).await;
@@ -397,7 +409,11 @@ impl Pump {
     }
 
     fn event(&self, entry: &Entry) -> Bytes {
-        let name = self.ask.form.named.then(|| entry.message.attributes().event_type());
+        let name = self
+            .ask
+            .form
+            .named
+            .then(|| entry.message.attributes().event_type());
         self.frame(entry.position, name, &entry.message)
     }
 
@@ -421,7 +437,9 @@ impl Pump {
             let line = one_line(message, &[("henceposition", &position)]);
             return format!("{line}\n").into();
         }
-        let name = name.map(|name| format!("event: {name}\n")).unwrap_or_default();
+        let name = name
+            .map(|name| format!("event: {name}\n"))
+            .unwrap_or_default();
         let line = one_line(message, &[]);
         format!("id: {position}\n{name}data: {line}\n\n").into()
     }

@@ -111,21 +111,27 @@ impl Gateway {
             Measured::of(report, self.metrics.get(name).map(|metrics| &**metrics))
         };
         let nodes = self.topology.subscriptions.iter();
-        nodes.map(|node| (node.name.clone(), of(&node.name))).collect()
+        nodes
+            .map(|node| (node.name.clone(), of(&node.name)))
+            .collect()
     }
 }
 
 /// `GET /v1/topology`.
 pub(crate) async fn topology(
     State(gateway): State<Arc<Gateway>>,
-    MayRead(_): MayRead,
+    _: MayRead,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::of(&uri, &[&["format"]])?;
     let format = query.one_of("format", &["json", "dot", "mermaid", "text"])?;
     let topology = &gateway.topology;
     let mut measured = gateway.measured();
-    let labels = || measured.iter().map(|(name, values)| (name, values.to_line()));
+    let labels = || {
+        measured
+            .iter()
+            .map(|(name, values)| (name, values.to_line()))
+    };
     Ok(match format {
         Some("mermaid") => {
             let mut graph = topology.to_mermaid();
@@ -202,7 +208,7 @@ struct Attempts {
 /// `GET /v1/subscriptions`.
 pub(crate) async fn subscriptions(
     State(gateway): State<Arc<Gateway>>,
-    MayRead(_): MayRead,
+    _: MayRead,
     uri: Uri,
 ) -> Result<Response, Problem> {
     Query::of(&uri, &[])?;
@@ -221,7 +227,11 @@ pub(crate) async fn subscriptions(
                 },
             }),
             handler: node.is_some(),
-            status: if report.attached { "active" } else { "detached" },
+            status: if report.attached {
+                "active"
+            } else {
+                "detached"
+            },
             settled: report.settled.to_string(),
             lag: report.lag,
             inflight: report.in_flight,
