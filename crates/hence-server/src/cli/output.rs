@@ -68,6 +68,7 @@ pub(crate) struct Output {
     colour: bool,
     colour_messages: bool,
     width: Option<usize>,
+    warned: String,
 }
 
 impl Output {
@@ -89,6 +90,7 @@ impl Output {
             colour: wants(io::stdout().is_terminal()),
             colour_messages: wants(io::stderr().is_terminal()),
             width: terminal_width(),
+            warned: String::new(),
         }
     }
 
@@ -104,6 +106,7 @@ impl Output {
             colour: false,
             colour_messages: false,
             width: None,
+            warned: String::new(),
         }
     }
 
@@ -156,6 +159,15 @@ impl Output {
     pub(crate) fn note(&mut self, text: &str) {
         if !self.quiet {
             self.complain(text);
+        }
+    }
+
+    /// A warning of the server; the same one is said once in a row.
+    pub(crate) fn warn(&mut self, text: &str) {
+        if self.warned != text {
+            text.clone_into(&mut self.warned);
+            let mark = self.paint_error(Style::Wait, "warning:");
+            self.note(&format!("{mark} {}", clean(text)));
         }
     }
 
