@@ -12,10 +12,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Config, Expected, Invalid, Issue};
+use crate::config::{self, Config, Expected, Invalid};
 use crate::gateway::Gateway;
 use crate::gateway::auth::{Access, Token, Verb};
-use crate::gateway::listen::{Listen, PORT};
+use crate::gateway::listen::{Exposed, Listen, PORT};
 use crate::gateway::server::{self, REQUESTS_DRAIN_MAX};
 
 /// Where `hence dev` keeps events.
@@ -77,6 +77,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     use hence::core::Code;
     let set_up = [Code::DURABILITY, Code::ENGINE_URL, Code::WIRING];
     let wrong = error.is::<Invalid>()
+        || error.is::<Exposed>()
         || error
             .downcast_ref::<hence::Error>()
             .is_some_and(|error| set_up.contains(&error.code()));
@@ -106,7 +107,7 @@ impl Dev {
         config.listen = self.listen.unwrap_or(config.listen);
         if !config.listen.is_loopback() {
             let reason = "`hence dev` is for this machine alone; `hence serve` has tokens";
-            return Err(exposed(config.listen, reason).into());
+            return Err(Exposed::new(config.listen, reason).into());
         }
         let secret = fresh_secret();
         config
@@ -135,25 +136,12 @@ impl Serve {
         if !config.listen.is_loopback() {
             if !self.insecure_i_know {
                 let reason = "tokens and events would cross the network unencrypted";
-                return Err(exposed(config.listen, reason).into());
+                return Err(Exposed::new(config.listen, reason).into());
             }
             tracing::warn!(listen = %config.listen, "other machines can reach this, unencrypted");
         }
         Started::begin(config, false).await?.run().await
     }
-}
-
-fn exposed(listen: Listen, reason: &str) -> Invalid {
-    let message = format!(
-        "HN0502 unsafe exposure: {reason}\n\
-         Listen on {} and put a proxy with TLS before it, or override with `hence serve \
-         --insecure-i-know`",
-        Listen::default()
-    );
-    Invalid(vec![Issue::of(
-        &format!("gateway.listen = {listen}"),
-        message,
-    )])
 }
 
 /// The subscriptions that code defines.

@@ -47,7 +47,7 @@ use crate::serve;
 const EXAMPLES: &str = "\
 Examples:
   hence dev
-  hence publish order.placed '{\"order_id\":\"A-17\",\"amount\":99.5,\"items\":[{\"sku\":\"X\",\"qty\":2}]}'
+  hence publish order.placed '{\"order_id\":\"A-17\",\"amount\":99.5,\"items\":[{\"sku\":\"X\",\"qty\":2}]}' --key A-17
   hence tail 'order.*' --from earliest --count 3
   hence trace 1";
 

@@ -5,8 +5,6 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::value::RawValue;
-#[cfg(unix)]
-use tokio::io::{Interest, unix::AsyncFd};
 
 use super::error::{Fault, Result};
 use super::global::Global;
@@ -68,6 +66,7 @@ pub(crate) struct Output {
     colour: bool,
     colour_messages: bool,
     width: Option<usize>,
+    warned: String,
 }
 
 impl Output {
@@ -89,6 +88,7 @@ impl Output {
             colour: wants(io::stdout().is_terminal()),
             colour_messages: wants(io::stderr().is_terminal()),
             width: terminal_width(),
+            warned: String::new(),
         }
     }
 
@@ -104,6 +104,7 @@ impl Output {
             colour: false,
             colour_messages: false,
             width: None,
+            warned: String::new(),
         }
     }
 
@@ -156,6 +157,15 @@ impl Output {
     pub(crate) fn note(&mut self, text: &str) {
         if !self.quiet {
             self.complain(text);
+        }
+    }
+
+    /// A warning of the server; the same one is said once in a row.
+    pub(crate) fn warn(&mut self, text: &str) {
+        if self.warned != text {
+            text.clone_into(&mut self.warned);
+            let mark = self.paint_error(Style::Wait, "warning:");
+            self.note(&format!("{mark} {}", clean(text)));
         }
     }
 
@@ -224,15 +234,20 @@ pub(crate) fn wants_colour(
 /// write ends too. Where the system does not tell, it waits for ever.
 pub(crate) async fn reader_gone() {
     #[cfg(unix)]
-    if let Ok(stdout) = AsyncFd::with_interest(io::stdout(), Interest::ERROR) {
-        while let Ok(mut ready) = stdout.ready(Interest::ERROR).await {
-            if ready.ready().is_error() {
-                return;
-            }
-            ready.clear_ready();
+    {
+        use std::os::fd::AsFd;
+        use tokio::io::Interest;
+        use tokio::net::unix::pipe::Sender;
+
+        // Unchecked, because the checked form would make writing fail where it should wait.
+        let copy = io::stdout().as_fd().try_clone_to_owned();
+        if let Ok(Ok(pipe)) = copy.map(Sender::from_owned_fd_unchecked)
+            && pipe.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn terminal_width() -> Option<usize> {

@@ -19,7 +19,7 @@ use super::table::counted;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  hence publish order.placed '{\"order_id\":\"A-17\",\"amount\":99.5,\"items\":[{\"sku\":\"X\",\"qty\":2}]}'
+  hence publish order.placed '{\"order_id\":\"A-17\",\"amount\":99.5,\"items\":[{\"sku\":\"X\",\"qty\":2}]}' --key A-17
   hence publish order.placed @order.json --key A-18 --wait 5s
   hence publish order.placed --lines --rate 50 < orders.jsonl
   hence publish note.written 'plain text' --attr datacontenttype=text/plain --id note-1";

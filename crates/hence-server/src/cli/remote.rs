@@ -27,6 +27,8 @@ use super::token;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How long a connection may lie idle before it is not used again; servers close theirs after 60 s.
 const IDLE_MAX: Duration = Duration::from_secs(20);
+/// The header with which the server says that something was done and is probably not what is meant.
+const WARNING: &str = "hence-warning";
 /// The media type of most answers, and of every error.
 const JSON: &str = "application/json, application/problem+json, text/*";
 
@@ -124,14 +126,15 @@ impl Remote {
         let whole = async {
             let response = self.begin(ask, JSON).await?;
             let status = response.status();
+            let warning = response.headers().get(WARNING).cloned();
             let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
             let body = body.collect().await.map_err(|error| {
                 self.unreachable("the answer of the server broke off")
                     .cause(error)
             })?;
-            Ok::<_, Error>((status, body.to_bytes()))
+            Ok::<_, Error>((status, warning, body.to_bytes()))
         };
-        let (status, body) = timeout(patience, whole)
+        let (status, warning, body) = timeout(patience, whole)
             .await
             .map_err(|_| self.silent(patience))??;
         out.detail(&format!(
@@ -143,6 +146,10 @@ impl Remote {
             status.as_u16(),
             moment::span(begin.elapsed())
         ));
+        if let Some(warning) = warning.as_ref().and_then(|text| text.to_str().ok()) {
+            // The server names the parameter of the API; here it is a flag.
+            out.warn(&warning.replace("?key=", "--key"));
+        }
         if status.is_success() {
             Ok(Answer { body })
         } else {

@@ -15,7 +15,8 @@ pub(crate) mod value;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use issue::{Invalid, Issue};
+pub(crate) use issue::Invalid;
+use issue::Issue;
 use reader::{Place, Plain, Reader, Table};
 
 use crate::gateway::auth::{Token, Verb};
@@ -293,6 +294,7 @@ fn numbers<'a>(reader: &mut Reader<'a>, config: &mut Table<'a>) -> Numbers {
 }
 
 fn token<'a>(reader: &mut Reader<'a>, place: &Place, table: &mut Table<'a>) -> Option<Token> {
+    let (named, keyed) = (table.has("name"), table.has("hash") || table.has("secret"));
     let name = reader.read(table, "name", |plain| plain.parsed(token_name));
     let hash = reader.read(table, "hash", |plain| plain.parsed(hash));
     let secret = reader.scalar(table, "secret");
@@ -333,12 +335,14 @@ fn token<'a>(reader: &mut Reader<'a>, place: &Place, table: &mut Table<'a>) -> O
             reader.issue(place, "[[token]] takes 'hash' or 'secret', not both");
             None
         }
-        (None, ..) => {
-            reader.issue(place, "[[token]] needs a 'name'");
-            None
-        }
-        (Some(_), None, None) => {
-            reader.issue(place, "[[token]] needs a good 'hash' or 'secret'");
+        // What stands there and is wrong was said at its place.
+        (name, ..) => {
+            if name.is_none() && !named {
+                reader.issue(place, "[[token]] needs a 'name'");
+            }
+            if !keyed {
+                reader.issue(place, "[[token]] needs a 'hash' or a 'secret'");
+            }
             None
         }
     }

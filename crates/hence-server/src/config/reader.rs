@@ -339,6 +339,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether a key stands there, good or bad.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.rest.contains_key(key)
+    }
+
     fn take(&mut self, key: &'static str) -> Option<(Range<usize>, Spanned<DeValue<'a>>)> {
         self.known.push(key);
         self.rest.remove(key)

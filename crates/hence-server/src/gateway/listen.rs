@@ -58,6 +58,30 @@ impl fmt::Display for Unusable {
 
 impl std::error::Error for Unusable {}
 
+/// An address that other machines could reach, unencrypted.
+#[derive(Debug)]
+pub(crate) struct Exposed(String);
+
+impl Exposed {
+    /// Refuses an address for a reason, and says what to do instead.
+    pub(crate) fn new(listen: Listen, reason: &str) -> Self {
+        let instead = Listen::default();
+        Self(format!(
+            "HN0502 unsafe exposure: {listen} is reachable from other machines, and {reason}\n\
+             Listen on {instead} and put a proxy with TLS before it, or override with \
+             `hence serve --insecure-i-know`"
+        ))
+    }
+}
+
+impl fmt::Display for Exposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Exposed {}
+
 impl Listen {
     /// Whether only this machine can reach it.
     pub(crate) fn is_loopback(self) -> bool {

@@ -27,8 +27,6 @@ struct Handled {
     receipt: Receipt,
     #[serde(default)]
     results: Vec<Settled>,
-    #[serde(skip)]
-    waited: bool,
 }
 
 /// What one subscription made of it.
@@ -45,14 +43,10 @@ struct Settled {
 /// Prints the receipt; the position to look at next, if it is known.
 pub(super) fn tell(out: &mut Output, kind: &str, answer: &Answer) -> Result<Option<String>> {
     let handled: Handled = match answer.read::<Handled>() {
-        Ok(handled) => Handled {
-            waited: true,
-            ..handled
-        },
+        Ok(handled) => handled,
         Err(_) => Handled {
             receipt: answer.read()?,
             results: Vec::new(),
-            waited: false,
         },
     };
     let receipt = &handled.receipt;
@@ -115,9 +109,7 @@ fn tell_people(out: &mut Output, kind: &str, handled: &Handled) -> Result<()> {
             clean(&settled.subscription)
         ))?;
     }
-    if handled.waited && handled.results.is_empty() {
-        out.note("no subscription takes this type");
-    } else if handled.results.iter().any(|one| one.outcome == "pending") {
+    if handled.results.iter().any(|one| one.outcome == "pending") {
         out.note("time ran out before all were done; they go on");
     }
     Ok(())

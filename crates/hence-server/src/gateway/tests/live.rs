@@ -116,10 +116,7 @@ async fn a_tail_until_ends_and_the_one_that_comes_back_is_told_to_stop() {
     on_both(async |server, _| {
         let first = publish(&server, "x.y", "1").await;
         let second = publish(&server, "x.z", "2").await;
-        for until in [second.as_str(), "2090-01-01T00:00:00Z"] {
-            if until.len() > 10 {
-                continue;
-            }
+        for until in [second.clone(), hence::core::Timestamp::now().to_string()] {
             let path = format!("/v1/tail?from=earliest&until={until}&named=true");
             let mut tail = Tail::open(server.get(&path)).await;
             let events = [tail.next().await.unwrap(), tail.next().await.unwrap()];
@@ -193,17 +190,15 @@ async fn a_slow_reader_gets_a_gap_and_no_event_waits_for_it() {
         publish(&server, "x.y", large.clone()).await;
     }
     let reading = async {
-        let (mut whole, mut chunk) = (String::new(), vec![0; 65_536]);
-        while !whole.contains("hence.tail.gap") {
+        let (mut end, mut chunk) = (String::new(), vec![0; 65_536]);
+        while !end.contains("\"type\":\"hence.tail.gap\"") {
             let read = slow.read(&mut chunk).await.unwrap();
             assert!(read > 0, "the tail ended without a gap");
-            whole.push_str(&String::from_utf8_lossy(&chunk[..read]));
-            if whole.len() > 5_000_000 {
-                // There is room by now: the next event brings the gap before it.
-                publish(&server, "x.y", "1").await;
-            }
+            // The name may stand across two reads.
+            end.drain(..end.len().saturating_sub(100));
+            end.push_str(&String::from_utf8_lossy(&chunk[..read]));
         }
-        whole
+        true
     };
     let publishing = async {
         loop {
@@ -211,11 +206,10 @@ async fn a_slow_reader_gets_a_gap_and_no_event_waits_for_it() {
             publish(&server, "x.y", "1").await;
         }
     };
-    let whole = tokio::time::timeout(Duration::from_secs(20), async {
-        tokio::select! { whole = reading => whole, () = publishing => String::new() }
+    let seen = tokio::time::timeout(Duration::from_secs(20), async {
+        tokio::select! { seen = reading => seen, () = publishing => false }
     });
-    let whole = whole.await.expect("a gap is announced");
-    assert!(whole.contains("\"type\":\"hence.tail.gap\""));
+    assert!(seen.await.expect("a gap is announced"));
     drop(slow);
     server.stop().await;
 }

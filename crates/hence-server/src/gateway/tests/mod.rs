@@ -53,7 +53,7 @@ struct Bank(AtomicU32);
 async fn charge(order: OrderPlaced, bank: State<Bank>) -> Result<OrderCharged, Failure> {
     let calls = bank.0.fetch_add(1, Ordering::Relaxed);
     if order.order_id == "slow" {
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
     }
     if order.amount > CLOSED && calls == 0 {
         return Err(Failure::reject("the bank is closed"));
