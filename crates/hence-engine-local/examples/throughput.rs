@@ -1,6 +1,5 @@
 //! How many events a second the engine takes and hands on: `cargo run --release --example
-//! throughput [events [directory [memory|log]]]`. In a directory without a disk below it (tmpfs) it shows what the
-//! processor allows. Figures travel badly between machines; ratios within one run do better.
+//! throughput [events]`. Figures travel badly between machines; ratios within one run do better.
 
 #![allow(clippy::print_stdout, reason = "it is its purpose")]
 #![allow(clippy::unwrap_used, reason = "a measurement that fails is none")]
@@ -98,8 +97,7 @@ fn engine(name: &str) -> (Arc<dyn Engine>, Option<tempfile::TempDir>) {
     if name == "memory" {
         return (hence_engine_local::memory(&options), None);
     }
-    let place = std::env::args().nth(2).unwrap_or_else(|| ".".to_owned());
-    let dir = tempfile::tempdir_in(place).unwrap();
+    let dir = tempfile::tempdir_in(".").unwrap();
     let engine = hence_engine_local::log(dir.path(), &options).unwrap();
     (engine, Some(dir))
 }
@@ -109,11 +107,7 @@ async fn main() {
     let events = std::env::args()
         .nth(1)
         .map_or(1_000_000, |text| text.parse().unwrap());
-    let only = std::env::args().nth(3);
     for name in ["memory", "log"] {
-        if only.as_deref().is_some_and(|only| only != name) {
-            continue;
-        }
         for (publishers, window, handled) in [
             (1, 1, false),
             (1, 256, false),
