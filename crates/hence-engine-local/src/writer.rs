@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hence_core::commit::{Durability, Receipt};
-use hence_core::error::{Code, Error, Result};
+use hence_core::error::{Error, Result};
 use hence_core::time::Timestamp;
 use hence_log::{ErrorKind, Level, Log, Op as Stored, Recovered, Storage, Writer};
 use tokio::sync::Notify;
