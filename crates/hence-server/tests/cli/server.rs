@@ -4,9 +4,13 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use crate::program::{Ran, finish, hence};
+
+/// The orders that became dead letters so far.
+static ORDERS: AtomicU32 = AtomicU32::new(0);
 
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
@@ -70,8 +74,11 @@ impl Server {
 
     /// Makes a dead letter, and gives its id.
     pub(crate) fn dead_letter(&self) -> String {
-        let order = r#"{"order_id":"A-0","amount":-1,"items":[{"sku":"X","qty":1}]}"#;
-        let position = self.place(order);
+        // Another order each time: behind a dead letter of the same key it would wait.
+        let number = ORDERS.fetch_add(1, Ordering::Relaxed);
+        let order =
+            format!(r#"{{"order_id":"B-{number}","amount":-1,"items":[{{"sku":"X","qty":1}}]}}"#);
+        let position = self.place(&order);
         let listed = self.done(&["dlq", "ls", "--plain"]);
         let mut ids = listed.lines().filter_map(|line| line.split('\t').next());
         let found = ids.find(|id| id.ends_with(&format!(".{position}")));
