@@ -247,3 +247,49 @@ async fn a_wait_ends_with_the_drain() {
     let (answer, ()) = tokio::join!(ask.send(), stopping);
     assert_eq!(answer.status.as_u16(), 202, "{}", answer.text());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_under_load_keeps_every_event_that_was_acknowledged() {
+    let data = tempfile::tempdir().unwrap();
+    let url = format!("log:{}", data.path().display());
+    let mut server = Server::on(&url, Access::open(), Limits::default()).await;
+    let (running, serving) = (server.running.take(), server.serving.take());
+    let (server, drain) = (Arc::new(server), CancellationToken::new());
+    let mut publishers = tokio::task::JoinSet::new();
+    for publisher in 0..8 {
+        let (server, drain) = (Arc::clone(&server), drain.clone());
+        publishers.spawn(async move {
+            let (mut acknowledged, mut refused) = (Vec::new(), 0);
+            for number in 0.. {
+                let id = format!("{publisher}-{number}");
+                let ask = server.post("/v1/publish/x.y", JSON, "1");
+                match ask.header("idempotency-key", &id).try_send().await {
+                    Some(answer) if answer.status == StatusCode::CREATED => acknowledged.push(id),
+                    Some(answer) => {
+                        answer.is_problem(503, "HN5032");
+                        refused += 1;
+                    }
+                    // The listener is closed.
+                    None if drain.is_cancelled() => break,
+                    None => panic!("a request was lost before the drain"),
+                }
+            }
+            (acknowledged, refused)
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drain.cancel();
+    server.drain.cancel();
+    serving.unwrap().await.unwrap();
+    running.unwrap().drain().await;
+    let acknowledged: Vec<_> = publishers.join_all().await;
+    let acknowledged: Vec<String> = acknowledged.into_iter().flat_map(|(ids, _)| ids).collect();
+    assert!(!acknowledged.is_empty());
+
+    let server = Server::on(&url, Access::open(), Limits::default()).await;
+    for id in &acknowledged {
+        let found = server.json(&format!("/v1/events?id={id}")).await;
+        assert_eq!(found["items"].as_array().unwrap().len(), 1, "{id} is lost");
+    }
+    server.stop().await;
+}

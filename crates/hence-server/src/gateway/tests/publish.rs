@@ -197,23 +197,7 @@ async fn a_key_is_absorbed_after_a_restart_although_the_time_is_another() {
     let url = format!("log:{}", data.path().display());
     let mut positions = Vec::new();
     for _ in 0..2 {
-        let running = App::new("shop").start(&url).await.unwrap();
-        let access = Access {
-            open: true,
-            ..Access::default()
-        };
-        let drain = CancellationToken::new();
-        let (limits, dedup) = (Limits::default(), Duration::from_secs(60));
-        let gateway = Gateway::new(&running, access, limits, dedup, drain.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Server {
-            address: listener.local_addr().unwrap(),
-            drain,
-            running: Some(running),
-            serving: Some(tokio::spawn(server::serve(gateway, vec![listener]))),
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            _data: None,
-        };
+        let server = Server::on(&url, Access::open(), Limits::default()).await;
         let ask = server
             .post("/v1/publish/x.y?delay=1ms", JSON, "1")
             .header("idempotency-key", "k");
