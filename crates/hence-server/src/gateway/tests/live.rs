@@ -1,23 +1,25 @@
 //! Tails, and the end of the server.
 
+use tokio::sync::Semaphore;
+
 use super::*;
 
 /// A tail that is read event by event.
-struct Tail {
+pub(super) struct Tail {
     body: Incoming,
     text: String,
 }
 
 /// One event of a tail.
 #[derive(Debug, PartialEq)]
-struct Seen {
+pub(super) struct Seen {
     id: String,
     name: String,
     data: Value,
 }
 
 impl Tail {
-    async fn open(ask: Ask<'_>) -> Self {
+    pub(super) async fn open(ask: Ask<'_>) -> Self {
         let response = ask.open().await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["x-accel-buffering"], "no");
@@ -47,7 +49,7 @@ impl Tail {
         }
     }
 
-    async fn next(&mut self) -> Option<Seen> {
+    pub(super) async fn next(&mut self) -> Option<Seen> {
         loop {
             let block = self.part("\n\n").await?;
             let field = |name: &str| {
@@ -202,7 +204,6 @@ async fn a_slow_reader_gets_a_gap_and_no_event_waits_for_it() {
     };
     let publishing = async {
         loop {
-            tokio::time::sleep(Duration::from_millis(50)).await;
             publish(&server, "x.y", "1").await;
         }
     };
@@ -240,8 +241,9 @@ async fn a_wait_ends_with_the_drain() {
     let ask = server
         .post("/v1/publish/order.placed?key=s", JSON, body)
         .header("prefer", "wait=30");
+    let mut tail = Tail::open(server.get("/v1/tail")).await;
     let stopping = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(tail.next().await.is_some(), "the order is stored");
         server.drain.cancel();
     };
     let (answer, ()) = tokio::join!(ask.send(), stopping);
@@ -255,16 +257,21 @@ async fn a_drain_under_load_keeps_every_event_that_was_acknowledged() {
     let mut server = Server::on(&url, Access::open(), Limits::default()).await;
     let (running, serving) = (server.running.take(), server.serving.take());
     let (server, drain) = (Arc::new(server), CancellationToken::new());
+    let stored = Arc::new(Semaphore::new(0));
     let mut publishers = tokio::task::JoinSet::new();
     for publisher in 0..8 {
         let (server, drain) = (Arc::clone(&server), drain.clone());
+        let stored = Arc::clone(&stored);
         publishers.spawn(async move {
             let (mut acknowledged, mut refused) = (Vec::new(), 0);
             for number in 0.. {
                 let id = format!("{publisher}-{number}");
                 let ask = server.post("/v1/publish/x.y", JSON, "1");
                 match ask.header("idempotency-key", &id).try_send().await {
-                    Some(answer) if answer.status == StatusCode::CREATED => acknowledged.push(id),
+                    Some(answer) if answer.status == StatusCode::CREATED => {
+                        acknowledged.push(id);
+                        stored.add_permits(1);
+                    }
                     Some(answer) => {
                         answer.is_problem(503, "HN5032");
                         refused += 1;
@@ -277,7 +284,8 @@ async fn a_drain_under_load_keeps_every_event_that_was_acknowledged() {
             (acknowledged, refused)
         });
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let some = stored.acquire_many(200).await;
+    drop(some.unwrap());
     drain.cancel();
     server.drain.cancel();
     serving.unwrap().await.unwrap();

@@ -47,13 +47,17 @@ struct OrderCharged {
 const CLOSED: f64 = 1_000.0;
 
 #[derive(Default)]
-struct Bank(AtomicU32);
+struct Bank {
+    calls: AtomicU32,
+    /// Until this opens, the order `slow` waits.
+    gate: CancellationToken,
+}
 
-/// Rejects large orders until they are redriven; fails the order `flaky` once.
+/// Rejects a large order that comes first; keeps the order `slow` waiting.
 async fn charge(order: OrderPlaced, bank: State<Bank>) -> Result<OrderCharged, Failure> {
-    let calls = bank.0.fetch_add(1, Ordering::Relaxed);
+    let calls = bank.calls.fetch_add(1, Ordering::Relaxed);
     if order.order_id == "slow" {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        bank.gate.cancelled().await;
     }
     if order.amount > CLOSED && calls == 0 {
         return Err(Failure::reject("the bank is closed"));
@@ -67,6 +71,7 @@ async fn charge(order: OrderPlaced, bank: State<Bank>) -> Result<OrderCharged, F
 struct Server {
     address: SocketAddr,
     drain: CancellationToken,
+    gate: CancellationToken,
     running: Option<Running>,
     serving: Option<JoinHandle<()>>,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -144,9 +149,9 @@ impl Server {
     }
 
     async fn on(url: &str, access: Access, limits: Limits) -> Self {
-        let app = App::new("shop")
-            .state(Bank::default())
-            .subscribe("charge", charge);
+        let bank = Bank::default();
+        let gate = bank.gate.clone();
+        let app = App::new("shop").state(bank).subscribe("charge", charge);
         let running = app.start(url).await.unwrap();
         let drain = CancellationToken::new();
         let dedup = Duration::from_secs(60);
@@ -157,6 +162,7 @@ impl Server {
         Self {
             address,
             drain,
+            gate,
             running: Some(running),
             serving: Some(serving),
             client: Client::builder(TokioExecutor::new()).build_http(),
@@ -214,6 +220,7 @@ impl Server {
 
     async fn stop(mut self) {
         self.drain.cancel();
+        self.gate.cancel();
         self.serving.take().unwrap().await.unwrap();
         self.running.take().unwrap().drain().await;
     }
