@@ -114,6 +114,43 @@ async fn a_tail_shows_events_as_they_come_and_resumes_without_loss_or_repetition
 }
 
 #[tokio::test]
+async fn a_tail_resumes_across_a_restart_of_the_server() {
+    let data = tempfile::tempdir().unwrap();
+    let url = format!("log:{}", data.path().display());
+    let (mut stored, mut seen, mut last) = (Vec::new(), Vec::new(), String::new());
+    for run in 0..3 {
+        let server = Server::on(&url, Access::open(), Limits::default()).await;
+        // Before the reader is back.
+        stored.push(publish(&server, "x.y", "1").await);
+        let from = if run == 0 { "earliest" } else { "latest" };
+        let ask = server.get(&format!("/v1/tail?from={from}"));
+        let mut tail = Tail::open(ask.header("last-event-id", &last)).await;
+        stored.push(publish(&server, "x.y", "2").await);
+        while seen.len() < stored.len() {
+            last = tail.next().await.unwrap().id;
+            seen.push(last.clone());
+        }
+        // While the reader goes away.
+        drop(tail);
+        stored.push(publish(&server, "x.y", "3").await);
+        server.stop().await;
+    }
+    stored.pop();
+    assert_eq!(seen, stored);
+}
+
+#[tokio::test]
+async fn a_reader_of_another_log_gets_what_is_new_in_this_one() {
+    let server = Server::dev("memory").await;
+    publish(&server, "x.y", "1").await;
+    let ask = server.get("/v1/tail").header("last-event-id", "1000");
+    let mut tail = Tail::open(ask).await;
+    let new = publish(&server, "x.y", "2").await;
+    assert_eq!(tail.next().await.unwrap().id, new);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_tail_until_ends_and_the_one_that_comes_back_is_told_to_stop() {
     on_both(async |server, _| {
         let first = publish(&server, "x.y", "1").await;
