@@ -484,3 +484,33 @@ fn an_interrupt_ends_a_tail_at_once() {
         assert!(lines.next().is_none(), "nothing is said about it");
     }
 }
+
+/// The server cuts off a reader that is too slow; the tail comes back behind what it showed.
+#[test]
+fn a_tail_with_a_slow_reader_misses_nothing() {
+    const EVENTS: usize = 600;
+    let server = Server::in_memory();
+    let mut command = hence(&["tail", "note.*", "--from", "earliest"]);
+    command.args(["--count", &(EVENTS + 1).to_string(), "--format", "%p%n%d%n"]);
+    command.env("HENCE_SERVER", &server.url);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = move || lines.next().map(Result::unwrap);
+    server.done(&["publish", "note.written", "0"]);
+    let first: usize = next().unwrap().parse().unwrap();
+    assert_eq!(next().as_deref(), Some("0"));
+
+    // More than all buffers between the two hold, while nobody reads.
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.json");
+    std::fs::write(&data, format!("\"{}\"", "a".repeat(16 << 10))).unwrap();
+    let data = format!("@{}", data.display());
+    let count = EVENTS.to_string();
+    server.done(&["publish", "note.written", &data, "--count", &count]);
+    for position in first + 1..=first + EVENTS {
+        assert_eq!(next(), Some(position.to_string()));
+        assert_eq!(next().map(|line| line.len()), Some((16 << 10) + 2));
+    }
+    assert!(child.wait().unwrap().success());
+}
