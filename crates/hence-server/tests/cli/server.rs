@@ -18,21 +18,26 @@ pub(crate) struct Server {
 impl Server {
     /// A server without a disk.
     pub(crate) fn in_memory() -> Self {
-        Self::start(&free_address(), &["--memory"])
+        Self::start("dev", &free_address(), &["--memory"])
     }
 
     /// A server on a data directory.
     pub(crate) fn on(data: &Path) -> Self {
-        Self::start(&free_address(), &["--data", data.to_str().unwrap()])
+        Self::start("dev", &free_address(), &["--data", data.to_str().unwrap()])
     }
 
     /// Another server where this one was.
     pub(crate) fn again_on(&self, data: &Path) -> Self {
-        Self::start(&self.address, &["--data", data.to_str().unwrap()])
+        Self::start("dev", &self.address, &["--data", data.to_str().unwrap()])
     }
 
-    fn start(address: &str, more: &[&str]) -> Self {
-        let args = [&["dev", "--listen", address], more].concat();
+    /// A server as a configuration file wants it.
+    pub(crate) fn configured(file: &Path) -> Self {
+        Self::start("serve", &free_address(), &["-c", file.to_str().unwrap()])
+    }
+
+    fn start(command: &str, address: &str, more: &[&str]) -> Self {
+        let args = [&[command, "--listen", address], more].concat();
         let mut command = hence(&args);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
