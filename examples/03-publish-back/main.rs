@@ -31,12 +31,8 @@ async fn main() -> hence::Result<()> {
     // Each event names its cause, so what followed from the first one is a tree.
     for node in app.trace(Position(1)).await?.nodes {
         let event_type = node.entry.message.attributes().event_type();
-        let cause = node.cause.map(|cause| format!(", because of {cause}"));
-        println!(
-            "{} {event_type}{}",
-            node.entry.position,
-            cause.unwrap_or_default()
-        );
+        let cause = node.cause.map_or("a user", |_| "the event before");
+        println!("{event_type}, because of {cause}");
     }
     app.drain().await;
     Ok(())

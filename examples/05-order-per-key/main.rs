@@ -27,14 +27,14 @@ async fn main() -> hence::Result<()> {
     let seen = Seen::default();
     let app = App::new("post").state(Arc::clone(&seen));
     let app = app.subscribe("follow", follow).start("memory:").await?;
-    let moves = (0..15).map(|n| ParcelMoved {
-        parcel: n % 3,
-        stop: n / 3,
-    });
+    let move_to = |stop| [0, 1, 2].map(|parcel| ParcelMoved { parcel, stop });
+    let moves = (0..5).flat_map(move_to);
     for receipt in app.publish_all(moves).await? {
         let position = receipt.position.unwrap_or_default();
         app.engine().settled(position).await?;
     }
-    println!("{:?}", seen.lock().expect("no call panics"));
+    for (parcel, stops) in &*seen.lock().expect("no call panics") {
+        println!("parcel {parcel}: stops {stops:?}");
+    }
     Ok(())
 }

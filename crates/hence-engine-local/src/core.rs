@@ -142,6 +142,11 @@ impl Core {
         Ok(receipts)
     }
 
+    /// The first position that the commit gets that was decided last.
+    pub(crate) fn first_of_last(&self) -> u64 {
+        self.state.next + self.pending.appends_before_last()
+    }
+
     /// Takes back the commit that was decided last.
     pub(crate) fn undo(&mut self, batch: &mut Batch) {
         self.pending.undo();

@@ -28,8 +28,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn new(key: IdentityKey, commit: Commit, encoded: bool) -> Self {
-        let append = |message| Append::new(key, message, encoded);
+    pub(crate) fn new(key: IdentityKey, commit: Commit) -> Self {
+        let append = |message| Append::new(key, message);
         Self {
             settle: commit.settle,
             publish: commit.publish.into_iter().map(append).collect(),
@@ -81,6 +81,12 @@ impl Pending {
         self.ids.clear();
         self.deliveries.clear();
         self.undo.clear();
+    }
+
+    /// How many messages were decided before the last commit.
+    pub(crate) fn appends_before_last(&self) -> u64 {
+        let ids = self.undo.iter().filter(|undo| matches!(undo, Undo::Id(_)));
+        self.appends - ids.count() as u64
     }
 
     fn begin(&mut self) {

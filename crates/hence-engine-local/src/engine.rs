@@ -29,7 +29,7 @@ use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
-use crate::writer::{self, Figures};
+use crate::writer::{self, Encoded, Figures};
 
 /// The largest event, in bytes of data and attributes.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -124,6 +124,7 @@ impl Local {
             writer,
             ended: Arc::clone(&ended),
             snapshots,
+            encoded: Encoded::default(),
         };
         let named = std::thread::Builder::new().name("hence-writer".to_owned());
         let thread = named
@@ -152,8 +153,7 @@ impl Local {
         if commit.is_empty() {
             return Submitted::Now(Ok(Vec::new()));
         }
-        let encoded = matches!(self.path, Path::Writer { .. });
-        let mut commit = Prepared::new(self.shared.key, commit, encoded);
+        let mut commit = Prepared::new(self.shared.key, commit);
         match &self.path {
             Path::Inline { limit, floor } => {
                 for append in &mut commit.publish {

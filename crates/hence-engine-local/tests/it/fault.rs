@@ -282,3 +282,37 @@ fn damage_is_told_with_the_place() {
         assert!(error.detail().contains(segment.as_str()), "{error}");
     });
 }
+
+#[test]
+fn positions_that_a_power_cut_made_doubtful_do_not_come_back() {
+    block_on(async {
+        let disk = SimStorage::new();
+        let bench = Bench::storage(Arc::new(disk.clone()));
+        let engine = bench.open();
+        publish_range(&engine, 1, 3).await;
+        for id in 4..8 {
+            let commit = Commit::publish(vec![event(&id.to_string())], Durability::Written);
+            engine.commit(commit).await.unwrap();
+        }
+        drop(engine);
+        disk.crash(4);
+        let engine = bench.open();
+        let kept = all_entries(&engine).await;
+        assert!(kept.len() >= 3);
+        let receipt = publish(&engine, vec![event("new")])
+            .await
+            .unwrap()
+            .remove(0);
+        let new = receipt.position.unwrap();
+        assert!(
+            new > position(7),
+            "{new} may have been seen as another event"
+        );
+        assert_eq!(engine.get(new).await.unwrap().message, event("new"));
+        let mut deliveries = subscribe(&engine, "s").await;
+        assert_eq!(
+            positions(&ready(&mut deliveries).await).last(),
+            Some(&new.0)
+        );
+    });
+}

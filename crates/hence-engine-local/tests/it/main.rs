@@ -1,5 +1,11 @@
 //! The local engine through its public interface, the same over both journals.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly, its helpers too"
+)]
+
 mod common;
 mod dead_letter;
 mod delivery;

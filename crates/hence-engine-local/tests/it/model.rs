@@ -452,6 +452,8 @@ fn run(mut bench: Bench, disk: Option<SimStorage>, small: bool, steps: Vec<Step>
         bench.options.ready_events = 2;
         bench.options.tail_bytes = 2000;
         bench.options.segment_bytes = 4096;
+        bench.options.snapshot_frames = 7;
+        bench.options.snapshot_interval = std::time::Duration::ZERO;
     }
     block_on(async {
         let engine = bench.open();
@@ -483,19 +485,24 @@ proptest! {
     }
 
     #[test]
-    fn log_behaves_as_the_model(
-        small in any::<bool>(),
-        steps in prop::collection::vec(step(), 1..100),
-    ) {
-        run(Bench::log(), None, small, steps);
-    }
-
-    #[test]
-    fn log_behaves_as_the_model_when_the_power_goes(
+    fn log_behaves_as_the_model_on_a_simulated_disk_whose_power_goes(
         small in any::<bool>(),
         steps in prop::collection::vec(step(), 1..100),
     ) {
         let disk = SimStorage::new();
         run(Bench::storage(Arc::new(disk.clone())), Some(disk), small, steps);
+    }
+}
+
+proptest! {
+    // Few, because every commit waits for the disk.
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn log_behaves_as_the_model(
+        small in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..100),
+    ) {
+        run(Bench::log(), None, small, steps);
     }
 }

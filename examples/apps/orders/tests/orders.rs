@@ -6,6 +6,8 @@
     reason = "a test may fail loudly"
 )]
 
+use std::collections::BTreeSet;
+
 use hence::core::engine::{DeliveryReport, DeliveryState};
 use hence::core::{Filter, Read, RejectReason, Start};
 use hence::{App, Bus, Event, Failure, Receipt, Running, State};
@@ -241,6 +243,43 @@ fn a_card_pays_once() {
     let first = payments.charge("A-24", 99.5);
     assert_eq!(payments.charge("A-24", 99.5), first);
     assert!((payments.taken() - 99.5).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn the_demonstration_takes_every_way() {
+    let load = hence_orders::demo_load(2_000.0);
+    let app = hence_orders::app()
+        .source(load)
+        .start("memory:")
+        .await
+        .unwrap();
+    let filter = Filter {
+        types: vec![
+            OrderCompleted::TYPE.to_owned(),
+            OrderCancelled::TYPE.to_owned(),
+        ],
+        ..Filter::default()
+    };
+    let read = Read {
+        from: Start::Earliest,
+        filter,
+        follow: true,
+    };
+    let mut ends = app.read(read).await.unwrap();
+    let mut seen = BTreeSet::new();
+    while seen.len() < 3 {
+        for entry in ends.next(100).await.unwrap() {
+            let cancelled = entry.message.decode::<OrderCancelled>();
+            seen.insert(cancelled.map_or("completed".to_owned(), |order| order.reason));
+        }
+    }
+    let expected = [
+        "GONE is out of stock",
+        "completed",
+        "the card pays no more than 1000",
+    ];
+    assert!(seen.iter().eq(expected), "{seen:?}");
+    assert_eq!(app.metrics()["reserve-stock"].rejected(), 0);
 }
 
 #[test]

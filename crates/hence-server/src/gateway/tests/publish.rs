@@ -323,11 +323,18 @@ async fn a_type_that_is_nearly_known_is_stored_with_a_warning() {
         answer.header("hence-warning"),
         "no subscription takes 'order.plcaed'; did you mean 'order.placed'?"
     );
-    let body = r#"{"order_id":"A-17","amount":1.0}"#;
-    let answer = server
-        .post("/v1/publish/order.placed", JSON, body)
-        .send()
-        .await;
+    // On the strict resource nothing is invented, the key neither.
+    let body = r#"{"specversion":"1.0","id":"a","source":"/s","type":"order.placed","data":{"order_id":"A-17","amount":1.0}}"#;
+    let answer = server.post("/v1/events", STRUCTURED, body).send().await;
     assert!(answer.header("hence-warning").contains("is ordered by key"));
+    // Bare data of a known type has its key filled in, unless it is given.
+    let body = r#"{"order_id":"A-17","amount":1.0}"#;
+    for (query, key) in [("", "A-17"), ("?key=mine", "mine")] {
+        let path = format!("/v1/publish/order.placed{query}");
+        let answer = server.post(&path, JSON, body).send().await;
+        assert_eq!(answer.header("hence-warning"), "");
+        let item = server.json(answer.header("location")).await;
+        assert_eq!(item["event"]["partitionkey"], key);
+    }
     server.stop().await;
 }
