@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crate::program::{Ran, finish, hence};
@@ -75,8 +76,12 @@ impl Server {
 
     /// Makes a dead letter, and gives its id.
     pub(crate) fn dead_letter(&self) -> String {
-        let order = r#"{"order_id":"A-0","amount":-1,"items":[{"sku":"X","qty":1}]}"#;
-        let position = self.place(order);
+        // An order of its own each time: later events of its key wait for a dead letter.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let items = r#"[{"sku":"X","qty":1}]"#;
+        let order = format!(r#"{{"order_id":"bad-{number}","amount":-1,"items":{items}}}"#);
+        let position = self.place(&order);
         let listed = self.done(&["dlq", "ls", "--plain"]);
         let mut ids = listed.lines().filter_map(|line| line.split('\t').next());
         let found = ids.find(|id| id.ends_with(&format!(".{position}")));
