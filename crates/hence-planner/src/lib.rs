@@ -1,1 +1,36 @@
 //! Queueing models over the topology of a Hence application.
+
+pub mod arrivals;
+pub mod balance;
+pub mod batch;
+pub mod birth_death;
+pub mod bulk;
+pub mod erlang_a;
+pub mod error;
+pub mod fit;
+pub mod fork_join;
+pub mod ggc;
+pub mod gm1;
+pub mod histogram;
+pub mod level_chain;
+pub mod lifecycle;
+pub mod lifo;
+pub mod mdc;
+pub mod mg1;
+pub mod mm1;
+pub mod mmc;
+pub mod mmck;
+pub mod mmcn;
+pub mod modulated;
+pub mod network;
+pub mod numeric;
+pub mod phase_type;
+pub mod priority;
+pub mod retry;
+pub mod service;
+pub mod sharing;
+pub mod srpt;
+pub mod tail;
+pub mod tandem;
+pub mod transient;
+pub mod usl;

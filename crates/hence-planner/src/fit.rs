@@ -1,0 +1,3 @@
+//! From measurements to model parameters.
+
+pub mod dispersion;

@@ -1,0 +1,6 @@
+//! The planner against the validation table of its specification (rows V01 …, S08 …).
+
+mod table;
+mod validate_closed;
+mod validate_network;
+mod validate_queue;
