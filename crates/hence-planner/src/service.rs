@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Domain, positive, probability};
 use crate::histogram::Hist;
+use crate::numeric::elementary::ln;
 use crate::numeric::quadrature::simpson;
 use crate::numeric::root;
 use crate::phase_type::Ph;
@@ -322,6 +323,6 @@ impl Dist {
 
 /// (μ, σ) of the logarithm.
 pub(crate) fn log_parameters(mean: f64, scv: f64) -> (f64, f64) {
-    let variance = scv.ln_1p();
-    (mean.ln() - 0.5 * variance, variance.sqrt())
+    let variance = ln(1.0 + scv);
+    (ln(mean) - 0.5 * variance, variance.sqrt())
 }

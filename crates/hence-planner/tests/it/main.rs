@@ -1,6 +1,10 @@
 //! The planner against the validation table of its specification (rows V01 …, S08 …).
 
+mod features;
+mod laws;
+mod scenario;
 mod table;
 mod validate_closed;
 mod validate_network;
 mod validate_queue;
+mod validate_simulation;
