@@ -186,12 +186,9 @@ fn deadlines_and_patience() {
         .iter()
         .map(|s| s.response.mean.value)
         .collect();
-    assert!(
-        w[0] < 2.6 && w[1] > 10.0,
-        "urgent {} s, lazy {} s",
-        w[0],
-        w[1]
-    );
+    // So far apart, deadlines are two non-preemptive classes: waits .9/.55 and .9/(.55·.1).
+    assert!((w[0] / 2.636 - 1.0).abs() < 0.05, "urgent {} s", w[0]);
+    assert!((w[1] / 17.36 - 1.0).abs() < 0.2, "lazy {} s", w[1]);
     // Expired events are dropped before they are handled: overload stays useful.
     let mut model = single(poisson(1.5), 1, exp(1.0));
     model.sources[0].deadline = Some(10.0);

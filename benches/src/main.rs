@@ -1,0 +1,41 @@
+//! The benchmarks of Hence: `cargo xtask bench NAME [--short]`.
+//!
+//! Every figure is measured beside its peer or the physical limit in the same run, round by round,
+//! and what travels is the ratio. A benchmark prints a table and writes `target/bench/NAME.json`.
+
+mod load;
+mod report;
+mod spine;
+
+use clap::Parser;
+
+/// Measures Hence beside its limits.
+#[derive(Parser)]
+struct Bench {
+    /// Which benchmark.
+    #[command(subcommand)]
+    name: Name,
+    /// End within 50 seconds.
+    #[arg(long, global = true)]
+    short: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum Name {
+    /// Publish to handled, in memory and on the log.
+    Spine,
+    /// Publishes and handles that many events in memory, to be counted by callgrind.
+    #[command(hide = true)]
+    Count {
+        /// How many.
+        events: usize,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let bench = Bench::parse();
+    match bench.name {
+        Name::Spine => spine::run(bench.short),
+        Name::Count { events } => spine::count(events),
+    }
+}

@@ -1,0 +1,112 @@
+//! `Commit`: everything that changes the world is one commit.
+
+use std::time::Duration;
+
+use crate::delivery::{Outcome, Position};
+use crate::error::{Code, Error};
+use crate::message::Message;
+
+/// What an acknowledgement survives, from least to most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// In bounded memory: lost when the process ends.
+    Accepted,
+    /// In the page cache: survives `kill -9`, not a loss of power.
+    Written,
+    /// On stable storage: survives a loss of power.
+    #[default]
+    Synced,
+}
+
+impl Durability {
+    /// The level as the API writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Written => "written",
+            Self::Synced => "synced",
+        }
+    }
+}
+
+impl std::fmt::Display for Durability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Durability {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        [Self::Accepted, Self::Written, Self::Synced]
+            .into_iter()
+            .find(|level| level.as_str() == text)
+            .ok_or_else(|| Code::DURABILITY.error(format!("there is no durability '{text}'")))
+    }
+}
+
+/// Proof that an event is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The id of the event.
+    pub id: String,
+    /// Its source.
+    pub source: String,
+    /// Where it stands; absent only while that is not known, at `accepted`.
+    pub position: Option<Position>,
+    /// The durability that it has reached.
+    pub durability: Durability,
+    /// Whether the same event was stored before; then this is the first one's place.
+    pub duplicate: bool,
+}
+
+/// How one delivery of one subscription ended.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// Whose delivery.
+    pub subscription: String,
+    /// Of which message.
+    pub position: Position,
+    /// Which attempt ended, from 1.
+    pub attempt: u32,
+    /// How.
+    pub outcome: Outcome,
+    /// How long the handler ran.
+    pub ran: Duration,
+}
+
+/// One atomic unit: settlements and the events that follow from them, all or nothing.
+///
+/// Publishing is a commit that settles nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// The deliveries that end with it.
+    pub settle: Vec<Settlement>,
+    /// The events that it appends, in this order.
+    pub publish: Vec<Message>,
+    /// The dead letters that it sends again, by id.
+    pub redrive: Vec<String>,
+    /// The durability that it waits for.
+    pub durability: Durability,
+}
+
+impl Commit {
+    /// A commit that publishes these messages.
+    #[must_use]
+    pub fn publish(messages: Vec<Message>, durability: Durability) -> Self {
+        Self {
+            publish: messages,
+            durability,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it would change nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.settle.is_empty() && self.publish.is_empty() && self.redrive.is_empty()
+    }
+}

@@ -1,0 +1,113 @@
+//! `IntoEvents`: what a handler may return, published when its commit succeeds.
+
+use bytes::Bytes;
+
+use crate::error::{Code, Result};
+use crate::event::{Event, EventType};
+
+/// An event, encoded, before it has an identity.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The CloudEvents `type`.
+    pub event_type: &'static str,
+    /// The ordering key.
+    pub key: Option<String>,
+    /// The data as JSON.
+    pub data: Bytes,
+}
+
+impl Draft {
+    /// Encodes an event.
+    ///
+    /// # Errors
+    /// `HN0104` when it cannot be written as JSON.
+    pub fn of<E: Event>(event: &E) -> Result<Self> {
+        let data = serde_json::to_vec(event)
+            .map_err(|error| Code::ENCODE.caused(format!("'{}': {error}", E::TYPE), error))?;
+        let key = event.key().map(std::borrow::Cow::into_owned);
+        Ok(Self {
+            event_type: E::TYPE,
+            key,
+            data: data.into(),
+        })
+    }
+}
+
+/// What a handler may return: nothing, an event, an option, a list, a tuple, or an enum with
+/// `#[derive(Events)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not something that a handler can return",
+    label = "cannot be published",
+    note = "return `()`, an event, `Option`, `Vec` or a tuple of events, or `Result` of these",
+    note = "an event has `#[derive(Event)]`; an enum of events has `#[derive(Events)]`"
+)]
+pub trait IntoEvents: Send + 'static {
+    /// Lists the types of events that may come out.
+    fn types(types: &mut Vec<EventType>);
+
+    /// Encodes the events, in the order in which they are to be published.
+    ///
+    /// # Errors
+    /// `HN0104` when one of them cannot be written.
+    fn encode(self, drafts: &mut Vec<Draft>) -> Result<()>;
+}
+
+impl<E: Event> IntoEvents for E {
+    fn types(types: &mut Vec<EventType>) {
+        types.push(EventType::of::<E>());
+    }
+
+    fn encode(self, drafts: &mut Vec<Draft>) -> Result<()> {
+        drafts.push(Draft::of(&self)?);
+        Ok(())
+    }
+}
+
+impl IntoEvents for () {
+    fn types(_: &mut Vec<EventType>) {}
+
+    fn encode(self, _: &mut Vec<Draft>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<T: IntoEvents> IntoEvents for Option<T> {
+    fn types(types: &mut Vec<EventType>) {
+        T::types(types);
+    }
+
+    fn encode(self, drafts: &mut Vec<Draft>) -> Result<()> {
+        self.map_or(Ok(()), |event| event.encode(drafts))
+    }
+}
+
+impl<T: IntoEvents> IntoEvents for Vec<T> {
+    fn types(types: &mut Vec<EventType>) {
+        T::types(types);
+    }
+
+    fn encode(self, drafts: &mut Vec<Draft>) -> Result<()> {
+        self.into_iter().try_for_each(|event| event.encode(drafts))
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident)+) => {
+        impl<$($name: IntoEvents),+> IntoEvents for ($($name,)+) {
+            fn types(types: &mut Vec<EventType>) {
+                $($name::types(types);)+
+            }
+
+            fn encode(self, drafts: &mut Vec<Draft>) -> Result<()> {
+                #[expect(non_snake_case, reason = "the type parameters name the elements")]
+                let ($($name,)+) = self;
+                $($name.encode(drafts)?;)+
+                Ok(())
+            }
+        }
+    };
+}
+
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);

@@ -1,0 +1,365 @@
+//! `Engine`: the contract between the runtime and whatever carries messages.
+//!
+//! ```text
+//!              commit                       subscribe → next
+//!   runtime ───────────► engine (ordered, ───────────────────► runtime
+//!              receipts   durable)           deliveries
+//! ```
+//!
+//! An engine MUST:
+//! - give each appended message a position greater than all before it, never twice;
+//! - make nothing visible, to a subscription or a reader, before it has reached the durability
+//!   that its commit asked for;
+//! - apply a [`Commit`] whole or not at all, also when the process dies in the middle;
+//! - deliver to each subscription every message of its types, in the order of positions, until it
+//!   is settled as done or rejected; after a restart it delivers again what was not;
+//! - keep dead letters with their bytes until they are redriven;
+//! - answer a commit with an error, and never with a receipt, when it was not stored.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::commit::{Commit, Durability, Receipt};
+use crate::delivery::{DeadLetter, Delivery, Position};
+use crate::error::{Error, Result};
+use crate::handler::BoxFuture;
+use crate::message::Message;
+use crate::subscription::{Start, SubscriptionSpec};
+use crate::time::Timestamp;
+
+/// What an engine promises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capability {
+    /// The name of the engine, as in its URL: `memory`, `log`, …
+    pub name: &'static str,
+    /// The levels of durability that it reaches, from least to most; the last is its default.
+    pub durability: Vec<Durability>,
+    /// The largest encoded event, in bytes.
+    pub event_bytes_max: usize,
+    /// The most events that one commit may publish.
+    pub batch_events_max: usize,
+}
+
+impl Capability {
+    /// A capability of these parts.
+    #[must_use]
+    pub fn new(
+        name: &'static str,
+        durability: Vec<Durability>,
+        event_bytes_max: usize,
+        batch_events_max: usize,
+    ) -> Self {
+        Self {
+            name,
+            durability,
+            event_bytes_max,
+            batch_events_max,
+        }
+    }
+
+    /// The strongest level that it reaches, or `accepted`.
+    #[must_use]
+    pub fn strongest(&self) -> Durability {
+        self.durability
+            .last()
+            .copied()
+            .unwrap_or(Durability::Accepted)
+    }
+}
+
+/// A message as it stands in the engine.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it stands.
+    pub position: Position,
+    /// When it was taken.
+    pub appended: Timestamp,
+    /// The message.
+    pub message: Message,
+}
+
+/// Which messages a reader wants; what is empty or absent does not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Exact types.
+    pub types: Vec<String>,
+    /// Beginnings of types.
+    pub type_prefixes: Vec<String>,
+    /// The exact source.
+    pub source: Option<String>,
+    /// The exact id.
+    pub id: Option<String>,
+    /// The exact subject.
+    pub subject: Option<String>,
+    /// The exact ordering key.
+    pub key: Option<String>,
+    /// The id of the first event of a chain; that event itself matches too.
+    pub correlation_id: Option<String>,
+    /// Only what was appended at or after this moment.
+    pub since: Option<Timestamp>,
+    /// Only what was appended before this moment.
+    pub until: Option<Timestamp>,
+}
+
+impl Filter {
+    /// Whether an entry passes.
+    #[must_use]
+    pub fn matches(&self, entry: &Entry) -> bool {
+        let attributes = entry.message.attributes();
+        let same = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+        };
+        let event_type = attributes.event_type();
+        let typed = self.types.is_empty() && self.type_prefixes.is_empty()
+            || self.types.iter().any(|name| name == event_type)
+            || self
+                .type_prefixes
+                .iter()
+                .any(|prefix| event_type.starts_with(prefix.as_str()));
+        let correlated = self.correlation_id.as_deref().is_none_or(|wanted| {
+            attributes.correlation_id() == Some(wanted) || attributes.id() == wanted
+        });
+        typed
+            && correlated
+            && same(&self.source, Some(attributes.source()))
+            && same(&self.id, Some(attributes.id()))
+            && same(&self.subject, attributes.subject())
+            && same(&self.key, attributes.key())
+            && self.since.is_none_or(|since| entry.appended >= since)
+            && self.until.is_none_or(|until| entry.appended < until)
+    }
+}
+
+/// Deliveries of one subscription, pulled by the runtime as it has room.
+///
+/// While it lives it holds the subscription: a delivery that it gave out is given out again only
+/// after it was dropped. A retry keeps the delivery with the runtime, which waits until it is due.
+pub trait Deliveries: Send {
+    /// Waits for at least one delivery, then gives up to `max` of them in order. An empty list
+    /// means that the engine is closed.
+    ///
+    /// # Cancellation
+    /// Nothing is lost when the future is dropped.
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Delivery>>>;
+
+    /// The keys that wait for dead letters, and how many each, when the subscription began.
+    fn held(&self) -> BTreeMap<String, usize>;
+}
+
+/// Messages in the order of their positions.
+pub trait Reader: Send {
+    /// Gives up to `max` messages that pass the filter. A reader that follows waits for at least
+    /// one, and an empty list means that the engine is closed; any other gives an empty list at
+    /// the end of what was durable when it began.
+    ///
+    /// # Cancellation
+    /// Nothing is lost when the future is dropped.
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Entry>>>;
+}
+
+/// What a reader is asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Read {
+    /// Where to begin.
+    pub from: Start,
+    /// What to leave out.
+    pub filter: Filter,
+    /// Whether to wait for more at the end.
+    pub follow: bool,
+}
+
+/// Where one delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliveryState {
+    /// Not given to a handler yet.
+    Waiting,
+    /// Given to the runtime, which runs it or keeps it behind its key.
+    Running,
+    /// Failed; the next attempt begins at this moment.
+    Retrying(Timestamp),
+    /// Handled.
+    Done,
+    /// A dead letter.
+    Dead,
+}
+
+impl DeliveryState {
+    /// The state as the API writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Retrying(_) => "retrying",
+            Self::Done => "done",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Whether nothing more will happen by itself.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Dead)
+    }
+}
+
+/// One attempt that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptReport {
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When it was committed.
+    pub ended: Timestamp,
+    /// How long the handler ran.
+    pub ran: Duration,
+    /// `done`, `retry` or `reject`.
+    pub outcome: &'static str,
+    /// What went wrong, in words; empty when it was done.
+    pub error: String,
+    /// The events that were published with it.
+    pub emitted: Vec<Position>,
+}
+
+/// What became of one message in one subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryReport {
+    /// The subscription.
+    pub subscription: String,
+    /// Where the delivery stands.
+    pub state: DeliveryState,
+    /// The attempts that have ended, in order.
+    pub attempts: Vec<AttemptReport>,
+}
+
+/// How a subscription stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionReport {
+    /// Its durable name.
+    pub name: String,
+    /// The types that it takes.
+    pub types: Vec<String>,
+    /// Every message up to here is settled.
+    pub settled: Position,
+    /// Messages of its types that are not settled.
+    pub lag: u64,
+    /// Deliveries that the runtime holds now.
+    pub in_flight: u64,
+    /// Dead letters that it keeps.
+    pub dead: u64,
+    /// Whether a process runs it now.
+    pub attached: bool,
+}
+
+/// Whether and how well the engine works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineReport {
+    /// The oldest position that is kept.
+    pub first: Position,
+    /// The newest durable position.
+    pub last: Position,
+    /// Bytes that it keeps.
+    pub bytes: u64,
+    /// Times that it waited for stable storage.
+    pub syncs: u64,
+    /// How long these waits took together.
+    pub syncing: Duration,
+}
+
+/// A commit that was not taken because the queue is full, given back.
+#[derive(Debug)]
+pub enum TryCommitError {
+    /// There is no room now.
+    Full(Box<Commit>),
+    /// It can never succeed, or not in this process.
+    Refused(Error),
+}
+
+/// The answer to a commit, once it has reached its durability: one receipt for each message.
+pub type Committing = BoxFuture<'static, Result<Vec<Receipt>>>;
+
+/// What carries messages: keeps them, orders them, delivers them, remembers what was settled.
+pub trait Engine: Send + Sync + 'static {
+    /// What it promises.
+    fn capability(&self) -> &Capability;
+
+    /// Takes a commit when there is room, and answers when it has reached its durability.
+    ///
+    /// Commits whose futures were polled one after the other are applied in that order.
+    ///
+    /// # Errors
+    /// `HN0209` a known id with other content, `HN0202` a level that it does not have, `HN0103`
+    /// too large, `HN0204`/`HN0205` storage. Then nothing of it was stored.
+    ///
+    /// # Cancellation
+    /// A future that was dropped after its first poll may or may not have committed.
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Receipt>>>;
+
+    /// Takes a commit at once or gives it back.
+    ///
+    /// # Errors
+    /// [`TryCommitError::Full`] when it would have to wait.
+    fn try_commit(&self, commit: Commit) -> Result<Committing, TryCommitError>;
+
+    /// Begins or continues a durable subscription.
+    ///
+    /// # Errors
+    /// `HN0203` when it is attached elsewhere or the engine is closed.
+    fn subscribe(&self, spec: SubscriptionSpec) -> BoxFuture<'_, Result<Box<dyn Deliveries>>>;
+
+    /// Reads messages; it settles and moves nothing.
+    ///
+    /// # Errors
+    /// `HN0203` when the engine is closed.
+    fn read(&self, read: Read) -> BoxFuture<'_, Result<Box<dyn Reader>>>;
+
+    /// The message at a position.
+    ///
+    /// # Errors
+    /// `HN0211` when there is none, or no longer.
+    fn get(&self, position: Position) -> BoxFuture<'_, Result<Entry>>;
+
+    /// Where the messages with an id stand, of one source or of any.
+    ///
+    /// # Errors
+    /// `HN0203` when the engine is closed.
+    fn find<'a>(
+        &'a self,
+        source: Option<&'a str>,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Position>>>;
+
+    /// What became of a message in every subscription that takes its type.
+    ///
+    /// # Errors
+    /// `HN0211` when there is no such message.
+    fn report(&self, position: Position) -> BoxFuture<'_, Result<Vec<DeliveryReport>>>;
+
+    /// Waits until every attached subscription that takes the message has settled it.
+    ///
+    /// # Errors
+    /// `HN0203` when the engine closes meanwhile.
+    fn settled(&self, position: Position) -> BoxFuture<'_, Result<()>>;
+
+    /// Every subscription that it knows.
+    fn subscriptions(&self) -> Vec<SubscriptionReport>;
+
+    /// The dead letters, oldest first, of one subscription or of all.
+    ///
+    /// # Errors
+    /// `HN0203` when the engine is closed.
+    fn dead_letters<'a>(
+        &'a self,
+        subscription: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<DeadLetter>>>;
+
+    /// How it is.
+    ///
+    /// # Errors
+    /// `HN0204` when storage has failed and it takes no more commits.
+    fn health(&self) -> Result<EngineReport>;
+
+    /// Stops taking commits, finishes those that it took, and releases what it holds.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}

@@ -1,0 +1,93 @@
+//! `Event`: a fact, as a Rust type, with a stable type name.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A fact that has happened, as a Rust type: `OrderPlaced`, not `PlaceOrder`.
+///
+/// Derive it. The type name is written out, so that renaming the struct never changes what is
+/// stored; `key` names the field that orders events:
+///
+/// ```text
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(type = "shop.order.placed", key = order_id)]
+/// struct OrderPlaced { order_id: String, amount: f64 }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "not an `Event`",
+    note = "put `#[derive(Event, Serialize, Deserialize)]` and `#[event(type = \"…\")]` on `{Self}`"
+)]
+pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The CloudEvents `type`, for example `shop.order.placed`.
+    const TYPE: &'static str;
+
+    /// Whether events of this type carry a key, and so an order.
+    const KEYED: bool = false;
+
+    /// The ordering key: events with the same key are handled one after the other.
+    fn key(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+}
+
+/// A type of event as the wiring sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventType {
+    /// The CloudEvents `type`.
+    pub name: &'static str,
+    /// Whether its events carry a key.
+    pub keyed: bool,
+}
+
+impl EventType {
+    /// The description of `E`.
+    #[must_use]
+    pub const fn of<E: Event>() -> Self {
+        Self {
+            name: E::TYPE,
+            keyed: E::KEYED,
+        }
+    }
+}
+
+/// What can order events: whatever has a text, such as `String`, an integer, or a type of yours
+/// with `Display`. Equal keys must have equal texts.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the key of an event",
+    label = "has no text to order by",
+    note = "a key is a field with a text: a `String`, an integer, or a type with `impl Display`"
+)]
+pub trait KeyText {
+    /// The text, borrowed where the field is a `String`.
+    fn text(&self) -> Cow<'_, str>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display + 'static> KeyText for T {
+    fn text(&self) -> Cow<'_, str> {
+        // Known when compiled for each `T`: nothing of it is left at run time.
+        match (self as &dyn Any).downcast_ref::<String>() {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(self.to_string()),
+        }
+    }
+}
+
+/// Whether two names are the same, for assertions while compiling.
+#[doc(hidden)]
+#[must_use]
+pub const fn same_name(a: &str, b: &str) -> bool {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    while let ([head, rest @ ..], [other, others @ ..]) = (a, b) {
+        if *head != *other {
+            return false;
+        }
+        (a, b) = (rest, others);
+    }
+    a.is_empty() && b.is_empty()
+}

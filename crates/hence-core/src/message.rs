@@ -1,0 +1,79 @@
+//! `Message`: attributes and bytes, what engines carry.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::envelope::{Attributes, Envelope};
+use crate::error::{Code, Result};
+use crate::event::Event;
+
+/// An encoded envelope: attributes, and the data as bytes that are never written anew.
+///
+/// Cloning it copies no bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    attributes: Arc<Attributes>,
+    data: Option<Bytes>,
+}
+
+impl Message {
+    /// A message of these attributes and this data.
+    #[must_use]
+    pub fn new(attributes: Attributes, data: Option<Bytes>) -> Self {
+        Self {
+            attributes: Arc::new(attributes),
+            data,
+        }
+    }
+
+    /// Who, what, when.
+    #[must_use]
+    pub fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    /// The data, if the event has any.
+    #[must_use]
+    pub fn data(&self) -> Option<&Bytes> {
+        self.data.as_ref()
+    }
+
+    /// The same data under changed attributes.
+    ///
+    /// # Errors
+    /// Whatever `change` returns.
+    pub fn with_attributes(
+        mut self,
+        change: impl FnOnce(&mut Attributes) -> Result<()>,
+    ) -> Result<Self> {
+        change(Arc::make_mut(&mut self.attributes))?;
+        Ok(self)
+    }
+
+    /// Decodes the data as `E`, which must be the type that the message names.
+    ///
+    /// # Errors
+    /// `HN0105` when the type is another or the data does not fit.
+    pub fn decode<E: Event>(&self) -> Result<E> {
+        let found = self.attributes.event_type();
+        if found != E::TYPE {
+            return Err(Code::UNDECODABLE.error(format!("wanted '{}', found '{found}'", E::TYPE)));
+        }
+        // An event without fields may come without data.
+        let data = self.data.as_deref().unwrap_or(b"null");
+        serde_json::from_slice(data)
+            .map_err(|error| Code::UNDECODABLE.caused(format!("'{found}': {error}"), error))
+    }
+
+    /// Decodes into an envelope: the attributes and the typed data.
+    ///
+    /// # Errors
+    /// As [`Message::decode`].
+    pub fn to_envelope<E: Event>(&self) -> Result<Envelope<E>> {
+        Ok(Envelope {
+            attributes: self.attributes().clone(),
+            data: self.decode()?,
+        })
+    }
+}

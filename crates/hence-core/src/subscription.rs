@@ -1,0 +1,131 @@
+//! `Options` and `SubscriptionSpec`: how a subscription behaves, with the safe defaults.
+
+use std::time::Duration;
+
+use crate::delivery::Position;
+use crate::time::Timestamp;
+
+/// The order in which a subscription handles events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Order {
+    /// One after the other for each key, keys side by side; events without a key in any order.
+    #[default]
+    PerKey,
+    /// One after the other, all of them.
+    Fifo,
+    /// As workers come free.
+    Any,
+}
+
+/// Where a new subscription begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With the first event after its creation.
+    #[default]
+    Latest,
+    /// With the oldest event that is kept.
+    Earliest,
+    /// With this position.
+    Position(Position),
+    /// With the first event that was appended at or after this moment.
+    Time(Timestamp),
+}
+
+/// What later events of a key do when one of them became a dead letter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterDeadLetter {
+    /// Wait, so that the order of the key survives the failure.
+    #[default]
+    Hold,
+    /// Go on without it.
+    Continue,
+}
+
+/// How often and when a failed delivery is tried again.
+///
+/// Attempt `n` waits a random time between zero and `min(first × factor^(n-1), max)` before
+/// attempt `n + 1` ("full jitter": M. Brooker, *Exponential Backoff and Jitter*, 2015).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub attempts: u32,
+    /// The bound of the first wait.
+    pub first: Duration,
+    /// By what the bound grows.
+    pub factor: f64,
+    /// The bound of every wait.
+    pub max: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let (first, max) = (Duration::from_millis(200), Duration::from_secs(60));
+        Self {
+            attempts: 8,
+            first,
+            factor: 3.0,
+            max,
+        }
+    }
+}
+
+impl Retry {
+    /// The bound of the wait after attempt `attempt` (from 1) has failed.
+    #[must_use]
+    pub fn bound(&self, attempt: u32) -> Duration {
+        let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+        let bound = self.first.as_secs_f64() * self.factor.powi(exponent);
+        Duration::try_from_secs_f64(bound)
+            .unwrap_or(self.max)
+            .min(self.max)
+    }
+}
+
+/// The numbers of a subscription; the defaults are safe (see the table of defaults in the docs).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Options {
+    /// The order of handling.
+    pub order: Order,
+    /// Where it begins when it is new.
+    pub start: Start,
+    /// When a failed delivery is tried again.
+    pub retry: Retry,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How many deliveries are handled at a time.
+    pub concurrency: usize,
+    /// What later events of a key do behind a dead letter.
+    pub after_dead_letter: AfterDeadLetter,
+    /// How many events one call of a batch handler gets at most.
+    pub batch_events: usize,
+    /// How long a batch waits for more events at most, from its first.
+    pub batch_age: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            order: Order::default(),
+            start: Start::default(),
+            retry: Retry::default(),
+            timeout: Duration::from_secs(30),
+            concurrency: 32,
+            after_dead_letter: AfterDeadLetter::default(),
+            batch_events: 100,
+            batch_age: Duration::from_millis(100),
+        }
+    }
+}
+
+/// What an engine needs to know of a subscription.
+#[derive(Clone, Debug)]
+pub struct SubscriptionSpec {
+    /// Its durable name.
+    pub name: String,
+    /// The types of events that it takes.
+    pub types: Vec<String>,
+    /// Where it begins when the engine does not know it yet.
+    pub start: Start,
+}

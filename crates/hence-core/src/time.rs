@@ -1,0 +1,88 @@
+//! `Timestamp`: wall-clock time, in microseconds since 1970 UTC.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Code, Error, Result};
+
+/// A moment of wall-clock time, in microseconds since 1970-01-01T00:00:00Z.
+///
+/// It is written as RFC 3339 in UTC. Engines never order by it: order is the position.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment of the call.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// The moment that many microseconds after 1970.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// This moment and a while, held at the end of time.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// How long from `earlier` to this moment; zero when it is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Reads RFC 3339.
+    ///
+    /// # Errors
+    /// `HN0101` when the text is not a time with an offset.
+    pub fn parse(text: &str) -> Result<Self> {
+        // jiff also takes spaces, brackets and lower-case letters that RFC 3339 does not have.
+        let shape = text.len() >= 20 && text.as_bytes().get(10) == Some(&b'T');
+        let parsed: Option<jiff::Timestamp> = if shape && !text.contains('[') {
+            text.parse().ok()
+        } else {
+            None
+        };
+        parsed
+            .map(|time| Self(time.as_microsecond()))
+            .ok_or_else(|| not_a_time(text))
+    }
+}
+
+fn not_a_time(text: &str) -> Error {
+    Code::ATTRIBUTE.error(format!(
+        "'{text}' is not an RFC 3339 time such as 2026-11-20T10:00:00Z"
+    ))
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(time) => write!(f, "{time:.6}"),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,577 @@
+//! Group commit: frames are staged in one buffer, written with one `pwrite`, made durable with one
+//! `fdatasync`, and shown to readers only then.
+//!
+//! The caller owns the thread. It drains its queue into [`Writer::stage`], calls
+//! [`Writer::commit`], then acknowledges: while one group is being synced the next one queues, so
+//! groups grow with the load and nobody waits for a timer.
+//!
+//! # Levels
+//! A group committed as [`Level::Written`] is shown to readers before it is durable, because every
+//! publisher in it asked for no more; a group is committed at the highest level that any of its
+//! frames asks for. A later synced group makes all before it durable too. What readers saw of a
+//! written group may be lost with the power, but its positions never come back with other
+//! contents: before the first such position is handed out a durable reservation names the
+//! positions that may be affected, and recovery continues behind them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::{Buf as _, BytesMut};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::frame::{self, Contents, END_BYTES, HEAD_BYTES, Head, Op, Role};
+use crate::log::{Chunk, Shared, Visible};
+use crate::retention;
+use crate::segment::{Header, Segment, TRAILER_BYTES};
+use crate::storage::{is_full, write_all};
+
+/// Bytes after which a group is full.
+pub const GROUP_BYTES_MAX: usize = 1 << 20;
+/// Operations after which a group is full.
+pub const GROUP_EVENTS_MAX: usize = 4096;
+/// Positions that one reservation covers.
+pub(crate) const RESERVATION: u64 = 1 << 16;
+/// Bytes that keep the two marks of a clean end in different sectors.
+pub(crate) const MARK_FILLER_BYTES: usize = 512;
+/// Bytes written between two looks at the free space.
+const SPACE_CHECK_BYTES: u64 = 1 << 20;
+/// Bytes the group buffer has at least when a group begins.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// How safe a group is when its commit returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// With the operating system: survives the end of this process.
+    Written,
+    /// On stable storage: survives a loss of power.
+    Synced,
+}
+
+/// Where a staged frame will be, if its commit succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staged {
+    /// The number of the commit.
+    pub frame: u64,
+    /// The position of its first append.
+    pub first_position: u64,
+    /// How many appends it has, at successive positions.
+    pub count: u64,
+}
+
+/// A frame in the group buffer; its head is filled in when the group is committed.
+struct Draft {
+    start: usize,
+    end: usize,
+    time: u64,
+    position: u64,
+    contents: Contents,
+}
+
+/// A frame that was laid out in a segment, to be noted in its index.
+struct Note {
+    segment: Arc<Segment>,
+    offset: u32,
+    position: u64,
+    head: Head,
+    contents: Contents,
+}
+
+/// Where the next frame goes.
+#[derive(Clone)]
+pub(crate) struct Tail {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) end: u32,
+    pub(crate) chain: u32,
+    /// Bytes of the segment before this are durable.
+    pub(crate) synced: u32,
+    pub(crate) next_number: u64,
+    pub(crate) next_position: u64,
+    pub(crate) last_time: u64,
+    pub(crate) last_other: u64,
+    /// Positions below this are covered by a durable reservation.
+    pub(crate) reserved: u64,
+    pub(crate) marked: Marked,
+}
+
+/// With what marks a log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marked {
+    No,
+    /// With one.
+    Idle,
+    /// With the two of a clean end.
+    Closed,
+}
+
+impl Tail {
+    fn room(&self) -> usize {
+        (self.segment.header.bytes - self.end).saturating_sub(TRAILER_BYTES) as usize
+    }
+
+    /// Fills in a head for the end of the tail, and moves the tail behind the frame.
+    fn lay_out(&mut self, role: Role, time: u64, position: u64, body: &[u8]) -> (Head, [u8; 32]) {
+        let mut head = Head {
+            role,
+            time,
+            crc: 0,
+            body_crc: crc32c::crc32c(body),
+            previous: self.chain,
+            length: u32::try_from(body.len()).expect("a frame is smaller than its segment"),
+            synced: self.synced,
+            position: u32::try_from(position - self.segment.header.base)
+                .expect("a segment has fewer positions than bytes"),
+        };
+        let bytes = head.encode(self.segment.salt, self.end);
+        self.end += HEAD_BYTES as u32 + head.length;
+        self.chain = head.crc;
+        self.marked = Marked::No;
+        (head, bytes)
+    }
+
+    fn visible(&self) -> Visible {
+        Visible {
+            next_position: self.next_position,
+            next_number: self.next_number,
+            generation: self.segment.header.generation,
+            end: self.end,
+        }
+    }
+}
+
+/// The one writer of a log.
+pub struct Writer {
+    shared: Arc<Shared>,
+    tail: Tail,
+    buffer: BytesMut,
+    drafts: Vec<Draft>,
+    notes: Vec<Note>,
+    /// Tags of the appends in the group, each once.
+    tags: Vec<u32>,
+    ops: usize,
+    next_position: u64,
+    /// Bytes written since the free space was looked at.
+    unchecked: u64,
+    scarce: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, tail: Tail) -> Self {
+        Self {
+            shared,
+            next_position: tail.next_position,
+            tail,
+            buffer: BytesMut::new(),
+            drafts: Vec::new(),
+            notes: Vec::new(),
+            tags: Vec::new(),
+            ops: 0,
+            unchecked: SPACE_CHECK_BYTES,
+            scarce: false,
+        }
+    }
+
+    /// Adds one frame, all or nothing, to the group. Nothing is written before the commit.
+    ///
+    /// # Errors
+    /// `TooLarge` if the frame cannot fit in a segment; `Full` if it appends while only the reserve
+    /// of the disk is left (frames that do not append may use it). The group stays as it was.
+    pub fn stage<'a>(
+        &mut self,
+        time: u64,
+        ops: impl IntoIterator<Item = Op<'a>>,
+    ) -> Result<Staged> {
+        self.shared.check_poison()?;
+        self.look_at_space()?;
+        if self.drafts.is_empty() && self.buffer.capacity() < BUFFER_BYTES {
+            self.buffer = BytesMut::with_capacity(BUFFER_BYTES);
+        }
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&[0; HEAD_BYTES]);
+        let mut contents = Contents::default();
+        let mut count = 0;
+        for op in ops {
+            op.encode(&mut self.buffer);
+            count += 1;
+            if op.kind == frame::APPEND {
+                contents.appends += 1;
+                note_tag(&mut self.tags, op.tag);
+            } else {
+                contents.others = true;
+            }
+        }
+        let end = self.buffer.len();
+        let limit = Segment::frame_bytes_max(self.shared.options.segment_bytes);
+        let refused = if end - start > limit {
+            Some(ErrorKind::TooLarge { limit })
+        } else {
+            (self.scarce && contents.appends > 0).then_some(ErrorKind::Full)
+        };
+        if let Some(kind) = refused {
+            self.buffer.truncate(start);
+            return Err(Error::new(kind));
+        }
+        let position = self.next_position;
+        self.next_position += contents.appends;
+        self.ops += count;
+        self.drafts.push(Draft {
+            start,
+            end,
+            time,
+            position,
+            contents,
+        });
+        let frame = self.tail.next_number + self.drafts.len() as u64 - 1;
+        Ok(Staged {
+            frame,
+            first_position: position,
+            count: contents.appends,
+        })
+    }
+
+    /// Whether the group should be committed before more is staged.
+    pub fn is_full(&self) -> bool {
+        self.buffer.len() >= GROUP_BYTES_MAX || self.ops >= GROUP_EVENTS_MAX
+    }
+
+    /// Whether nothing is staged.
+    pub fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// Stores the staged group and shows it to readers; with nothing staged, brings what was
+    /// written before to the level.
+    ///
+    /// # Errors
+    /// In every case nothing of the group is stored as far as this log is concerned. `Full` and
+    /// `Io`: the next group may succeed. `Poisoned`: nothing will.
+    pub fn commit(&mut self, level: Level) -> Result<()> {
+        self.shared.check_poison()?;
+        self.attempt(level, |writer, created| writer.store(level, created))
+    }
+
+    /// Does something that moves the tail; shows it to readers, or takes it back.
+    fn attempt(
+        &mut self,
+        level: Level,
+        step: impl FnOnce(&mut Self, &mut Vec<Arc<Segment>>) -> Result<()>,
+    ) -> Result<()> {
+        let begin = self.tail.clone();
+        let mut created = Vec::new();
+        let done = step(self, &mut created);
+        if let Err(error) = done {
+            self.forget_group();
+            self.tail = begin;
+            self.next_position = self.tail.next_position;
+            return Err(self.undo(error, &created));
+        }
+        self.publish(level, created);
+        Ok(())
+    }
+
+    /// Says in the log that all before is durable, so that later damage there cannot pass for a
+    /// write that was cut short; commits what is staged first. Worth calling when no group follows
+    /// at once: one small write, no sync, nothing if the log ends with a mark.
+    pub fn mark(&mut self) -> Result<()> {
+        if self.drafts.is_empty() && self.tail.marked != Marked::No {
+            return self.shared.check_poison();
+        }
+        self.commit(Level::Synced)?;
+        self.leave_mark(&[], Marked::Idle)
+    }
+
+    /// Syncs what is written, drops what is only staged, and leaves the marks of a clean end: two,
+    /// a sector apart, so that one bad sector cannot take the last frame and all marks with it.
+    pub fn close(mut self) -> Result<()> {
+        self.forget_group();
+        self.commit(Level::Synced)?;
+        if self.tail.marked != Marked::Closed {
+            if self.tail.room() < 2 * HEAD_BYTES + MARK_FILLER_BYTES {
+                self.attempt(Level::Synced, Self::roll)?;
+            }
+            self.leave_mark(&[0; MARK_FILLER_BYTES], Marked::Idle)?;
+            self.leave_mark(&[], Marked::Closed)?;
+        }
+        self.sync_tail()
+    }
+
+    /// Writes a mark behind a durable tail, if there is room.
+    fn leave_mark(&mut self, filler: &[u8], marked: Marked) -> Result<()> {
+        if self.tail.room() < HEAD_BYTES + filler.len() {
+            return Ok(());
+        }
+        let mut tail = self.tail.clone();
+        let (offset, position) = (tail.end, tail.next_position);
+        let (head, bytes) = tail.lay_out(Role::Mark, tail.last_time, position, filler);
+        let mut frame = bytes.to_vec();
+        frame.extend_from_slice(filler);
+        self.write_frame(&tail.segment, offset, &frame)?;
+        tail.segment
+            .index_mut()
+            .note(offset, position, &head, Contents::default());
+        tail.reserved = 0;
+        tail.marked = marked;
+        self.tail = tail;
+        Ok(())
+    }
+
+    /// A frame without a draft, with the end word behind it.
+    fn write_frame(&self, segment: &Segment, offset: u32, frame: &[u8]) -> Result<()> {
+        let mut bytes = frame.to_vec();
+        bytes.extend_from_slice(&[0; END_BYTES]);
+        write_all(&*segment.file, &bytes, u64::from(offset)).map_err(|e| self.write_failed(e))
+    }
+
+    fn write_failed(&self, error: io::Error) -> Error {
+        if is_full(&error) {
+            Error::because(ErrorKind::Full, error)
+        } else {
+            self.shared.poison(error)
+        }
+    }
+
+    fn look_at_space(&mut self) -> Result<()> {
+        if self.unchecked < SPACE_CHECK_BYTES && !self.scarce {
+            return Ok(());
+        }
+        let space = self.shared.storage.space();
+        let space = space.map_err(|e| Error::io("measure the free space of", ".", e))?;
+        let reserve = self.shared.options.reserve_bytes.min(space.total / 50);
+        self.scarce = space.free < reserve;
+        self.unchecked = 0;
+        Ok(())
+    }
+
+    /// Writes and syncs the group; on success the tail is behind it.
+    fn store(&mut self, level: Level, created: &mut Vec<Arc<Segment>>) -> Result<()> {
+        self.cover(level, created)?;
+        self.buffer.extend_from_slice(&[0; END_BYTES]);
+        let mut from = 0;
+        while from < self.drafts.len() {
+            let (offset, start) = (self.tail.end, self.start_of(from));
+            let next = self.lay_out_from(from);
+            let end = self.start_of(next)
+                + if next == self.drafts.len() {
+                    END_BYTES
+                } else {
+                    0
+                };
+            if next > from {
+                let bytes = self.buffer.get(start..end).unwrap_or_default();
+                write_all(&*self.tail.segment.file, bytes, u64::from(offset))
+                    .map_err(|e| self.write_failed(e))?;
+                self.unchecked += (end - start) as u64;
+            }
+            if next < self.drafts.len() {
+                self.roll(created)?;
+                self.cover(level, created)?;
+            }
+            from = next;
+        }
+        if level == Level::Synced {
+            self.sync_tail()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Where a draft begins in the buffer, or where the drafts end.
+    fn start_of(&self, draft: usize) -> usize {
+        let end = self.drafts.last().map_or(0, |last| last.end);
+        self.drafts.get(draft).map_or(end, |draft| draft.start)
+    }
+
+    /// Fills in the heads of as many drafts as fit in the segment; returns the first that does not.
+    fn lay_out_from(&mut self, from: usize) -> usize {
+        let mut next = from;
+        while let Some(draft) = self.drafts.get(next) {
+            if draft.end - draft.start > self.tail.room() {
+                break;
+            }
+            let offset = self.tail.end;
+            let bytes = self
+                .buffer
+                .get_mut(draft.start..draft.end)
+                .unwrap_or_default();
+            let (slot, body) = bytes.split_at_mut(HEAD_BYTES);
+            let (head, encoded) = self
+                .tail
+                .lay_out(Role::Commit, draft.time, draft.position, body);
+            slot.copy_from_slice(&encoded);
+            if draft.contents.others {
+                self.tail.last_other = self.tail.next_number;
+            }
+            self.tail.next_number += 1;
+            self.tail.next_position = draft.position + draft.contents.appends;
+            self.tail.last_time = self.tail.last_time.max(draft.time);
+            let segment = Arc::clone(&self.tail.segment);
+            let (position, contents) = (draft.position, draft.contents);
+            self.notes.push(Note {
+                segment,
+                offset,
+                position,
+                head,
+                contents,
+            });
+            next += 1;
+        }
+        next
+    }
+
+    /// Goes on to a new segment. First the new file gets its name, then the old one its seal, so
+    /// that a sealed segment without a successor can only mean a lost file.
+    fn roll(&mut self, created: &mut Vec<Arc<Segment>>) -> Result<()> {
+        let mut old = self.tail.clone();
+        let (offset, position) = (old.end, old.next_position);
+        let (head, bytes) = old.lay_out(Role::Seal, old.last_time, position, &[]);
+        let header = Header {
+            log: self.shared.id,
+            generation: old.segment.header.generation + 1,
+            base: old.next_position,
+            number: old.next_number,
+            last_other: old.last_other,
+            bytes: self.shared.options.segment_bytes,
+            previous: old.chain,
+        };
+        let segment = Arc::new(retention::create_segment(&self.shared, header)?);
+        created.push(Arc::clone(&segment));
+        self.write_frame(&old.segment, offset, &bytes)?;
+        self.tail = old;
+        self.sync_tail()?;
+        let contents = Contents::default();
+        let sealed = Arc::clone(&self.tail.segment);
+        self.notes.push(Note {
+            segment: sealed,
+            offset,
+            position,
+            head,
+            contents,
+        });
+        self.tail.end = crate::segment::HEADER_BYTES;
+        self.tail.synced = self.tail.end;
+        self.tail.segment = segment;
+        self.tail.reserved = 0;
+        Ok(())
+    }
+
+    /// Makes a reservation durable before positions are shown that are not: it covers those of
+    /// the group and more. Each segment has its own, because a seal ends the doubt before it.
+    fn cover(&mut self, level: Level, created: &mut Vec<Arc<Segment>>) -> Result<()> {
+        let covered = self.tail.reserved >= self.next_position;
+        if level == Level::Synced || covered || self.drafts.is_empty() {
+            return Ok(());
+        }
+        let until = self.next_position + RESERVATION;
+        let body = until.to_le_bytes();
+        if self.tail.room() < HEAD_BYTES + body.len() {
+            self.roll(created)?;
+        }
+        let (offset, position) = (self.tail.end, self.tail.next_position);
+        let (head, bytes) = self
+            .tail
+            .lay_out(Role::Reserve, self.tail.last_time, position, &body);
+        let mut frame = bytes.to_vec();
+        frame.extend_from_slice(&body);
+        self.write_frame(&self.tail.segment, offset, &frame)?;
+        self.sync_tail()?;
+        self.tail.reserved = until;
+        let segment = Arc::clone(&self.tail.segment);
+        self.notes.push(Note {
+            segment,
+            offset,
+            position,
+            head,
+            contents: Contents::default(),
+        });
+        Ok(())
+    }
+
+    /// One sync, never repeated: after a failure the kernel may have dropped the pages and call
+    /// them clean, so that a second sync would succeed without them.
+    fn sync_tail(&mut self) -> Result<()> {
+        if self.tail.synced < self.tail.end {
+            self.tail
+                .segment
+                .file
+                .sync_data()
+                .map_err(|e| self.shared.poison(e))?;
+            self.tail.synced = self.tail.end;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, level: Level, created: Vec<Arc<Segment>>) {
+        for note in &self.notes {
+            let mut index = note.segment.index_mut();
+            if note.contents.appends > 0 {
+                self.tags.iter().for_each(|&tag| index.tags.add(tag));
+            }
+            index.note(note.offset, note.position, &note.head, note.contents);
+        }
+        if !created.is_empty() {
+            let seals = self
+                .notes
+                .iter()
+                .filter(|note| note.head.role == Role::Seal);
+            let sealed: Vec<_> = seals.map(|note| Arc::clone(&note.segment)).collect();
+            retention::adopt(&self.shared, &sealed, created);
+        }
+        if level == Level::Synced {
+            self.shared
+                .durable
+                .store(self.tail.next_number - 1, Ordering::Release);
+        }
+        let (Some(first), Some(last)) = (self.drafts.first(), self.drafts.last()) else {
+            self.forget_group();
+            return;
+        };
+        let chunk = Chunk {
+            first_number: self.tail.next_number - self.drafts.len() as u64,
+            next_number: self.tail.next_number,
+            first_position: first.position,
+            next_position: self.tail.next_position,
+            bytes: self.buffer.split_to(last.end).freeze(),
+        };
+        self.buffer.advance(END_BYTES);
+        self.forget_group();
+        self.shared.publish(self.tail.visible(), chunk);
+    }
+
+    fn forget_group(&mut self) {
+        self.buffer.clear();
+        self.drafts.clear();
+        self.notes.clear();
+        self.tags.clear();
+        self.ops = 0;
+    }
+
+    /// Takes back what a failed commit wrote: the tail is where it was, and the end word stands
+    /// there again. If that fails too, nobody knows what the disk holds.
+    fn undo(&mut self, error: Error, created: &[Arc<Segment>]) -> Error {
+        if *error.kind() == ErrorKind::Poisoned {
+            return error;
+        }
+        let file = &self.tail.segment.file;
+        let wiped = write_all(&**file, &[0; END_BYTES], u64::from(self.tail.end));
+        let wiped = match wiped {
+            Ok(()) if created.is_empty() => Ok(()),
+            // The old segment must be open again on disk before its successor goes.
+            Ok(()) => {
+                let synced = file.sync_data();
+                synced.and_then(|()| retention::discard(&self.shared, created))
+            }
+            Err(failed) => Err(failed),
+        };
+        match wiped {
+            Ok(()) => error,
+            Err(failed) => self.shared.poison(failed),
+        }
+    }
+}
+
+/// Adds a tag to a short list in which neighbours repeat.
+fn note_tag(tags: &mut Vec<u32>, tag: u32) {
+    if tags.last() != Some(&tag) && !tags.contains(&tag) {
+        tags.push(tag);
+    }
+}

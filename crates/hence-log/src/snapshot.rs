@@ -1,0 +1,197 @@
+//! Snapshots: bytes of the caller that stand for all commits up to one, so that older segments can
+//! go and opening need not replay them.
+//!
+//! ```text
+//!   0  8  "HENCESNP"        16 16  log id              48  4  CRC-32C of the bytes
+//!   8  4  version (1)       32  8  commit reflected    52  4  CRC-32C of bytes 0..52
+//!  12  4  CRC of 0..12      40  8  length              56  …  the bytes
+//! ```
+
+use std::io;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::frame::{FORMAT_VERSION, read_u32, read_u64};
+use crate::log::{Log, locked};
+use crate::recovery::QUARANTINE;
+use crate::storage::{Storage, read_full, write_all};
+
+/// Snapshots that are kept: the newest, and one to fall back on.
+pub(crate) const SNAPSHOTS_KEPT: usize = 2;
+/// The largest snapshot, in bytes.
+pub(crate) const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
+
+const MAGIC: &[u8; 8] = b"HENCESNP";
+const HEAD: usize = 56;
+const PREFIX: &str = "snapshot-";
+const SUFFIX: &str = ".hsnp";
+const TEMPORARY: &str = "snapshot.new";
+
+/// Bytes that stand for all commits up to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The number of the last commit that the bytes reflect.
+    pub frame: u64,
+    /// What the caller stored.
+    pub bytes: Bytes,
+}
+
+/// What is stored of snapshots.
+pub(crate) struct Stored {
+    pub(crate) newest: Option<Snapshot>,
+    /// The commits that intact snapshots reflect, oldest first.
+    pub(crate) kept: Vec<u64>,
+    pub(crate) damaged: Vec<String>,
+}
+
+fn file_name(frame: u64) -> String {
+    format!("{PREFIX}{frame:020}{SUFFIX}")
+}
+
+/// The commit that a snapshot reflects, by its file name.
+pub(crate) fn frame_of(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?
+        .strip_suffix(SUFFIX)?
+        .parse()
+        .ok()
+}
+
+fn encode(log: &[u8; 16], frame: u64, bytes: &[u8]) -> Vec<u8> {
+    let mut head = Vec::with_capacity(HEAD);
+    head.extend_from_slice(MAGIC);
+    head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    head.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
+    head.extend_from_slice(log);
+    head.extend_from_slice(&frame.to_le_bytes());
+    head.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    head.extend_from_slice(&crc32c::crc32c(bytes).to_le_bytes());
+    head.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
+    head
+}
+
+/// Reads a snapshot; `None` if it is damaged or of another log.
+pub(crate) fn decode(log: &[u8; 16], name: &str, bytes: &Bytes) -> Result<Option<Snapshot>> {
+    let parse = || {
+        let intact =
+            bytes.starts_with(MAGIC) && read_u32(bytes, 12)? == crc32c::crc32c(bytes.get(..12)?);
+        intact.then_some(read_u32(bytes, 8)?)
+    };
+    let Some(version) = parse() else {
+        return Ok(None);
+    };
+    if version > FORMAT_VERSION {
+        let file = name.to_owned();
+        return Err(Error::new(ErrorKind::Format {
+            file,
+            found: version,
+        }));
+    }
+    let parse = || {
+        let body = bytes.get(HEAD..)?;
+        let frame = read_u64(bytes, 32)?;
+        let intact = read_u32(bytes, 52)? == crc32c::crc32c(bytes.get(..52)?)
+            && bytes.get(16..32)? == log
+            && frame_of(name) == Some(frame)
+            && read_u64(bytes, 40)? == body.len() as u64
+            && read_u32(bytes, 48)? == crc32c::crc32c(body);
+        intact.then(|| Snapshot {
+            frame,
+            bytes: bytes.slice(HEAD..),
+        })
+    };
+    Ok(parse())
+}
+
+/// Reads the file of a snapshot.
+pub(crate) fn read(storage: &dyn Storage, name: &str) -> io::Result<Bytes> {
+    let file = storage.open(name)?;
+    let limit = (SNAPSHOT_BYTES_MAX + HEAD) as u64;
+    let mut bytes = vec![0; file.length()?.min(limit) as usize];
+    let count = read_full(&*file, &mut bytes, 0)?;
+    bytes.truncate(count);
+    Ok(bytes.into())
+}
+
+/// Reads the newest intact snapshot, and moves damaged ones out of the way.
+pub(crate) fn load(storage: &dyn Storage, log: &[u8; 16], names: &[String]) -> Result<Stored> {
+    let mut found: Vec<&String> = names
+        .iter()
+        .filter(|name| frame_of(name).is_some())
+        .collect();
+    found.sort_unstable();
+    let mut stored = Stored {
+        newest: None,
+        kept: Vec::new(),
+        damaged: Vec::new(),
+    };
+    for name in found {
+        let bytes = read(storage, name).map_err(|e| Error::io("read", name, e))?;
+        if let Some(snapshot) = decode(log, name, &bytes)? {
+            stored.kept.push(snapshot.frame);
+            stored.newest = Some(snapshot);
+        } else {
+            set_aside(storage, name).map_err(|e| Error::io("set aside", name, e))?;
+            stored.damaged.push(name.clone());
+        }
+    }
+    Ok(stored)
+}
+
+fn set_aside(storage: &dyn Storage, name: &str) -> io::Result<()> {
+    storage.create_dir(QUARANTINE)?;
+    storage.rename(name, &format!("{QUARANTINE}/{name}"))?;
+    storage.sync_dir(QUARANTINE)?;
+    storage.sync_dir("")
+}
+
+impl Log {
+    /// Stores bytes that stand for all commits up to `frame`, in one step: after a crash either
+    /// this snapshot is there or the ones before it. The one before is kept too.
+    ///
+    /// # Errors
+    /// `SnapshotAhead` if the commit is not durable yet: a snapshot must never know more than the
+    /// log after a loss of power.
+    pub fn store_snapshot(&self, frame: u64, bytes: &[u8]) -> Result<()> {
+        let durable = self.durable_frame();
+        if frame > durable {
+            return Err(Error::new(ErrorKind::SnapshotAhead { durable }));
+        }
+        if bytes.len() > SNAPSHOT_BYTES_MAX {
+            let limit = SNAPSHOT_BYTES_MAX;
+            return Err(Error::new(ErrorKind::TooLarge { limit }));
+        }
+        let storage = &*self.shared.storage;
+        let name = file_name(frame);
+        // Held throughout: two snapshots at once would share the temporary name.
+        let mut kept = locked(&self.shared.snapshots);
+        let head = encode(&self.shared.id, frame, bytes);
+        write(storage, &name, &head, bytes).map_err(|e| match e.kind() {
+            io::ErrorKind::StorageFull => Error::because(ErrorKind::Full, e),
+            _ => Error::io("store", &name, e),
+        })?;
+        kept.retain(|&other| other != frame);
+        kept.push(frame);
+        kept.sort_unstable();
+        while kept.len() > SNAPSHOTS_KEPT {
+            let oldest = file_name(kept.remove(0));
+            storage
+                .remove(&oldest)
+                .map_err(|e| Error::io("remove", &oldest, e))?;
+        }
+        Ok(())
+    }
+}
+
+fn write(storage: &dyn Storage, name: &str, head: &[u8], bytes: &[u8]) -> io::Result<()> {
+    match storage.remove(TEMPORARY) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = storage.create(TEMPORARY)?;
+    write_all(&*file, head, 0)?;
+    write_all(&*file, bytes, head.len() as u64)?;
+    file.sync_data()?;
+    storage.rename(TEMPORARY, name)?;
+    storage.sync_dir("")
+}

@@ -1,0 +1,121 @@
+//! The log on a real directory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hence_log::{ErrorKind, Level, Log, Op, Options, Reader, Writer};
+
+fn small() -> Options {
+    Options::default().segment_bytes(64 << 10)
+}
+
+fn append(writer: &mut Writer, time: u64, bodies: &[&[u8]]) -> u64 {
+    let ops = bodies
+        .iter()
+        .map(|body| Op::append(body.len() as u32, body));
+    writer.stage(time, ops).unwrap().first_position
+}
+
+fn rest(reader: &mut Reader) -> Vec<(u64, Vec<u8>)> {
+    let mut all = Vec::new();
+    while let Some(record) = reader.next_record().unwrap() {
+        all.push((record.position, record.body.to_vec()));
+    }
+    all
+}
+
+#[test]
+fn what_is_committed_is_read_hot_and_cold_and_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, log, recovered) = Log::open(dir.path(), small()).unwrap();
+    assert_eq!(recovered.first_frame(), 1);
+    let mut expected = Vec::new();
+    for round in 0..600u64 {
+        let body = vec![round as u8; 100 + round as usize % 700];
+        let first = append(&mut writer, round, &[&body, b"second"]);
+        assert_eq!(first, round * 2 + 1);
+        expected.push((first, body));
+        expected.push((first + 1, b"second".to_vec()));
+        if round % 7 == 0 {
+            writer.commit(Level::Synced).unwrap();
+        }
+    }
+    assert_eq!(
+        log.watermark(),
+        596 * 2,
+        "what is only staged is not visible"
+    );
+    writer.commit(Level::Synced).unwrap();
+    assert_eq!(rest(&mut log.reader(1)), expected);
+    writer.close().unwrap();
+    drop((log, recovered));
+
+    let options = small().tail_bytes(0);
+    let (writer, log, recovered) = Log::open(dir.path(), options).unwrap();
+    assert!(recovered.clean);
+    assert_eq!(recovered.cut, None);
+    assert_eq!(rest(&mut log.reader(1)), expected);
+    assert_eq!(rest(&mut log.reader(1000)), expected[999..]);
+    assert_eq!(log.read(777).unwrap().unwrap().body, expected[776].1);
+    assert_eq!(recovered.replay(|_| {}).unwrap(), 600);
+    drop(writer);
+}
+
+#[test]
+fn a_reader_goes_on_from_memory_when_it_has_caught_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, log, _) = Log::open(dir.path(), small()).unwrap();
+    let mut reader = log.reader(1);
+    let seen = Arc::new(AtomicU64::new(0));
+    let hook = Arc::clone(&seen);
+    let subscription = log.on_advance(move |position| hook.store(position, Ordering::Relaxed));
+    for round in 1..50u64 {
+        assert!(reader.next_record().unwrap().is_none());
+        append(&mut writer, round, &[b"x"]);
+        assert!(
+            reader.next_record().unwrap().is_none(),
+            "staged is not visible"
+        );
+        writer.commit(Level::Synced).unwrap();
+        assert_eq!(reader.next_record().unwrap().unwrap().position, round);
+        assert_eq!(seen.load(Ordering::Relaxed), round);
+    }
+    drop(subscription);
+}
+
+#[test]
+fn a_second_opener_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Log::open(dir.path(), small()).unwrap();
+    let second = Log::open(dir.path(), small()).map(|_| ()).unwrap_err();
+    assert_eq!(*second.kind(), ErrorKind::Locked);
+    drop(first);
+    Log::open(dir.path(), small()).unwrap();
+}
+
+#[test]
+fn a_snapshot_is_given_back_with_the_frames_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, log, _) = Log::open(dir.path(), small()).unwrap();
+    for round in 0..10u64 {
+        writer
+            .stage(
+                round,
+                [Op::other(3, 0, b"settled"), Op::append(1, b"event")],
+            )
+            .unwrap();
+    }
+    let early = log.store_snapshot(10, b"state").unwrap_err();
+    assert_eq!(*early.kind(), ErrorKind::SnapshotAhead { durable: 0 });
+    writer.commit(Level::Synced).unwrap();
+    log.store_snapshot(7, b"state").unwrap();
+    drop((writer, log));
+    let (_, _, recovered) = Log::open(dir.path(), small()).unwrap();
+    let snapshot = recovered.snapshot.as_ref().unwrap();
+    assert_eq!((snapshot.frame, &*snapshot.bytes), (7, &b"state"[..]));
+    let mut numbers = Vec::new();
+    recovered
+        .replay(|frame| numbers.push((frame.number(), frame.ops().count())))
+        .unwrap();
+    assert_eq!(numbers, [(8, 2), (9, 2), (10, 2)]);
+}

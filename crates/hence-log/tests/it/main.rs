@@ -1,0 +1,10 @@
+//! The log through its public interface.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+mod crash;
+mod damage;
+mod disk;

@@ -1,0 +1,296 @@
+//! `Bus`: a handle to publish, and to read what is there.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hence_core::engine::{DeliveryReport, TryCommitError};
+use hence_core::{
+    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, Message,
+    Position, Read, Reader, Receipt, Result, Timestamp, envelope,
+};
+
+use crate::id;
+use crate::trace::{self, Trace};
+
+/// A handle to publish events and to read what is there; cloning it is cheap.
+#[derive(Clone)]
+pub struct Bus {
+    engine: Arc<dyn Engine>,
+    source: Arc<str>,
+    durability: Durability,
+}
+
+impl Bus {
+    pub(crate) fn new(engine: Arc<dyn Engine>, source: &str, durability: Durability) -> Self {
+        Self {
+            engine,
+            source: source.into(),
+            durability,
+        }
+    }
+
+    /// The same bus for another source: `source` becomes that attribute of what it publishes.
+    #[must_use]
+    pub fn with_source(&self, source: &str) -> Self {
+        Self {
+            source: source.into(),
+            ..self.clone()
+        }
+    }
+
+    /// The engine behind it.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    /// The durability that it publishes with unless told otherwise.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Publishes an event: `bus.publish(event).await?` returns once it is stored.
+    ///
+    /// What may be set before the `await`: [`key`](Publish::key), [`after`](Publish::after),
+    /// [`until_handled`](Publish::until_handled), …
+    ///
+    /// # Guarantees
+    /// The receipt names the durability that was reached; by default the strongest that the engine
+    /// has, `synced` on the embedded log.
+    ///
+    /// # Errors
+    /// An error means that the event was not stored.
+    pub fn publish<E: Event>(&self, event: E) -> Publish<'_> {
+        let message = Draft::of(&event).and_then(|draft| self.message(draft));
+        Publish {
+            bus: self,
+            message,
+            durability: self.durability,
+        }
+    }
+
+    /// Publishes several events in one commit: all of them or none.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`].
+    pub async fn publish_all<E: Event>(
+        &self,
+        events: impl IntoIterator<Item = E>,
+    ) -> Result<Vec<Receipt>> {
+        let encode = |event: E| Draft::of(&event).and_then(|draft| self.message(draft));
+        let messages = events.into_iter().map(encode).collect::<Result<Vec<_>>>()?;
+        self.commit(messages, self.durability).await
+    }
+
+    /// Publishes without waiting: the event is in bounded memory when this returns, and is lost if
+    /// the process ends before it is written.
+    ///
+    /// # Errors
+    /// [`TryPublishError::Full`] gives the event back when there is no room.
+    pub fn try_publish<E: Event>(&self, event: E) -> Result<(), TryPublishError<E>> {
+        let message = Draft::of(&event).and_then(|draft| self.message(draft));
+        let message = message.map_err(TryPublishError::Failed)?;
+        match self
+            .engine
+            .try_commit(Commit::publish(vec![message], Durability::Accepted))
+        {
+            Ok(_) => Ok(()),
+            Err(TryCommitError::Full(_)) => Err(TryPublishError::Full(event)),
+            Err(TryCommitError::Refused(error)) => Err(TryPublishError::Failed(error)),
+        }
+    }
+
+    /// Publishes messages as they are, in one commit; for bridges and gateways.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`].
+    pub async fn commit(
+        &self,
+        messages: Vec<Message>,
+        durability: Durability,
+    ) -> Result<Vec<Receipt>> {
+        let capability = self.engine.capability();
+        if !capability.durability.contains(&durability) {
+            let levels: Vec<_> = capability.durability.iter().map(|d| d.as_str()).collect();
+            let (name, levels) = (capability.name, levels.join(", "));
+            let detail = format!("the engine '{name}' has {levels}; '{durability}' was asked for");
+            return Err(Code::DURABILITY.error(detail));
+        }
+        self.engine
+            .commit(Commit::publish(messages, durability))
+            .await
+    }
+
+    /// Reads messages in order; it settles and moves nothing.
+    ///
+    /// # Errors
+    /// `HN0203` when the engine is closed.
+    pub async fn read(&self, read: Read) -> Result<Box<dyn Reader>> {
+        self.engine.read(read).await
+    }
+
+    /// The causes of an event and everything that followed from it.
+    ///
+    /// # Errors
+    /// `HN0211` when there is no such event.
+    pub async fn trace(&self, position: Position) -> Result<Trace> {
+        trace::trace(&*self.engine, position).await
+    }
+
+    /// Sends dead letters again, in the order of their positions; it is safe to ask twice.
+    ///
+    /// # Errors
+    /// `HN0211` when one of them is unknown; then none is sent.
+    pub async fn redrive(&self, ids: Vec<String>) -> Result<()> {
+        let durability = self.engine.capability().strongest();
+        let commit = Commit {
+            redrive: ids,
+            durability,
+            ..Commit::default()
+        };
+        self.engine.commit(commit).await.map(drop)
+    }
+
+    /// Gives a draft its identity.
+    fn message(&self, draft: Draft) -> Result<Message> {
+        let mut attributes = Attributes::new(id::fresh(), &*self.source, draft.event_type)?;
+        attributes.set("time", Timestamp::now().to_string())?;
+        attributes.set("datacontenttype", "application/json")?;
+        if let Some(key) = draft.key {
+            attributes.set(envelope::KEY, key)?;
+        }
+        Ok(Message::new(attributes, Some(draft.data)))
+    }
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bus")
+            .field("engine", &self.engine.capability().name)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an event was not taken at once.
+#[derive(Debug)]
+pub enum TryPublishError<E> {
+    /// There is no room now; here is the event.
+    Full(E),
+    /// It cannot be published.
+    Failed(Error),
+}
+
+impl<E> std::fmt::Display for TryPublishError<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Full(_) => write!(f, "{}", Code::QUEUE_FULL.error("there is no room now")),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: std::fmt::Debug> std::error::Error for TryPublishError<E> {}
+
+/// A publish that has not been awaited yet.
+#[must_use = "add `.await`: nothing is published before it"]
+#[derive(Debug)]
+pub struct Publish<'a> {
+    bus: &'a Bus,
+    message: Result<Message>,
+    durability: Durability,
+}
+
+impl<'a> Publish<'a> {
+    /// The ordering key, in place of the event's own.
+    pub fn key(self, key: impl Into<String>) -> Self {
+        self.attribute(envelope::KEY, key.into())
+    }
+
+    /// What the event is about, within its source.
+    pub fn subject(self, subject: impl Into<String>) -> Self {
+        self.attribute("subject", subject.into())
+    }
+
+    /// Any attribute by its CloudEvents name.
+    pub fn attribute(mut self, name: &str, value: impl Into<envelope::Value>) -> Self {
+        self.message = self
+            .message
+            .and_then(|m| m.with_attributes(|all| all.set(name, value)));
+        self
+    }
+
+    /// Delivers it after a while. It is stored at once, and the delay survives a crash.
+    pub fn after(self, wait: Duration) -> Self {
+        self.attribute(
+            envelope::DELIVER_AT,
+            Timestamp::now().after(wait).to_string(),
+        )
+    }
+
+    /// The durability to wait for, in place of the default.
+    pub fn durability(mut self, level: Durability) -> Self {
+        self.durability = level;
+        self
+    }
+
+    /// Waits until every subscription of this process that takes the event has settled it: done,
+    /// or a dead letter. It does not wait for the events that follow.
+    pub fn until_handled(self) -> PublishUntilHandled<'a> {
+        PublishUntilHandled(self)
+    }
+}
+
+impl<'a> IntoFuture for Publish<'a> {
+    type Output = Result<Receipt>;
+    type IntoFuture = BoxFuture<'a, Result<Receipt>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let mut receipts = self
+                .bus
+                .commit(vec![self.message?], self.durability)
+                .await?;
+            receipts
+                .pop()
+                .ok_or_else(|| Code::INTERNAL.error("a commit without a receipt"))
+        })
+    }
+}
+
+/// A publish that waits for its handlers.
+#[must_use = "add `.await`: nothing is published before it"]
+#[derive(Debug)]
+pub struct PublishUntilHandled<'a>(Publish<'a>);
+
+/// What became of an event that was published with `until_handled`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handled {
+    /// Proof that it is stored.
+    pub receipt: Receipt,
+    /// How each subscription that takes it has settled it.
+    pub results: Vec<DeliveryReport>,
+}
+
+impl<'a> IntoFuture for PublishUntilHandled<'a> {
+    type Output = Result<Handled>;
+    type IntoFuture = BoxFuture<'a, Result<Handled>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let engine = Arc::clone(self.0.bus.engine());
+            let receipt = self.0.await?;
+            let Some(position) = receipt.position else {
+                return Err(Code::DURABILITY
+                    .error("'accepted' on this engine gives no position to wait for"));
+            };
+            engine.settled(position).await?;
+            Ok(Handled {
+                receipt,
+                results: engine.report(position).await?,
+            })
+        })
+    }
+}

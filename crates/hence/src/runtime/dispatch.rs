@@ -1,0 +1,396 @@
+//! The pump of one subscription: pulls deliveries, runs them lane by lane, commits how they ended.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use hence_core::{
+    BoxFuture, Call, Code, Commit, Deliveries, Delivery, Engine, Options, Outcome, Result, States,
+    Timestamp, Undecodable, Unhandled,
+};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::lanes::Lanes;
+use super::metrics::SubscriptionMetrics;
+use super::settle::{Settler, Verdict};
+use crate::subscription::Subscription;
+
+/// Deliveries that a subscription may hold for each that it handles at a time.
+const CREDIT_PER_WORKER: usize = 4;
+/// How long the pump waits before it commits again what the engine could not take.
+const COMMIT_AGAIN: Duration = Duration::from_millis(200);
+
+/// A call that has ended, and how.
+struct Ended {
+    deliveries: Vec<Delivery>,
+    verdict: Verdict,
+    ran: Duration,
+}
+
+/// A commit that has been answered.
+struct Answered {
+    deliveries: Vec<Delivery>,
+    commit: Commit,
+    result: Result<()>,
+}
+
+/// The pump of one subscription.
+pub(crate) struct Pump {
+    subscription: Subscription,
+    engine: Arc<dyn Engine>,
+    states: Arc<States>,
+    metrics: Arc<SubscriptionMetrics>,
+    settler: Settler,
+    lanes: Lanes,
+    calls: JoinSet<Ended>,
+    commits: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// Deliveries with a handler.
+    running: usize,
+    /// Deliveries whose settlement is with the engine.
+    committing: usize,
+    /// When a batch that is not full yet is handled all the same.
+    batch_due: Option<Instant>,
+}
+
+impl Pump {
+    pub(crate) fn new(
+        subscription: Subscription,
+        engine: Arc<dyn Engine>,
+        states: Arc<States>,
+        metrics: Arc<SubscriptionMetrics>,
+        source: &str,
+        deliveries: &dyn Deliveries,
+    ) -> Self {
+        let settler = Settler {
+            subscription: subscription.name.to_string(),
+            source: source.to_owned(),
+            options: subscription.options,
+            durability: engine.capability().strongest(),
+        };
+        Self {
+            lanes: Lanes::new(subscription.options.order, deliveries.held()),
+            subscription,
+            engine,
+            states,
+            metrics,
+            settler,
+            calls: JoinSet::new(),
+            commits: FuturesUnordered::new(),
+            running: 0,
+            committing: 0,
+            batch_due: None,
+        }
+    }
+
+    /// Runs until `drain`, then finishes what runs; until `stop`, which abandons it.
+    pub(crate) async fn run(
+        mut self,
+        mut deliveries: Box<dyn Deliveries>,
+        drain: CancellationToken,
+        stop: CancellationToken,
+    ) {
+        let mut pulling = true;
+        while pulling || self.running + self.committing > 0 {
+            pulling &= !drain.is_cancelled();
+            let credit = if pulling { self.credit() } else { 0 };
+            if pulling {
+                self.start_calls();
+            }
+            let wake = self.next_wake();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = drain.cancelled(), if pulling => pulling = false,
+                Some(ended) = self.calls.join_next(), if !self.calls.is_empty() => {
+                    // A call catches its own panics; a join error means that it was aborted.
+                    if let Ok(ended) = ended {
+                        self.settle(ended);
+                    }
+                }
+                Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
+                    self.answered(answered);
+                }
+                pulled = deliveries.next(credit), if credit > 0 => match pulled {
+                    Ok(list) if list.is_empty() => pulling = false,
+                    Ok(list) => list.into_iter().for_each(|delivery| self.lanes.push(delivery)),
+                    Err(error) => {
+                        tracing::error!(subscription = %self.subscription.name, %error, "cannot pull");
+                        pulling = false;
+                    }
+                },
+                () = sleep_until(wake), if wake.is_some() => self.lanes.wake(Timestamp::now()),
+            }
+        }
+    }
+
+    /// How many more deliveries may be pulled.
+    fn credit(&self) -> usize {
+        if self.lanes.is_crowded() {
+            return 0;
+        }
+        let workers = self.subscription.options.concurrency;
+        let batch = if self.subscription.signature.batch {
+            self.subscription.options.batch_events
+        } else {
+            1
+        };
+        let held = self.lanes.runnable() + self.running + self.committing;
+        (workers * CREDIT_PER_WORKER)
+            .max(workers * batch)
+            .saturating_sub(held)
+    }
+
+    /// When something happens by itself: a retry is due, or a batch is old enough.
+    fn next_wake(&self) -> Option<Instant> {
+        let retry = self
+            .lanes
+            .next_due()
+            .map(|due| Instant::now() + due.since(Timestamp::now()));
+        [retry, self.batch_due].into_iter().flatten().min()
+    }
+
+    fn start_calls(&mut self) {
+        let Options {
+            concurrency,
+            batch_events,
+            ..
+        } = self.subscription.options;
+        let batch = self.subscription.signature.batch;
+        while self.calls.len() < concurrency && (!batch || self.batch_is_due()) {
+            let deliveries = self.lanes.pop(if batch { batch_events } else { 1 });
+            if deliveries.is_empty() {
+                return;
+            }
+            self.start(deliveries);
+        }
+    }
+
+    /// Whether a batch is full, or its first delivery has waited long enough.
+    fn batch_is_due(&mut self) -> bool {
+        if self.lanes.runnable() == 0 {
+            self.batch_due = None;
+            return false;
+        }
+        let Options {
+            batch_events,
+            batch_age,
+            ..
+        } = self.subscription.options;
+        let due = *self
+            .batch_due
+            .get_or_insert_with(|| Instant::now() + batch_age);
+        let is_due = self.lanes.runnable() >= batch_events || Instant::now() >= due;
+        if is_due {
+            self.batch_due = None;
+        }
+        is_due
+    }
+
+    fn start(&mut self, deliveries: Vec<Delivery>) {
+        let now = Timestamp::now();
+        for delivery in &deliveries {
+            self.metrics.wait.record(now.since(delivery.appended));
+        }
+        self.running += deliveries.len();
+        self.metrics.running.store(self.running as u64, Relaxed);
+        let name = Arc::clone(&self.subscription.name);
+        let call = Call::new(name, deliveries.clone(), Arc::clone(&self.states));
+        let handler = Arc::clone(&self.subscription.handler);
+        let limit = self.subscription.options.timeout;
+        self.calls.spawn(async move {
+            let began = Instant::now();
+            // The handler is called within the future, so a panic before its first await counts.
+            let work = AssertUnwindSafe(async move { handler.call(call).await }).catch_unwind();
+            let result = tokio::time::timeout(limit, work).await;
+            let ran = began.elapsed();
+            let verdict = match result {
+                Ok(Ok(Ok(drafts))) => Verdict::Done(drafts),
+                Ok(Ok(Err(unhandled))) => unhandled_verdict(unhandled),
+                Ok(Err(panic)) => failed(Code::HANDLER_PANICKED.error(panic_text(&*panic))),
+                Err(_) => {
+                    failed(Code::HANDLER_TIMEOUT.error(format!("no answer within {limit:?}")))
+                }
+            };
+            Ended {
+                deliveries,
+                verdict,
+                ran,
+            }
+        });
+    }
+
+    /// Commits how a call ended.
+    fn settle(&mut self, ended: Ended) {
+        let Ended {
+            mut deliveries,
+            mut verdict,
+            ran,
+        } = ended;
+        self.running -= deliveries.len();
+        self.metrics.running.store(self.running as u64, Relaxed);
+        self.metrics.duration.record(ran);
+        if let Verdict::Undecodable { position, .. } = &verdict {
+            let bad = deliveries
+                .iter()
+                .position(|d| d.position == *position)
+                .unwrap_or(0);
+            // One bad delivery does not spoil its batch: what came before it is called without
+            // it, and only when it comes first it goes to the dead letters, so order is kept.
+            for later in deliveries.split_off(bad.max(1)) {
+                self.lanes.back_off(Delivery { due: None, ..later });
+            }
+            self.lanes.wake(Timestamp::now());
+            if bad > 0 {
+                return self.start(deliveries);
+            }
+        }
+        let commit = loop {
+            match self.settler.commit(&deliveries, verdict, ran) {
+                Ok(commit) => break commit,
+                Err(error) => verdict = failed(error),
+            }
+        };
+        self.log(&commit, &deliveries);
+        self.commit(deliveries, commit, None);
+    }
+
+    fn commit(&mut self, deliveries: Vec<Delivery>, commit: Commit, after: Option<Duration>) {
+        if after.is_none() {
+            self.committing += deliveries.len();
+        }
+        let engine = Arc::clone(&self.engine);
+        self.commits.push(Box::pin(async move {
+            if let Some(wait) = after {
+                tokio::time::sleep(wait).await;
+            }
+            let result = engine.commit(commit.clone()).await.map(drop);
+            Answered {
+                deliveries,
+                commit,
+                result,
+            }
+        }));
+    }
+
+    /// Moves the lanes on, now that the engine has answered.
+    fn answered(&mut self, answered: Answered) {
+        let Answered {
+            deliveries,
+            commit,
+            result,
+        } = answered;
+        if let Err(error) = result {
+            let name = &self.subscription.name;
+            if error.is_retryable() {
+                tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
+                return self.commit(deliveries, commit, Some(COMMIT_AGAIN));
+            }
+            // What an event of the handler breaks, another attempt may not; the engine said no
+            // to the whole commit, so the attempt counts as failed.
+            if !commit.publish.is_empty() {
+                tracing::warn!(subscription = %name, %error, "cannot publish what the handler returned");
+                self.committing -= deliveries.len();
+                self.running += deliveries.len();
+                return self.settle(Ended {
+                    deliveries,
+                    verdict: failed(error),
+                    ran: Duration::ZERO,
+                });
+            }
+            tracing::error!(subscription = %name, %error, "cannot settle; the key waits for a restart");
+            self.committing -= deliveries.len();
+            return;
+        }
+        self.committing -= deliveries.len();
+        for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
+            match settlement.outcome {
+                Outcome::Done => {
+                    self.metrics.done.fetch_add(1, Relaxed);
+                    self.lanes.done(&delivery);
+                }
+                Outcome::Retry { due, .. } => {
+                    self.metrics.retried.fetch_add(1, Relaxed);
+                    let attempt = delivery.attempt + 1;
+                    self.lanes.back_off(Delivery {
+                        attempt,
+                        due: Some(due),
+                        ..delivery
+                    });
+                }
+                Outcome::Reject { hold, .. } => {
+                    self.metrics.rejected.fetch_add(1, Relaxed);
+                    if hold || delivery.redriven {
+                        self.lanes.hold(&delivery);
+                    } else {
+                        self.lanes.done(&delivery);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says what failed, so that no failure is silent.
+    fn log(&self, commit: &Commit, deliveries: &[Delivery]) {
+        for (settlement, delivery) in commit.settle.iter().zip(deliveries) {
+            let subscription = &*self.subscription.name;
+            let (position, attempt) = (delivery.position.0, delivery.attempt);
+            let event_type = delivery.message.attributes().event_type();
+            match &settlement.outcome {
+                Outcome::Done => {}
+                Outcome::Retry { due, error } => tracing::warn!(
+                    subscription, position, event_type, attempt, %due, error, "attempt failed"
+                ),
+                Outcome::Reject { reason, error, .. } => tracing::error!(
+                    subscription,
+                    position,
+                    event_type,
+                    attempt,
+                    reason = reason.as_str(),
+                    error,
+                    "to the dead letters"
+                ),
+            }
+        }
+    }
+}
+
+fn failed(error: hence_core::Error) -> Verdict {
+    Verdict::Failed {
+        after: None,
+        error: error.to_string(),
+    }
+}
+
+/// How a call ended whose handler said no, or was not called at all.
+fn unhandled_verdict(unhandled: Unhandled) -> Verdict {
+    match unhandled {
+        Unhandled::Undecodable(Undecodable { position, error }) => Verdict::Undecodable {
+            position,
+            error: error.to_string(),
+        },
+        Unhandled::Failed(failure) if failure.is_reject() => Verdict::Rejected {
+            error: failure.describe(),
+        },
+        Unhandled::Failed(failure) => Verdict::Failed {
+            after: failure.after(),
+            error: failure.describe(),
+        },
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,275 @@
+//! `Lanes`: deliveries that wait for their turn, one lane for each key.
+//!
+//! A lane exists only while something of its key is here, so idle keys cost nothing. It gives out
+//! one delivery at a time; while that runs, backs off, or lies with the dead letters, the rest of
+//! its key waits, and other keys go on. Deliveries without a key have no lane.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+
+use hence_core::{Delivery, Order, Position, Timestamp};
+
+/// The most deliveries that may wait behind one key that backs off or is held; beyond it the
+/// subscription pulls no more.
+pub(crate) const BLOCKED_PER_KEY_MAX: usize = 1_000;
+/// The same for all keys of a subscription together.
+pub(crate) const BLOCKED_MAX: usize = 100_000;
+
+/// The lane of all deliveries under [`Order::Fifo`].
+const FIFO: &str = "";
+
+#[derive(Default)]
+struct Lane {
+    /// Deliveries in order; those from the dead letters stand before the others.
+    redriven: VecDeque<Delivery>,
+    queue: VecDeque<Delivery>,
+    /// How many of the lane are with a handler or with the engine: several only in one batch.
+    busy: usize,
+    /// How many of the lane wait for their next attempt.
+    retrying: usize,
+    /// Dead letters that the lane waits for.
+    held: usize,
+    /// The lane stands in the list of lanes that have something to give.
+    listed: bool,
+}
+
+impl Lane {
+    fn has_next(&self) -> bool {
+        self.busy == 0
+            && self.retrying == 0
+            && (!self.redriven.is_empty() || self.held == 0 && !self.queue.is_empty())
+    }
+
+    fn queue_for(&mut self, delivery: &Delivery) -> &mut VecDeque<Delivery> {
+        if delivery.redriven {
+            &mut self.redriven
+        } else {
+            &mut self.queue
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.retrying > 0 || self.held > 0
+    }
+
+    fn len(&self) -> usize {
+        self.queue.len() + self.redriven.len()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.busy + self.retrying + self.held + self.len() == 0
+    }
+}
+
+/// Deliveries that wait for their turn.
+pub(crate) struct Lanes {
+    order: Order,
+    lanes: HashMap<Box<str>, Lane>,
+    /// Lanes that have something to give, oldest first.
+    listed: VecDeque<Box<str>>,
+    /// Deliveries without a key.
+    free: VecDeque<Delivery>,
+    /// Deliveries that wait for their next attempt, soonest first.
+    retries: BinaryHeap<Reverse<(Timestamp, Position)>>,
+    waiting: HashMap<Position, Delivery>,
+    /// Deliveries behind keys that back off or are held.
+    blocked: usize,
+    /// Deliveries that could run now or once their lane is free.
+    runnable: usize,
+    /// A key has reached [`BLOCKED_PER_KEY_MAX`].
+    crowded: usize,
+}
+
+impl Lanes {
+    pub(crate) fn new(order: Order, held: BTreeMap<String, usize>) -> Self {
+        let mut lanes = Self {
+            order,
+            lanes: HashMap::new(),
+            listed: VecDeque::new(),
+            free: VecDeque::new(),
+            retries: BinaryHeap::new(),
+            waiting: HashMap::new(),
+            blocked: 0,
+            runnable: 0,
+            crowded: 0,
+        };
+        for (key, count) in held {
+            if let Some(key) = lanes.lane_of(Some(&key)) {
+                lanes.lanes.entry(key).or_default().held += count;
+            }
+        }
+        lanes
+    }
+
+    /// Takes a delivery from the engine.
+    pub(crate) fn push(&mut self, delivery: Delivery) {
+        if delivery.due.is_some_and(|due| due > Timestamp::now()) {
+            self.back_off(delivery);
+            return;
+        }
+        let Some(key) = self.key_of(&delivery) else {
+            self.free.push_back(delivery);
+            self.runnable += 1;
+            return;
+        };
+        self.change(key, |lane| lane.queue_for(&delivery).push_back(delivery));
+    }
+
+    /// Gives up to `max` deliveries that may be handled in one call, those of one key in their
+    /// order. Their lanes are busy until each is [`done`](Self::done), [`hold`](Self::hold) or
+    /// [`back_off`](Self::back_off).
+    pub(crate) fn pop(&mut self, max: usize) -> Vec<Delivery> {
+        let mut popped = Vec::with_capacity(max.min(self.runnable));
+        while popped.len() < max {
+            let Some(key) = self.listed.pop_front() else {
+                break;
+            };
+            self.change(key, |lane| {
+                lane.listed = false;
+                if lane.has_next() {
+                    let from = if lane.redriven.is_empty() {
+                        &mut lane.queue
+                    } else {
+                        &mut lane.redriven
+                    };
+                    let count = from.len().min(max - popped.len());
+                    popped.extend(from.drain(..count));
+                    lane.busy = count;
+                }
+            });
+        }
+        let count = self.free.len().min(max - popped.len());
+        self.runnable -= count;
+        popped.extend(self.free.drain(..count));
+        popped
+    }
+
+    /// Frees the lane of a delivery that is settled as done, or as dead without a hold.
+    pub(crate) fn done(&mut self, delivery: &Delivery) {
+        if let Some(key) = self.key_of(delivery) {
+            self.change(key, |lane| {
+                lane.busy -= 1;
+                if delivery.redriven {
+                    lane.held = lane.held.saturating_sub(1);
+                }
+            });
+        }
+    }
+
+    /// Frees the lane of a delivery that became a dead letter; the rest of the key waits for it.
+    pub(crate) fn hold(&mut self, delivery: &Delivery) {
+        if let Some(key) = self.key_of(delivery) {
+            self.change(key, |lane| {
+                lane.busy -= 1;
+                // One that was redriven is counted already.
+                lane.held += usize::from(!delivery.redriven);
+            });
+        }
+    }
+
+    /// Keeps a delivery until it is due again; the rest of its key waits for it.
+    pub(crate) fn back_off(&mut self, delivery: Delivery) {
+        let due = delivery.due.unwrap_or_else(Timestamp::now);
+        if let Some(key) = self.key_of(&delivery) {
+            self.change(key, |lane| {
+                // One that comes from the engine with a due time was not busy before.
+                lane.busy = lane.busy.saturating_sub(1);
+                lane.retrying += 1;
+            });
+        }
+        self.retries.push(Reverse((due, delivery.position)));
+        self.waiting.insert(delivery.position, delivery);
+    }
+
+    /// When the next delivery that backs off is due.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.retries.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// Puts deliveries that are due by `now` at the head of their lanes.
+    ///
+    /// They go in front of what came after them, so the order of the key is kept.
+    pub(crate) fn wake(&mut self, now: Timestamp) {
+        while self.next_due().is_some_and(|due| due <= now) {
+            let Some(Reverse((_, position))) = self.retries.pop() else {
+                return;
+            };
+            let Some(delivery) = self.waiting.remove(&position) else {
+                continue;
+            };
+            match self.key_of(&delivery) {
+                None => {
+                    self.free.push_front(delivery);
+                    self.runnable += 1;
+                }
+                Some(key) => self.change(key, |lane| {
+                    lane.retrying -= 1;
+                    let queue = lane.queue_for(&delivery);
+                    let before = queue.partition_point(|other| other.position < delivery.position);
+                    queue.insert(before, delivery);
+                }),
+            }
+        }
+    }
+
+    /// Deliveries that could run now or once their lane is free.
+    pub(crate) fn runnable(&self) -> usize {
+        self.runnable
+    }
+
+    /// Whether so many wait behind failures that no more should be pulled.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded > 0 || self.blocked + self.waiting.len() >= BLOCKED_MAX
+    }
+
+    fn lane_of(&self, key: Option<&str>) -> Option<Box<str>> {
+        match self.order {
+            Order::Fifo => Some(FIFO.into()),
+            Order::PerKey => key.map(Into::into),
+            _ => None,
+        }
+    }
+
+    fn key_of(&self, delivery: &Delivery) -> Option<Box<str>> {
+        self.lane_of(delivery.message.attributes().key())
+    }
+
+    /// Changes a lane and keeps the counts and the list true.
+    fn change(&mut self, key: Box<str>, change: impl FnOnce(&mut Lane)) {
+        self.count(&key, false);
+        let lane = self.lanes.entry(key.clone()).or_default();
+        change(lane);
+        if lane.has_next() && !lane.listed {
+            lane.listed = true;
+            self.listed.push_back(key.clone());
+        }
+        if lane.is_idle() && !lane.listed {
+            self.lanes.remove(&key);
+        } else {
+            self.count(&key, true);
+        }
+    }
+
+    fn count(&mut self, key: &str, add: bool) {
+        let Some(lane) = self.lanes.get(key) else {
+            return;
+        };
+        let (blocked, length) = (lane.is_blocked(), lane.len());
+        let crowded = usize::from(blocked && length >= BLOCKED_PER_KEY_MAX);
+        let counts = if blocked {
+            &mut self.blocked
+        } else {
+            &mut self.runnable
+        };
+        if add {
+            *counts += length;
+            self.crowded += crowded;
+        } else {
+            *counts -= length;
+            self.crowded -= crowded;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

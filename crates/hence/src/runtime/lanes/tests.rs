@@ -1,0 +1,252 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use hence_core::{Attributes, Delivery, Message, Order, Position, Timestamp, envelope};
+use proptest::prelude::*;
+
+use super::{BLOCKED_PER_KEY_MAX, Lanes};
+
+fn delivery(position: u64, key: Option<&str>) -> Delivery {
+    let mut attributes = Attributes::new(position.to_string(), "/test", "tick").unwrap();
+    if let Some(key) = key {
+        attributes.set(envelope::KEY, key).unwrap();
+    }
+    Delivery {
+        position: Position(position),
+        message: Message::new(attributes, None),
+        appended: Timestamp::from_micros(0),
+        attempt: 1,
+        due: None,
+        redriven: false,
+    }
+}
+
+fn lanes(order: Order) -> Lanes {
+    Lanes::new(order, BTreeMap::new())
+}
+
+fn pop_one(lanes: &mut Lanes) -> Option<Delivery> {
+    lanes.pop(1).pop()
+}
+
+fn soon(wait: Duration) -> Option<Timestamp> {
+    Some(Timestamp::now().after(wait))
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn in_an_hour() -> Timestamp {
+    Timestamp::now().after(HOUR + HOUR)
+}
+
+#[test]
+fn keys_run_side_by_side_and_each_key_one_after_the_other() {
+    let mut lanes = lanes(Order::PerKey);
+    for (position, key) in [(1, "a"), (2, "a"), (3, "b")] {
+        lanes.push(delivery(position, Some(key)));
+    }
+    let first = pop_one(&mut lanes).unwrap();
+    let other = pop_one(&mut lanes).unwrap();
+    assert_eq!((first.position.0, other.position.0), (1, 3));
+    assert!(pop_one(&mut lanes).is_none(), "the lane of 'a' is busy");
+    lanes.done(&first);
+    assert_eq!(pop_one(&mut lanes).unwrap().position.0, 2);
+}
+
+#[test]
+fn a_key_that_backs_off_keeps_its_order_and_stops_no_other_key() {
+    let mut lanes = lanes(Order::PerKey);
+    for (position, key) in [(1, "a"), (2, "a"), (3, "b")] {
+        lanes.push(delivery(position, Some(key)));
+    }
+    let failed = pop_one(&mut lanes).unwrap();
+    lanes.back_off(Delivery {
+        due: soon(HOUR),
+        attempt: 2,
+        ..failed
+    });
+    assert_eq!(pop_one(&mut lanes).unwrap().position.0, 3);
+    assert!(pop_one(&mut lanes).is_none());
+    lanes.wake(Timestamp::now());
+    assert!(pop_one(&mut lanes).is_none(), "not due yet");
+    lanes.wake(in_an_hour());
+    let again = pop_one(&mut lanes).unwrap();
+    assert_eq!((again.position.0, again.attempt), (1, 2));
+    lanes.done(&again);
+    assert_eq!(pop_one(&mut lanes).unwrap().position.0, 2);
+}
+
+#[test]
+fn a_batch_that_failed_comes_back_in_order() {
+    let mut lanes = lanes(Order::Fifo);
+    (1..=5).for_each(|position| lanes.push(delivery(position, None)));
+    let batch = lanes.pop(3);
+    assert_eq!(batch.len(), 3);
+    assert!(lanes.pop(3).is_empty(), "the one lane is busy");
+    // The engine may answer in any order.
+    for failed in batch.into_iter().rev() {
+        lanes.back_off(Delivery {
+            due: soon(HOUR),
+            ..failed
+        });
+    }
+    lanes.wake(in_an_hour());
+    let positions: Vec<_> = lanes
+        .pop(9)
+        .iter()
+        .map(|delivery| delivery.position.0)
+        .collect();
+    assert_eq!(positions, [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
+    let mut lanes = Lanes::new(Order::PerKey, BTreeMap::from([("a".to_owned(), 2)]));
+    lanes.push(delivery(7, Some("a")));
+    assert!(pop_one(&mut lanes).is_none());
+    for position in [3, 5] {
+        lanes.push(Delivery {
+            redriven: true,
+            ..delivery(position, Some("a"))
+        });
+    }
+    for position in [3, 5] {
+        let redriven = pop_one(&mut lanes).unwrap();
+        assert_eq!(redriven.position.0, position);
+        assert!(pop_one(&mut lanes).is_none());
+        lanes.done(&redriven);
+    }
+    assert_eq!(pop_one(&mut lanes).unwrap().position.0, 7);
+}
+
+#[test]
+fn a_redriven_delivery_that_dies_again_is_counted_once() {
+    let mut lanes = Lanes::new(Order::PerKey, BTreeMap::from([("a".to_owned(), 1)]));
+    for _ in 0..3 {
+        lanes.push(Delivery {
+            redriven: true,
+            ..delivery(3, Some("a"))
+        });
+        let redriven = pop_one(&mut lanes).unwrap();
+        lanes.hold(&redriven);
+    }
+    lanes.push(delivery(4, Some("a")));
+    lanes.push(Delivery {
+        redriven: true,
+        ..delivery(3, Some("a"))
+    });
+    let redriven = pop_one(&mut lanes).unwrap();
+    lanes.done(&redriven);
+    assert_eq!(pop_one(&mut lanes).unwrap().position.0, 4);
+}
+
+#[test]
+fn idle_keys_cost_nothing() {
+    let mut lanes = lanes(Order::PerKey);
+    for position in 0..1_000 {
+        lanes.push(delivery(position, Some(&position.to_string())));
+    }
+    while let Some(popped) = pop_one(&mut lanes) {
+        lanes.done(&popped);
+    }
+    assert!(lanes.lanes.is_empty() && lanes.listed.is_empty());
+    assert_eq!(lanes.runnable(), 0);
+}
+
+#[test]
+fn a_crowd_behind_one_key_stops_the_pull() {
+    let mut lanes = Lanes::new(Order::PerKey, BTreeMap::from([("a".to_owned(), 1)]));
+    for position in 0..BLOCKED_PER_KEY_MAX as u64 {
+        assert!(!lanes.is_crowded());
+        lanes.push(delivery(position, Some("a")));
+    }
+    assert!(lanes.is_crowded());
+    lanes.push(Delivery {
+        redriven: true,
+        ..delivery(0, Some("a"))
+    });
+    let redriven = pop_one(&mut lanes).unwrap();
+    lanes.done(&redriven);
+    assert!(!lanes.is_crowded());
+    assert_eq!(lanes.runnable(), BLOCKED_PER_KEY_MAX);
+}
+
+proptest! {
+    /// Whatever fails, and in whatever order calls end, each key is handled in order, nothing is
+    /// lost, and the counts stay true.
+    #[test]
+    fn every_delivery_is_handled_once_and_in_order(
+        keys in proptest::collection::vec(proptest::option::of(0..4_u8), 1..60),
+        choices in proptest::collection::vec((0..4_u8, 1..5_usize, any::<proptest::sample::Index>()), 400),
+    ) {
+        let mut lanes = lanes(Order::PerKey);
+        let mut incoming = keys.iter().enumerate();
+        let (mut running, mut now) = (Vec::<Delivery>::new(), Timestamp::now());
+        let mut done: Vec<Delivery> = Vec::new();
+        let mut choices = choices.into_iter().cycle();
+        for step in 0.. {
+            prop_assert!(step < 20_000, "no progress");
+            if done.len() == keys.len() { break }
+            let (choice, size, index) = choices.next().unwrap();
+            match choice {
+                0 => if let Some((position, key)) = incoming.next() {
+                    let key = key.map(|key| key.to_string());
+                    lanes.push(delivery(position as u64, key.as_deref()));
+                },
+                1 => running.extend(lanes.pop(size)),
+                _ if running.is_empty() => {
+                    now = now.after(HOUR);
+                    lanes.wake(now);
+                }
+                2 => {
+                    let ended = running.swap_remove(index.index(running.len()));
+                    lanes.done(&ended);
+                    done.push(ended);
+                }
+                _ => {
+                    let failed = running.swap_remove(index.index(running.len()));
+                    lanes.back_off(Delivery { due: Some(now.after(HOUR)), ..failed });
+                }
+            }
+        }
+        prop_assert_eq!((lanes.runnable(), lanes.blocked, lanes.lanes.len()), (0, 0, 0));
+        let all: BTreeSet<_> = done.iter().map(|delivery| delivery.position).collect();
+        prop_assert_eq!(all.len(), keys.len());
+    }
+}
+
+#[test]
+fn single_calls_of_one_key_end_in_the_order_of_positions() {
+    let mut lanes = lanes(Order::PerKey);
+    let mut last: HashMap<String, u64> = HashMap::new();
+    for position in 1..=200_u64 {
+        lanes.push(delivery(position, Some(&(position % 7).to_string())));
+    }
+    let mut seed = 1_u64;
+    let mut running: Vec<Delivery> = Vec::new();
+    let mut now = Timestamp::now();
+    while lanes.runnable() + running.len() > 0 || lanes.next_due().is_some() {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        if seed >> 62 == 0 || running.is_empty() {
+            now = now.after(HOUR);
+            lanes.wake(now);
+            running.extend(lanes.pop(1));
+        } else {
+            let ended = running.swap_remove((seed >> 33) as usize % running.len());
+            if seed >> 61 & 1 == 0 {
+                lanes.back_off(Delivery {
+                    due: Some(now.after(HOUR)),
+                    ..ended
+                });
+                continue;
+            }
+            let key = ended.message.attributes().key().unwrap().to_owned();
+            assert!(
+                last.insert(key, ended.position.0)
+                    .is_none_or(|before| before < ended.position.0)
+            );
+            lanes.done(&ended);
+        }
+    }
+    assert_eq!(last.len(), 7);
+}

@@ -1,0 +1,87 @@
+//! What the runtime counts, for each subscription.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Upper bounds of the buckets in which durations are counted, in seconds; the last is open.
+pub const BOUNDS: [f64; 15] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    10.0,
+];
+
+/// How often durations fell into each bucket of [`BOUNDS`], and their sum.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    sum_micros: AtomicU64,
+}
+
+impl Histogram {
+    pub(crate) fn record(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let index = BOUNDS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(BOUNDS.len());
+        if let Some(bucket) = self.buckets.get(index) {
+            bucket.fetch_add(1, Relaxed);
+        }
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.sum_micros.fetch_add(micros, Relaxed);
+    }
+
+    /// The count of each bucket; the last is for what is beyond every bound.
+    #[must_use]
+    pub fn counts(&self) -> Vec<u64> {
+        self.buckets
+            .iter()
+            .map(|bucket| bucket.load(Relaxed))
+            .collect()
+    }
+
+    /// The sum of all durations, in seconds.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        Duration::from_micros(self.sum_micros.load(Relaxed)).as_secs_f64()
+    }
+}
+
+/// What was counted of one subscription since the process began.
+#[derive(Debug, Default)]
+pub struct SubscriptionMetrics {
+    pub(crate) done: AtomicU64,
+    pub(crate) retried: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) running: AtomicU64,
+    /// From the append of an event to the beginning of its attempt.
+    pub wait: Histogram,
+    /// How long handlers ran.
+    pub duration: Histogram,
+}
+
+impl SubscriptionMetrics {
+    /// Deliveries that were handled.
+    pub fn done(&self) -> u64 {
+        self.done.load(Relaxed)
+    }
+
+    /// Attempts that failed and are tried again.
+    pub fn retried(&self) -> u64 {
+        self.retried.load(Relaxed)
+    }
+
+    /// Deliveries that became dead letters.
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Relaxed)
+    }
+
+    /// Deliveries that are with a handler now.
+    pub fn running(&self) -> u64 {
+        self.running.load(Relaxed)
+    }
+}
+
+/// What was counted, by subscription.
+pub type Metrics = BTreeMap<String, Arc<SubscriptionMetrics>>;

@@ -1,0 +1,6 @@
+//! From the engine to the handler and back: pump → lane of the key → handler → commit.
+
+pub(crate) mod dispatch;
+pub(crate) mod lanes;
+pub(crate) mod metrics;
+pub(crate) mod settle;

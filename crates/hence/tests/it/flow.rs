@@ -1,0 +1,101 @@
+//! Sources, layers, drain.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hence::core::{Call, Draft, Unhandled};
+use hence::{App, Every, HandlerService, Poisson, State};
+use tokio::sync::Notify;
+use tower::{Layer, Service};
+
+use crate::kit::{Place, Seen, Tick, on_both_engines, tick};
+
+async fn see(tick: Tick, seen: State<Seen>) {
+    seen.add(&tick.key, tick.number);
+}
+
+/// Counts the calls that pass.
+#[derive(Clone, Default)]
+struct Count(Arc<AtomicU64>);
+
+#[derive(Clone)]
+struct Counting(Count, HandlerService);
+
+impl Layer<HandlerService> for Count {
+    type Service = Counting;
+
+    fn layer(&self, inner: HandlerService) -> Counting {
+        Counting(self.clone(), inner)
+    }
+}
+
+impl Service<Call> for Counting {
+    type Response = Vec<Draft>;
+    type Error = Unhandled;
+    type Future = <HandlerService as Service<Call>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unhandled>> {
+        self.1.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        self.0.0.fetch_add(1, SeqCst);
+        self.1.call(call)
+    }
+}
+
+struct Gate {
+    entered: Notify,
+    open: Notify,
+}
+
+async fn wait_at(_: Tick, gate: State<Arc<Gate>>, seen: State<Seen>) {
+    gate.entered.notify_one();
+    gate.open.notified().await;
+    seen.add("gate", 1);
+}
+
+on_both_engines! {
+    async fn a_layer_wraps_every_call(place: Place) {
+        let (seen, count) = (Seen::default(), Count::default());
+        let app = App::new("test").state(seen.clone()).subscribe("see", see).layer(count.clone());
+        let running = place.start(app).await;
+        for number in 0..7 {
+            running.publish(tick("a", number)).until_handled().await.unwrap();
+        }
+        assert_eq!((count.0.load(SeqCst), seen.all().len()), (7, 7));
+    }
+
+    async fn sources_bring_events_under_their_own_name(place: Place) {
+        let seen = Seen::default();
+        let app = App::new("test")
+            .state(seen.clone())
+            .subscribe("see", see)
+            .source(Every::new(Duration::from_millis(5), "clock", || tick("every", 1)))
+            .source(Poisson::new(500.0, "crowd", || tick("poisson", 1)));
+        assert_eq!(app.topology().sources.len(), 2);
+        let running = place.start(app).await;
+        let has = |key: &str| seen.all().iter().any(|(seen, _)| seen == key);
+        while !(has("every") && has("poisson")) {
+            seen.reach(seen.all().len() + 1).await;
+        }
+        let first = running.engine().get(hence::core::Position(1)).await.unwrap();
+        assert!(first.message.attributes().source().starts_with("/test/c"));
+    }
+
+    async fn a_drain_lets_handlers_finish(place: Place) {
+        let seen = Seen::default();
+        let gate = Arc::new(Gate { entered: Notify::new(), open: Notify::new() });
+        let app = App::new("test").state(seen.clone()).state(gate.clone()).subscribe("gate", wait_at);
+        let running = place.start(app).await;
+        running.publish(tick("a", 1)).await.unwrap();
+        gate.entered.notified().await;
+        let drained = tokio::spawn(running.drain());
+        tokio::task::yield_now().await;
+        gate.open.notify_one();
+        assert_eq!(drained.await.unwrap().abandoned, 0);
+        assert_eq!(seen.all().len(), 1);
+    }
+}

@@ -1,0 +1,131 @@
+//! What the tests share: an event, a recorder, and both engines.
+
+use std::sync::{Arc, Mutex};
+
+use hence::core::{Position, Read, Reader};
+use hence::{App, Event, Running, Start};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+#[derive(Clone, Debug, PartialEq, Eq, Event, Serialize, Deserialize)]
+#[event(type = "test.tick", key = key)]
+pub(crate) struct Tick {
+    pub(crate) key: String,
+    pub(crate) number: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Event, Serialize, Deserialize)]
+#[event(type = "test.tock", key = key)]
+pub(crate) struct Tock {
+    pub(crate) key: String,
+    pub(crate) number: u64,
+}
+
+pub(crate) fn tick(key: &str, number: u64) -> Tick {
+    Tick {
+        key: key.to_owned(),
+        number,
+    }
+}
+
+/// Remembers what handlers saw, and wakes whoever waits for it.
+#[derive(Clone, Default)]
+pub(crate) struct Seen(Arc<(Mutex<Vec<(String, u64)>>, Notify)>);
+
+impl Seen {
+    pub(crate) fn add(&self, key: &str, number: u64) {
+        self.0.0.lock().unwrap().push((key.to_owned(), number));
+        self.0.1.notify_waiters();
+    }
+
+    pub(crate) fn all(&self) -> Vec<(String, u64)> {
+        self.0.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.all().into_iter().map(|(_, number)| number).collect()
+    }
+
+    pub(crate) async fn reach(&self, count: usize) {
+        loop {
+            let notified = self.0.1.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.all().len() >= count {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// An engine URL, and the directory that it needs while it is used.
+pub(crate) struct Place {
+    pub(crate) url: String,
+    _dir: Option<tempfile::TempDir>,
+}
+
+pub(crate) fn memory() -> Place {
+    Place {
+        url: "memory:".to_owned(),
+        _dir: None,
+    }
+}
+
+pub(crate) fn log() -> Place {
+    let dir = tempfile::tempdir().unwrap();
+    Place {
+        url: format!("log:{}", dir.path().display()),
+        _dir: Some(dir),
+    }
+}
+
+impl Place {
+    pub(crate) async fn start(&self, app: App) -> Running {
+        app.start(&self.url).await.unwrap()
+    }
+}
+
+/// Follows every event from the first on.
+pub(crate) async fn follow(running: &Running) -> Box<dyn Reader> {
+    let read = Read {
+        from: Start::Position(Position(1)),
+        follow: true,
+        ..Read::default()
+    };
+    running.read(read).await.unwrap()
+}
+
+/// The types of the next `count` events.
+pub(crate) async fn types(reader: &mut dyn Reader, count: usize) -> Vec<String> {
+    let mut types = Vec::new();
+    while types.len() < count {
+        for entry in reader.next(count - types.len()).await.unwrap() {
+            types.push(entry.message.attributes().event_type().to_owned());
+        }
+    }
+    types
+}
+
+/// Runs a test on both engines.
+macro_rules! on_both_engines {
+    ($($(#[$attribute:meta])* async fn $name:ident($place:ident: Place) $body:block)*) => {
+        $(mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn test($place: crate::kit::Place) $body
+
+            #[tokio::test]
+            async fn memory() {
+                test(crate::kit::memory()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn log() {
+                test(crate::kit::log()).await;
+            }
+        })*
+    };
+}
+pub(crate) use on_both_engines;

@@ -1,0 +1,123 @@
+//! Publishing: receipts, durability, delays, duplicates, what follows.
+
+use std::time::Duration;
+
+use hence::core::Timestamp;
+use hence::{App, Durability, Publisher, State, TryPublishError};
+
+use crate::kit::{Place, Seen, Tick, Tock, follow, log, on_both_engines, tick, types};
+
+async fn see(tick: Tick, seen: State<Seen>) {
+    seen.add(&tick.key, tick.number);
+}
+
+async fn tock(tick: Tick) -> Tock {
+    Tock {
+        key: tick.key,
+        number: tick.number * 10,
+    }
+}
+
+async fn both(tick: Tick, publisher: Publisher<Tock>) -> Result<Option<Tock>, hence::Error> {
+    publisher.publish(Tock {
+        key: tick.key.clone(),
+        number: 1,
+    })?;
+    Ok(Some(Tock {
+        key: tick.key,
+        number: 2,
+    }))
+}
+
+on_both_engines! {
+    async fn what_a_handler_returns_is_published_with_its_cause(place: Place) {
+        let running = place.start(App::new("test").subscribe("tock", tock)).await;
+        let handled = running.publish(tick("a", 1)).until_handled().await.unwrap();
+        let trace = running.trace(handled.receipt.position.unwrap()).await.unwrap();
+        assert_eq!(trace.nodes.len(), 2);
+        let (cause, effect) = (&trace.nodes[0], &trace.nodes[1]);
+        assert_eq!(effect.cause, Some(cause.entry.position));
+        let attributes = effect.entry.message.attributes();
+        assert_eq!(attributes.event_type(), "test.tock");
+        assert_eq!(attributes.causation_id(), Some(handled.receipt.id.as_str()));
+        assert_eq!(attributes.correlation_id(), Some(handled.receipt.id.as_str()));
+        assert_eq!(attributes.key(), Some("a"));
+        assert_eq!(attributes.source(), "/test");
+        assert_eq!(cause.deliveries[0].state.as_str(), "done");
+        assert_eq!(cause.deliveries[0].attempts[0].emitted, [effect.entry.position]);
+    }
+
+    async fn a_publisher_speaks_before_the_return_value(place: Place) {
+        let running = place.start(App::new("test").subscribe("both", both)).await;
+        let mut reader = follow(&running).await;
+        running.publish(tick("a", 7)).until_handled().await.unwrap();
+        assert_eq!(types(&mut *reader, 3).await, ["test.tick", "test.tock", "test.tock"]);
+    }
+
+    async fn a_batch_is_one_commit(place: Place) {
+        let seen = Seen::default();
+        let app = App::new("test").state(seen.clone()).subscribe("see", see);
+        let running = place.start(app).await;
+        let receipts = running.publish_all((0..50).map(|n| tick("a", n))).await.unwrap();
+        assert_eq!(receipts.len(), 50);
+        seen.reach(50).await;
+        assert_eq!(seen.numbers(), (0..50).collect::<Vec<_>>());
+    }
+
+    async fn a_delayed_event_comes_not_early(place: Place) {
+        let seen = Seen::default();
+        let app = App::new("test").state(seen.clone()).subscribe("see", see);
+        let running = place.start(app).await;
+        let wait = Duration::from_millis(150);
+        let before = Timestamp::now();
+        running.publish(tick("a", 1)).after(wait).await.unwrap();
+        running.publish(tick("a", 2)).until_handled().await.unwrap();
+        assert_eq!(seen.numbers(), [2], "it overtakes the one that is not due");
+        seen.reach(2).await;
+        assert!(Timestamp::now().since(before) >= wait);
+    }
+
+    async fn fire_and_forget_gives_the_event_back_when_there_is_no_room(place: Place) {
+        let running = place.start(App::new("test")).await;
+        running.try_publish(tick("a", 1)).unwrap();
+        running.bus().engine().close().await;
+        let refused = running.try_publish(tick("a", 2)).unwrap_err();
+        assert!(matches!(refused, TryPublishError::Failed(_)), "{refused}");
+    }
+
+    async fn an_event_that_nobody_wants_is_kept(place: Place) {
+        let running = place.start(App::new("test")).await;
+        let receipt = running.publish(tick("a", 1)).await.unwrap();
+        let mut reader = follow(&running).await;
+        assert_eq!(types(&mut *reader, 1).await, ["test.tick"]);
+        drop(receipt);
+    }
+}
+
+#[tokio::test]
+async fn the_receipt_names_the_durability_that_was_reached() {
+    let place = log();
+    let running = place.start(App::new("test")).await;
+    let default = running.publish(tick("a", 1)).await.unwrap();
+    assert_eq!(default.durability, Durability::Synced);
+    let less = running
+        .publish(tick("a", 2))
+        .durability(Durability::Written)
+        .await
+        .unwrap();
+    assert!(less.durability >= Durability::Written);
+}
+
+#[tokio::test]
+async fn more_durability_than_the_engine_has_is_refused() {
+    let app = App::new("test").durability(Durability::Synced);
+    let error = app.start("memory:").await.unwrap_err();
+    assert_eq!(error.code().as_str(), "HN0202");
+    let running = App::new("test").start("memory:").await.unwrap();
+    let error = running
+        .publish(tick("a", 1))
+        .durability(Durability::Synced)
+        .await
+        .unwrap_err();
+    assert_eq!(error.code().as_str(), "HN0202");
+}

@@ -1,0 +1,72 @@
+//! The wiring: one check, one error with every problem.
+
+use std::time::Duration;
+
+use hence::{App, Batch, HandlerExt, Publisher, State};
+
+use crate::kit::{Seen, Tick, Tock};
+
+async fn see(_: Tick, _: State<Seen>) {}
+async fn forward(tick: Tick) -> Tock {
+    Tock {
+        key: tick.key,
+        number: tick.number,
+    }
+}
+async fn back(tock: Tock, _publisher: Publisher<Tick>) -> Result<(), String> {
+    drop(tock);
+    Ok(())
+}
+async fn many(_: Batch<Tick>) {}
+
+#[test]
+fn the_topology_comes_from_the_signatures() {
+    let app = App::new("test")
+        .subscribe("forward", forward)
+        .subscribe("back", back);
+    let topology = app.topology();
+    assert_eq!(topology.types.len(), 2);
+    assert!(topology.types.iter().all(|kind| kind.keyed));
+    assert_eq!(topology.subscriptions[0].emits, ["test.tock"]);
+    assert_eq!(topology.subscriptions[1].emits, ["test.tick"]);
+    assert!(topology.orphans().is_empty());
+    assert!(topology.to_mermaid().contains("n0 --> n"));
+    assert!(topology.to_text().contains("forward → test.tock"));
+}
+
+#[test]
+fn one_error_lists_every_problem() {
+    let app = App::new("test")
+        .subscribe("see", see)
+        .subscribe("see", many)
+        .subscribe(
+            "Not A Name",
+            forward.concurrency(0).retry(0).timeout(Duration::ZERO),
+        )
+        .subscribe("back", back)
+        .configure("nobody", |options| options.concurrency = 1);
+    let error = app.check().unwrap_err();
+    assert_eq!(error.code().as_str(), "HN0301");
+    let text = error.to_string();
+    for part in [
+        "there is no subscription 'nobody'",
+        "two subscriptions are named 'see'",
+        "'see' needs State<",
+        "'Not A Name' cannot name a subscription",
+        "concurrency must be at least 1",
+        "attempts must be at least 1",
+        "lets no attempt succeed",
+        "Not A Name → test.tock → back → test.tick → Not A Name",
+    ] {
+        assert!(text.contains(part), "'{part}' is not in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_is_not_there_is_named() {
+    let error = App::new("test")
+        .start("carrier-pigeon://coop")
+        .await
+        .unwrap_err();
+    assert_eq!(error.code().as_str(), "HN0201");
+}
