@@ -84,6 +84,51 @@ impl Absorbing {
     }
 }
 
+/// What becomes of an event at one subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Life {
+    /// Probability of being consumed in the end.
+    pub consumed: f64,
+    /// Probability of becoming a dead letter.
+    pub dead: f64,
+    /// Expected attempts.
+    pub attempts: f64,
+    /// Mean time to the end, seconds.
+    pub time: f64,
+    /// Mean time to the end of those consumed, seconds.
+    pub time_to_consumed: f64,
+}
+
+/// The life of an event whose attempts fail with probability `p`; an attempt stays `stay` seconds
+/// (wait and service), attempt k+1 follows after `delays[k-1]` seconds.
+///
+/// # Errors
+/// [`Domain::Argument`] when p is not a probability.
+pub fn life(p: f64, stay: f64, delays: &[f64]) -> Result<Life, Domain> {
+    probability("p", p)?;
+    non_negative("stay", stay)?;
+    // States: attempt 1, back-off 1, attempt 2, back-off 2, …, attempt n. Ends: consumed, dead.
+    let states = 2 * delays.len() + 1;
+    let (mut q, mut r) = (Matrix::zeros(states, states), Matrix::zeros(states, 2));
+    let mut stays = vec![stay];
+    for (k, delay) in delays.iter().enumerate() {
+        q.set(2 * k, 2 * k + 1, p);
+        q.set(2 * k + 1, 2 * k + 2, 1.0);
+        r.set(2 * k, 0, 1.0 - p);
+        stays.extend([*delay, stay]);
+    }
+    r.set(states - 1, 0, 1.0 - p);
+    r.set(states - 1, 1, p);
+    let chain = absorbing(&q, &r)?;
+    Ok(Life {
+        consumed: chain.absorbed.at(0, 0),
+        dead: chain.absorbed.at(0, 1),
+        attempts: (0..states).step_by(2).map(|i| chain.visits.at(0, i)).sum(),
+        time: chain.time(&stays).first().copied().unwrap_or(0.0),
+        time_to_consumed: chain.time_given(&stays, 0).first().copied().unwrap_or(0.0),
+    })
+}
+
 /// 95 % Jeffreys interval of a probability, `hits` out of `trials`: Beta(½+k, ½+n-k).
 ///
 /// # Errors

@@ -1,7 +1,8 @@
 //! Burstiness: the index of dispersion for counts, IDC(w) = Var\[N(w)\]/E\[N(w)\].
 //!
 //! The variance is taken between neighbours, Var ≈ ½·mean((N_{k+1}-N_k)²), so that a slow trend is
-//! not read as burstiness (von Neumann 1941). Windows in seconds. Cox & Lewis, "The Statistical
+//! not read as burstiness (von Neumann 1941); for counts that are correlated over w it measures
+//! 2·IDC(w)-IDC(2w). Windows in seconds. Cox & Lewis, "The Statistical
 //! Analysis of Series of Events" (1966), chapter 4.
 
 /// IDC of counts in neighbouring windows; `None` for fewer than eight windows or no event.

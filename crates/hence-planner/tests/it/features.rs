@@ -180,7 +180,7 @@ fn deadlines_and_patience() {
     let mut lazy = Source::new("lazy", poisson(0.45), "q");
     lazy.deadline = Some(1000.0);
     model.sources.push(lazy);
-    let report = run(&model, 5, 50_000.0);
+    let report = run(&model, 20, 50_000.0);
     let w: Vec<f64> = report
         .sources
         .iter()

@@ -1,6 +1,8 @@
 //! The planner against the validation table of its specification (rows V01 …, S08 …).
 
+mod answers;
 mod features;
+mod fitting;
 mod laws;
 mod scenario;
 mod table;
