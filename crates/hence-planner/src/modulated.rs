@@ -84,62 +84,18 @@ pub fn mph2_c(lambda: f64, service: &Ph, c: u32) -> Result<Solved, Domain> {
     }
     let es = service.moment(1)?;
     stable(lambda * es / workers(c)?)?;
-    let busy = c as usize;
-    let exit = service.exit();
-    let (first, t12, t21) = (service.alpha[0], service.t.at(0, 1), service.t.at(1, 0));
-    let phases = busy + 1;
-    let empty = || Matrix::zeros(phases, phases);
-    let up = |n: usize| {
-        let mut m = empty();
-        for j in 0..phases {
-            if n >= busy || j > n {
-                m.set(j, j, lambda);
-            } else {
-                m.set(j, j + 1, lambda * first);
-                m.add_to(j, j, lambda * (1.0 - first));
-            }
-        }
-        m
-    };
-    let local = |n: usize| {
-        let mut m = empty();
-        let working = n.min(busy);
-        for j in 0..phases {
-            if j > working {
-                m.set(j, 0, 1.0); // not reachable; only keeps the matrices regular
-                continue;
-            }
-            if j > 0 {
-                m.set(j, j - 1, j as f64 * t12);
-            }
-            if j < working {
-                m.set(j, j + 1, (working - j) as f64 * t21);
-            }
-        }
-        m
-    };
-    let down = |n: usize| {
-        let mut m = empty();
-        let working = n.min(busy);
-        for j in 0..=working {
-            let (one, two) = (j as f64 * exit[0], (working - j) as f64 * exit[1]);
-            let refill = if n > busy { first } else { 0.0 };
-            if j > 0 {
-                m.add_to(j, j - 1, one * (1.0 - refill));
-            }
-            m.add_to(j, j, one * refill + two * (1.0 - refill));
-            if j + 1 < phases {
-                m.add_to(j, j + 1, two * refill);
-            }
-        }
-        m
+    let busy = Busy {
+        workers: c as usize,
+        lambda,
+        service,
+        exit: service.exit(),
     };
     let chain = LevelChain {
-        phases,
-        homogeneous: busy,
-        up: &up,
-        local: &local,
-        down: &down,
+        phases: busy.workers + 1,
+        homogeneous: busy.workers,
+        up: &|n| busy.up(n),
+        local: &|n| busy.local(n),
+        down: &|n| busy.down(n),
     };
     let levels = chain.solve()?;
     let w = levels.mean_level() / lambda;
@@ -148,4 +104,74 @@ pub fn mph2_c(lambda: f64, service: &Ph, c: u32) -> Result<Solved, Domain> {
         wq: w - es,
         p_wait: levels.tail_by_phase().iter().sum(),
     })
+}
+
+/// Rates of M/PH₂/c; the phase j counts the busy workers in phase 1.
+struct Busy<'a> {
+    workers: usize,
+    lambda: f64,
+    service: &'a Ph,
+    exit: Vec<f64>,
+}
+
+impl Busy<'_> {
+    fn empty(&self) -> Matrix {
+        Matrix::zeros(self.workers + 1, self.workers + 1)
+    }
+
+    /// An arrival: it starts at once while a worker is idle.
+    fn up(&self, n: usize) -> Matrix {
+        let mut m = self.empty();
+        let first = self.service.alpha[0];
+        for j in 0..=self.workers {
+            if n >= self.workers || j > n {
+                m.set(j, j, self.lambda);
+            } else {
+                m.set(j, j + 1, self.lambda * first);
+                m.add_to(j, j, self.lambda * (1.0 - first));
+            }
+        }
+        m
+    }
+
+    /// A worker changes its phase.
+    fn local(&self, n: usize) -> Matrix {
+        let mut m = self.empty();
+        let working = n.min(self.workers);
+        for j in 0..=self.workers {
+            if j > working {
+                m.set(j, 0, 1.0); // not reachable; only keeps the matrices regular
+                continue;
+            }
+            if j > 0 {
+                m.set(j, j - 1, j as f64 * self.service.t.at(0, 1));
+            }
+            if j < working {
+                m.set(j, j + 1, (working - j) as f64 * self.service.t.at(1, 0));
+            }
+        }
+        m
+    }
+
+    /// A service ends; above `workers` present, the next one starts in its place.
+    fn down(&self, n: usize) -> Matrix {
+        let mut m = self.empty();
+        let working = n.min(self.workers);
+        let refill = if n > self.workers {
+            self.service.alpha[0]
+        } else {
+            0.0
+        };
+        for j in 0..=working {
+            let (one, two) = (j as f64 * self.exit[0], (working - j) as f64 * self.exit[1]);
+            if j > 0 {
+                m.add_to(j, j - 1, one * (1.0 - refill));
+            }
+            m.add_to(j, j, one * refill + two * (1.0 - refill));
+            if j < self.workers {
+                m.add_to(j, j + 1, two * refill);
+            }
+        }
+        m
+    }
 }

@@ -160,8 +160,6 @@ pub struct PlanOptions {
     pub seed: u64,
     /// Calendar entries to spend on simulation in all; 0 forbids it.
     pub events: u64,
-    /// Threads of the simulation.
-    pub threads: u32,
     /// What is known of the stations, by name; exact where nothing is said.
     #[serde(default)]
     pub knowledge: BTreeMap<String, Knowledge>,
@@ -172,7 +170,6 @@ impl Default for PlanOptions {
         Self {
             seed: 1,
             events: 4_000_000,
-            threads: 2,
             knowledge: BTreeMap::new(),
         }
     }
@@ -305,7 +302,6 @@ fn budgeted(model: &Model, flows: &[Flow], events: u64, options: &PlanOptions) -
         horizon: events as f64 / f64::from(replications) / per_second,
         warm_up: WarmUp::Share(0.1),
         drain: true,
-        threads: options.threads,
         max_events: events,
         precision: None,
     }

@@ -45,8 +45,6 @@ pub struct SimOptions {
     pub warm_up: WarmUp,
     /// After the horizon, go on without new events until all are done.
     pub drain: bool,
-    /// Threads; the result does not depend on it.
-    pub threads: u32,
     /// Limit of calendar entries per replication.
     pub max_events: u64,
     /// Add replications, up to eight times as many, until the half-width of every source's p99 is
@@ -62,7 +60,6 @@ impl Default for SimOptions {
             horizon: 600.0,
             warm_up: WarmUp::Share(0.1),
             drain: true,
-            threads: 1,
             max_events: 2_000_000_000,
             precision: None,
         }
@@ -169,19 +166,36 @@ pub struct SimReport {
     pub truncated: bool,
 }
 
-/// Simulates a model.
+/// Simulates a model, one replication after the other.
 ///
 /// # Errors
 /// [`Domain`] for an inconsistent model or a horizon that is not positive.
 pub fn simulate(model: &Model, options: &SimOptions) -> Result<SimReport, Domain> {
+    simulate_with(model, options, |simulator, numbers| {
+        numbers.map(|n| simulator.replication(n)).collect()
+    })
+}
+
+/// Simulates a model with replications made by the caller, say on several threads.
+///
+/// `replicate` is given a range of numbers and answers with those replications in order. The
+/// result depends on the seed only, not on how they were made.
+///
+/// # Errors
+/// [`Domain`] for an inconsistent model or a horizon that is not positive.
+pub fn simulate_with(
+    model: &Model,
+    options: &SimOptions,
+    replicate: impl Fn(&Simulator, std::ops::Range<u32>) -> Vec<Replication>,
+) -> Result<SimReport, Domain> {
     let simulator = Simulator::new(model, options)?;
     let first = options.replications.max(2);
-    let mut runs = simulator.replicate(0..first);
+    let mut runs = replicate(&simulator, 0..first);
     let mut report = replication::summarise(model, &runs, simulator.bounds.warm_up);
     if let Some(precision) = options.precision {
         while report.replications < first * 8 && !is_precise(&report, precision) {
             let done = report.replications;
-            runs.extend(simulator.replicate(done..done + first));
+            runs.extend(replicate(&simulator, done..done + first));
             report = replication::summarise(model, &runs, simulator.bounds.warm_up);
         }
     }
@@ -201,7 +215,6 @@ pub struct Simulator {
     wiring: wiring::Wiring,
     bounds: run::Bounds,
     seed: u64,
-    threads: u32,
 }
 
 impl Simulator {
@@ -243,7 +256,6 @@ impl Simulator {
             wiring,
             bounds,
             seed: options.seed,
-            threads: options.threads.max(1),
         })
     }
 
@@ -252,28 +264,6 @@ impl Simulator {
         let mut run = run::Run::new(&self.wiring, self.bounds, self.seed, u64::from(number));
         run.run();
         Replication::of(run)
-    }
-
-    /// Some replications, in order; spread over the threads.
-    pub fn replicate(&self, numbers: std::ops::Range<u32>) -> Vec<Replication> {
-        if self.threads == 1 {
-            return numbers.map(|n| self.replication(n)).collect();
-        }
-        let step = self.threads as usize;
-        let mut all: Vec<(u32, Replication)> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.threads)
-                .map(|i| {
-                    let own = numbers.clone().skip(i as usize).step_by(step);
-                    scope.spawn(move || own.map(|n| (n, self.replication(n))).collect::<Vec<_>>())
-                })
-                .collect();
-            workers
-                .into_iter()
-                .flat_map(|w| w.join().unwrap_or_default())
-                .collect()
-        });
-        all.sort_by_key(|(n, _)| *n);
-        all.into_iter().map(|(_, run)| run).collect()
     }
 }
 

@@ -17,14 +17,14 @@ use crate::service::Dist;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measurements {
     /// New events, by source and type.
-    pub streams: Vec<Stream>,
+    pub inflows: Vec<Inflow>,
     /// Handling, by name of the subscription.
     pub subscriptions: BTreeMap<String, Handling>,
 }
 
 /// New events of one type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stream {
+pub struct Inflow {
     /// Name of the source, or of whatever publishes.
     pub source: String,
     /// Event type.
@@ -63,12 +63,12 @@ pub enum Missing {
     /// A subscription without measured service time.
     #[error("no service time of subscription {0:?}")]
     Service(String),
-    /// A stream of a type that nobody takes.
+    /// An inflow of a type that nobody takes.
     #[error("nobody takes events of type {0:?}")]
     Taker(String),
-    /// No stream at all.
-    #[error("no stream of new events")]
-    Streams,
+    /// No inflow at all.
+    #[error("no inflow of new events")]
+    Inflows,
 }
 
 /// The model of a topology as it was measured.
@@ -88,20 +88,20 @@ pub fn model(topology: &Topology, measurements: &Measurements) -> Result<Model, 
             }
         })
         .collect();
-    if measurements.streams.is_empty() {
-        missing.push(Missing::Streams);
+    if measurements.inflows.is_empty() {
+        missing.push(Missing::Inflows);
     }
     let sources = measurements
-        .streams
+        .inflows
         .iter()
-        .map(|stream| {
-            let emits = copies(topology, &stream.event, 1.0);
+        .map(|inflow| {
+            let emits = copies(topology, &inflow.event, 1.0);
             if emits.is_empty() {
-                missing.push(Missing::Taker(stream.event.clone()));
+                missing.push(Missing::Taker(inflow.event.clone()));
             }
-            let mut source = Source::new(&stream.source, stream.arrivals.clone(), "");
+            let mut source = Source::new(&inflow.source, inflow.arrivals.clone(), "");
             source.emits = emits;
-            source.keys = stream.keys.clone();
+            source.keys = inflow.keys.clone();
             source
         })
         .collect();

@@ -13,7 +13,7 @@ use hence_planner::service::Dist;
 use hence_planner::sizing::{
     Percentile, Target, workers_for, workers_for_response, workers_for_wait,
 };
-use hence_planner::topology::{Handling, Measurements, Missing, Stream, model};
+use hence_planner::topology::{Handling, Inflow, Measurements, Missing, model};
 use hence_planner::trust::{BackTest, Verdict, judge};
 use hence_planner::what_if::{Change, apply, diff};
 use hence_planner::{control, lifecycle, mmc, retry};
@@ -501,7 +501,7 @@ fn measured() -> Measurements {
         emits: [("reserved".to_owned(), 0.75)].into(),
     };
     Measurements {
-        streams: vec![Stream {
+        inflows: vec![Inflow {
             source: "web".into(),
             event: "placed".into(),
             arrivals: poisson(40.0),
@@ -570,18 +570,18 @@ fn a_topology_becomes_a_model() {
 fn everything_missing_is_said_at_once() {
     let mut data = measured();
     data.subscriptions.remove("audit");
-    data.streams[0].event = "unheard".into();
+    data.inflows[0].event = "unheard".into();
     let missing = model(&shop(), &data).unwrap_err();
     let want = [
         Missing::Service("audit".into()),
         Missing::Taker("unheard".into()),
     ];
     assert_eq!(missing, want);
-    data.streams.clear();
+    data.inflows.clear();
     assert!(
         model(&shop(), &data)
             .unwrap_err()
-            .contains(&Missing::Streams)
+            .contains(&Missing::Inflows)
     );
 }
 

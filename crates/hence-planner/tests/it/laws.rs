@@ -9,7 +9,7 @@ use hence_planner::service::Dist;
 use hence_planner::simulate::{SimOptions, Simulator, WarmUp, simulate};
 use proptest::prelude::*;
 
-use crate::scenario::{exp, poisson, single};
+use crate::scenario::{exp, on_two_threads, poisson, single};
 
 fn service() -> impl Strategy<Value = Dist> {
     prop_oneof![
@@ -194,17 +194,14 @@ fn a_seed_repeats_on_any_number_of_threads() {
             scv: 4.0,
         },
     );
-    let with = |threads, seed| {
-        let options = SimOptions {
-            seed,
-            threads,
-            replications: 5,
-            ..SimOptions::default()
-        };
-        simulate(&model, &options).unwrap()
+    let options = |seed| SimOptions {
+        seed,
+        replications: 5,
+        ..SimOptions::default()
     };
-    assert_eq!(with(1, 7), with(3, 7));
-    assert_ne!(with(1, 7).sources, with(1, 8).sources);
+    let one = simulate(&model, &options(7)).unwrap();
+    assert_eq!(one, on_two_threads(&model, &options(7)));
+    assert_ne!(one.sources, simulate(&model, &options(8)).unwrap().sources);
 }
 
 #[test]
@@ -235,12 +232,9 @@ fn common_random_numbers_sharpen_differences() {
             horizon: 3000.0,
             ..options(seed)
         };
-        Simulator::new(model, &options)
-            .unwrap()
-            .replicate(0..20)
-            .iter()
-            .map(|run| run.stations[0].all().response.mean())
-            .collect::<Vec<f64>>()
+        let simulator = Simulator::new(model, &options).unwrap();
+        let mean = |n| simulator.replication(n).stations[0].all().response.mean();
+        (0..20).map(mean).collect::<Vec<f64>>()
     };
     let variance = |a: &[f64], b: &[f64]| {
         let d: Vec<f64> = a.iter().zip(b).map(|(x, y)| x - y).collect();
@@ -298,10 +292,8 @@ fn window_counts(arrivals: &Arrivals, window: f64) -> Vec<u64> {
         horizon: window,
         ..options(9)
     };
-    Simulator::new(&model, &options)
-        .unwrap()
-        .replicate(0..4000)
-        .iter()
-        .map(|run| run.sources[0].offered)
+    let simulator = Simulator::new(&model, &options).unwrap();
+    (0..4000)
+        .map(|n| simulator.replication(n).sources[0].offered)
         .collect()
 }

@@ -3,7 +3,7 @@
 use hence_planner::arrivals::Arrivals;
 use hence_planner::model::{Model, Source, Station};
 use hence_planner::service::Dist;
-use hence_planner::simulate::{Estimate, SimOptions, SimReport, WarmUp, simulate};
+use hence_planner::simulate::{Estimate, SimOptions, SimReport, WarmUp, simulate_with};
 
 /// Poisson arrivals.
 pub(crate) fn poisson(rate: f64) -> Arrivals {
@@ -35,10 +35,30 @@ pub(crate) fn run(model: &Model, replications: u32, events: f64) -> SimReport {
         replications,
         horizon: events / rate,
         warm_up: WarmUp::Share(0.1),
-        threads: 2,
         ..SimOptions::default()
     };
-    simulate(model, &options).unwrap()
+    on_two_threads(model, &options)
+}
+
+/// Replications spread over two threads, which must not change the result.
+pub(crate) fn on_two_threads(model: &Model, options: &SimOptions) -> SimReport {
+    simulate_with(model, options, |simulator, numbers| {
+        let (start, half) = (numbers.start, numbers.start + numbers.len() as u32 / 2);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(move || {
+                (start..half)
+                    .map(|n| simulator.replication(n))
+                    .collect::<Vec<_>>()
+            });
+            let second: Vec<_> = (half..numbers.end)
+                .map(|n| simulator.replication(n))
+                .collect();
+            let mut all = first.join().expect("no panic");
+            all.extend(second);
+            all
+        })
+    })
+    .unwrap()
 }
 
 /// (value, standard error).

@@ -11,7 +11,7 @@ use hence_planner::service::Dist;
 use hence_planner::simulate::{SimOptions, WarmUp, simulate};
 use hence_planner::{mg1, mmc};
 
-use crate::scenario::{exp, pair, poisson, run, single};
+use crate::scenario::{exp, on_two_threads, pair, poisson, run, single};
 use crate::table::Table;
 
 const T20: f64 = 2.09;
@@ -654,10 +654,9 @@ fn storm(lambda: f64, kick: bool, budget: bool) -> (f64, f64) {
         horizon: 600.0,
         warm_up: WarmUp::Share(0.75),
         drain: false,
-        threads: 2,
         ..SimOptions::default()
     };
-    pair(simulate(&model, &options).unwrap().sources[0].consumed)
+    pair(on_two_threads(&model, &options).sources[0].consumed)
 }
 
 #[test]
@@ -743,10 +742,9 @@ fn s16_overload_pulse() {
             replications: 40,
             horizon: 150.0,
             warm_up: WarmUp::None,
-            threads: 2,
             ..SimOptions::default()
         };
-        let report = simulate(&model, &options).unwrap();
+        let report = on_two_threads(&model, &options);
         let (calm, pulse) = (&report.sources[0], &report.sources[1]);
         let (n, m) = (calm.rate.value, pulse.rate.value);
         let all = (n * calm.in_time.value + m * pulse.in_time.value) / (n + m);
