@@ -19,6 +19,8 @@ pub(crate) struct Dead {
     pub(crate) attempts: u32,
     pub(crate) since: Timestamp,
     pub(crate) hold: bool,
+    /// How often it came here.
+    pub(crate) rejections: u32,
     /// Sent again and not settled yet.
     pub(crate) redriven: bool,
 }
@@ -60,7 +62,9 @@ pub(crate) fn not_found(id: &str) -> hence_core::Error {
 /// The beginning of an error's text, as much as is kept.
 pub(crate) fn clip(mut error: String) -> String {
     if error.len() > ERROR_BYTES_MAX {
-        let end = (0..=ERROR_BYTES_MAX).rev().find(|at| error.is_char_boundary(*at));
+        let end = (0..=ERROR_BYTES_MAX)
+            .rev()
+            .find(|at| error.is_char_boundary(*at));
         error.truncate(end.unwrap_or(0));
     }
     error

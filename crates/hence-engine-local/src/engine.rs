@@ -1,6 +1,5 @@
 //! `Local`: the engine as its users hold it.
 
-use std::path::Path as Directory;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,6 +14,7 @@ use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
 use hence_core::message::Message;
 use hence_core::subscription::{Start, SubscriptionSpec};
+use hence_log::Storage;
 use tokio::sync::{Notify, oneshot};
 
 use crate::Options;
@@ -29,7 +29,7 @@ use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
-use crate::writer::{self, Figures};
+use crate::writer::{self, Encoded, Figures};
 
 /// The largest event, in bytes of data and attributes.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -102,8 +102,13 @@ impl Local {
         }
     }
 
-    pub(crate) fn log(dir: &Directory, options: &Options) -> Result<Self> {
-        let (writer, core, key) = writer::open(dir, options)?;
+    pub(crate) fn log(storage: Arc<dyn Storage>, options: &Options) -> Result<Self> {
+        let writer::Opened {
+            writer,
+            core,
+            key,
+            snapshots,
+        } = writer::open(storage, options)?;
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             clock: Arc::clone(&options.clock),
@@ -118,12 +123,18 @@ impl Local {
             queue: Arc::clone(&queue),
             writer,
             ended: Arc::clone(&ended),
+            snapshots,
+            encoded: Encoded::default(),
         };
         let named = std::thread::Builder::new().name("hence-writer".to_owned());
         let thread = named
             .spawn(move || thread.run())
             .map_err(|error| Code::INTERNAL.caused("no thread could be started", error))?;
-        let levels = vec![Durability::Accepted, Durability::Written, Durability::Synced];
+        let levels = vec![
+            Durability::Accepted,
+            Durability::Written,
+            Durability::Synced,
+        ];
         Ok(Self {
             shared,
             capability: capability("log", levels),
@@ -142,8 +153,7 @@ impl Local {
         if commit.is_empty() {
             return Submitted::Now(Ok(Vec::new()));
         }
-        let encoded = matches!(self.path, Path::Writer { .. });
-        let mut commit = Prepared::new(self.shared.key, commit, encoded);
+        let mut commit = Prepared::new(self.shared.key, commit);
         match &self.path {
             Path::Inline { limit, floor } => {
                 for append in &mut commit.publish {
@@ -268,7 +278,10 @@ impl Local {
                     let probe = core.plan(spec, start)?.probe;
                     let tags = probe.types.iter().map(|taken| taken.tag).collect();
                     let reader = core.store.reader(probe.settled.low() + 1, Some(tags));
-                    (Some(start), reader.map(|reader| (reader, probe, core.state.last())))
+                    (
+                        Some(start),
+                        reader.map(|reader| (reader, probe, core.state.last())),
+                    )
                 }
             }
         };
@@ -373,7 +386,10 @@ impl Local {
             (Some(attempts), _) => attempts,
             (None, None) => Vec::new(),
             (None, Some(scan)) => {
-                let wanted: Vec<_> = reports.iter().map(|(id, wanted, _)| (*id, *wanted)).collect();
+                let wanted: Vec<_> = reports
+                    .iter()
+                    .map(|(id, wanted, _)| (*id, *wanted))
+                    .collect();
                 on_a_thread("hence-report", move || scan.all(&wanted)).await?
             }
         };

@@ -65,7 +65,11 @@ impl Subscription {
     /// As [`Subscription::takes`], of an entry.
     pub(crate) fn takes_entry(&self, entry: &Entry) -> bool {
         let event_type = entry.message.attributes().event_type();
-        self.takes(entry.position.0, crate::identity::tag(event_type), event_type)
+        self.takes(
+            entry.position.0,
+            crate::identity::tag(event_type),
+            event_type,
+        )
     }
 
     /// Whether an entry is one of its own and not settled.
@@ -114,6 +118,7 @@ impl Subscription {
         self.lag = self.lag.saturating_sub(1);
         match &ended.how {
             How::Reject(rejected) => {
+                let before = self.dead.get(&position).map_or(0, |dead| dead.rejections);
                 let dead = Dead {
                     message: rejected.message.clone(),
                     appended: rejected.appended,
@@ -122,6 +127,7 @@ impl Subscription {
                     attempts: ended.attempt,
                     since: now,
                     hold: rejected.hold,
+                    rejections: before.saturating_add(1),
                     redriven: false,
                 };
                 self.dead.insert(position, dead);
@@ -168,7 +174,7 @@ impl Subscription {
             (Status::Settled, _, _) => Expected::Done,
             // A retry may be one from before it was a dead letter.
             (_, Some(_), Some(_)) => Expected::Unknown,
-            (_, Some(dead), None) => Expected::Rejected(dead.since),
+            (_, Some(dead), None) => Expected::Rejected(dead.rejections),
             (_, None, Some(tried)) => Expected::Retried(tried.attempts),
             (_, None, None) => Expected::Nothing,
         }
@@ -176,8 +182,15 @@ impl Subscription {
 
     /// How it stands; `last` is the newest position.
     pub(crate) fn report(&self, last: u64, in_flight: Option<usize>) -> SubscriptionReport {
-        let low = if self.lag == 0 { last } else { self.settled.low() };
-        let settled = self.redriven().next().map_or(low, |first| low.min(first - 1));
+        let low = if self.lag == 0 {
+            last
+        } else {
+            self.settled.low()
+        };
+        let settled = self
+            .redriven()
+            .next()
+            .map_or(low, |first| low.min(first - 1));
         SubscriptionReport {
             name: self.name.clone(),
             types: self.types.iter().map(|taken| taken.name.clone()).collect(),

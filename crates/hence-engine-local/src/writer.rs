@@ -4,15 +4,15 @@
 //! one sync, applies them, and only then answers. While it syncs, the next group gathers.
 
 use std::collections::VecDeque;
-use std::path::Path as Directory;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hence_core::commit::{Durability, Receipt};
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
-use hence_log::{Level, Log, Op as Stored, Recovered, Writer};
+use hence_log::{ErrorKind, Level, Log, Op as Stored, Recovered, Storage, Writer};
 use tokio::sync::Notify;
 
 use crate::Options;
@@ -23,6 +23,7 @@ use crate::identity::IdentityKey;
 use crate::journal::{Store, count, replay, translate};
 use crate::op::Op;
 use crate::queue::{Answer, Queue, Request, Stop, Subscribe, Wake};
+use crate::snapshot::{Frozen, thaw};
 use crate::state::State;
 use crate::tail::Tail;
 
@@ -44,7 +45,10 @@ impl Figures {
     /// How often and how long it waited for stable storage.
     pub(crate) fn syncs(&self) -> (u64, Duration) {
         let nanos = self.syncing_nanos.load(Ordering::Relaxed);
-        (self.syncs.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+        (
+            self.syncs.load(Ordering::Relaxed),
+            Duration::from_nanos(nanos),
+        )
     }
 
     /// Whether the writer has ended.
@@ -53,29 +57,41 @@ impl Figures {
     }
 }
 
+/// A log that was opened.
+pub(crate) struct Opened {
+    pub(crate) writer: Writer,
+    pub(crate) core: Core,
+    pub(crate) key: IdentityKey,
+    pub(crate) snapshots: Snapshots,
+}
+
 /// Opens the log and brings the tables to where it ends.
-pub(crate) fn open(dir: &Directory, options: &Options) -> Result<(Writer, Core, IdentityKey)> {
+pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opened> {
     let settings = hence_log::Options::default()
         .segment_bytes(options.segment_bytes)
         .tail_bytes(LOG_TAIL_BYTES.min(options.tail_bytes));
-    let (writer, log, recovered) = Log::open(dir, settings).map_err(translate)?;
+    let opened = Log::open_on(Arc::clone(&storage), settings);
+    let (writer, log, recovered) = opened.map_err(translate)?;
     let key = IdentityKey::of(log.id());
     let state = recover(&recovered, &log, key, options)?;
     let tail = Tail::new(state.next, options.tail_bytes, false);
-    let core = Core::new(state, tail, Store::Log(log, dir.to_owned()), options.ready_events);
-    Ok((writer, core, key))
+    let frame = recovered.snapshot.map_or(0, |snapshot| snapshot.frame);
+    Ok(Opened {
+        writer,
+        core: Core::new(state, tail, Store::Log(log, storage), options.ready_events),
+        key,
+        snapshots: Snapshots::new(options, frame),
+    })
 }
 
-fn recover(
-    recovered: &Recovered,
-    log: &Log,
-    key: IdentityKey,
-    options: &Options,
-) -> Result<State> {
+fn recover(recovered: &Recovered, log: &Log, key: IdentityKey, options: &Options) -> Result<State> {
     if let Some(cut) = &recovered.cut {
         tracing::warn!(?cut, "the log ended in a torn frame, which was cut off");
     }
-    let mut state = State::new(options.dedup_events);
+    let mut state = match &recovered.snapshot {
+        Some(snapshot) => thaw(snapshot.bytes.clone(), options.dedup_events)?,
+        None => State::new(options.dedup_events),
+    };
     let mut frames = recovered.frames();
     while let Some(frame) = frames.next_frame().map_err(translate)? {
         replay(&mut state, key, &frame)?;
@@ -91,6 +107,53 @@ pub(crate) struct Thread {
     pub(crate) queue: Arc<Queue>,
     pub(crate) writer: Writer,
     pub(crate) ended: Arc<Notify>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) encoded: Encoded,
+}
+
+/// The operations of one frame as bytes, kept for its memory.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// When the tables were stored last, and who stores them now.
+pub(crate) struct Snapshots {
+    frames: u64,
+    interval: Duration,
+    /// The commit that the newest snapshot reflects.
+    frame: u64,
+    taken: Instant,
+    storing: Option<JoinHandle<()>>,
+}
+
+impl Snapshots {
+    /// The newest snapshot reflects this commit.
+    fn new(options: &Options, frame: u64) -> Self {
+        Self {
+            frames: options.snapshot_frames.max(1),
+            interval: options.snapshot_interval,
+            frame,
+            taken: Instant::now(),
+            storing: None,
+        }
+    }
+
+    fn are_due(&self, frame: u64) -> bool {
+        frame.saturating_sub(self.frame) >= self.frames
+            && self.taken.elapsed() >= self.interval
+            && self.storing.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the snapshot that is being stored.
+    fn wait(&mut self) {
+        if let Some(storing) = self.storing.take()
+            && storing.join().is_err()
+        {
+            tracing::error!("a snapshot panicked");
+        }
+    }
 }
 
 /// A commit of the group, with what its publisher will hear.
@@ -105,6 +168,11 @@ impl Thread {
         let mut work = VecDeque::new();
         let mut batch = Batch::default();
         let mut patience = Some(IDLE_MAX);
+        let ending = Ending {
+            shared: Arc::clone(&self.shared),
+            queue: Arc::clone(&self.queue),
+            ended: Arc::clone(&self.ended),
+        };
         let stop = loop {
             match self.queue.take(&mut work, patience) {
                 Wake::Work => {
@@ -112,6 +180,7 @@ impl Thread {
                     while !work.is_empty() {
                         self.group(&mut work, &mut batch);
                     }
+                    self.snapshot();
                 }
                 Wake::Idle => {
                     patience = None;
@@ -121,11 +190,33 @@ impl Thread {
             }
         };
         self.end(stop);
+        drop(ending);
+    }
+
+    /// Stores the tables when it is time, beside the commits that go on.
+    fn snapshot(&mut self) {
+        let core = self.shared.lock();
+        let Store::Log(log, _) = &core.store else {
+            return;
+        };
+        let frame = log.durable_frame();
+        // Only what is durable may be in it: then the tables are those of the last commit.
+        if frame != log.last_frame() || !self.snapshots.are_due(frame) {
+            return;
+        }
+        let (log, frozen) = (log.clone(), Frozen::of(&core.state));
+        drop(core);
+        self.snapshots.wait();
+        self.snapshots.frame = frame;
+        self.snapshots.taken = Instant::now();
+        let thread = std::thread::Builder::new().name("hence-snapshot".to_owned());
+        let storing = thread.spawn(move || store_snapshot(&log, frame, frozen));
+        self.snapshots.storing = storing.ok();
     }
 
     fn rest(&mut self) {
         if let Err(error) = self.writer.mark() {
-            self.note_failure(&translate(error));
+            self.fail(error);
         }
     }
 
@@ -189,49 +280,69 @@ impl Thread {
         }
         let now = self.shared.clock.now();
         let receipts = core.decide(commit, now, batch)?;
-        if let Err(error) = self.stage(batch.last(), now) {
+        let first = core.first_of_last();
+        if let Err(error) = self.stage(batch.last(), now, first) {
             core.undo(batch);
             return Err(error);
         }
         Ok(receipts)
     }
 
-    fn stage(&mut self, ops: &[Op], now: Timestamp) -> Result<()> {
+    /// Stages one frame, whose first append is to get this position.
+    fn stage(&mut self, ops: &[Op], now: Timestamp, first: u64) -> Result<()> {
         if ops.is_empty() {
             return Ok(());
         }
-        let bodies: Vec<_> = ops.iter().map(Op::encode).collect();
-        let stored = ops.iter().zip(&bodies).map(|(op, body)| Stored {
-            kind: op.kind(),
-            tag: op.tag(),
-            body,
-        });
+        let Encoded { bytes, ends } = &mut self.encoded;
+        bytes.clear();
+        ends.clear();
+        for op in ops {
+            op.encode(bytes);
+            ends.push(bytes.len());
+        }
+        let begins = std::iter::once(&0).chain(ends.iter());
+        let stored = ops
+            .iter()
+            .zip(begins.zip(ends.iter()))
+            .map(|(op, (begin, end))| Stored {
+                kind: op.kind(),
+                tag: op.tag(),
+                body: bytes.get(*begin..*end).unwrap_or_default(),
+            });
         let time = u64::try_from(now.as_micros()).unwrap_or(0);
-        self.writer.stage(time, stored).map_err(translate)?;
+        let staged = self.writer.stage(time, stored).map_err(translate)?;
+        assert!(
+            staged.count == 0 || staged.first_position == first,
+            "the log gives position {}, the state {first}",
+            staged.first_position
+        );
         Ok(())
     }
 
     fn store(&mut self, level: Level) -> Result<()> {
         let begin = Instant::now();
-        let stored = self.writer.commit(level).map_err(translate);
+        let stored = self.writer.commit(level);
         if level == Level::Synced {
             let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
             let figures = &self.shared.figures;
             figures.syncs.fetch_add(1, Ordering::Relaxed);
             figures.syncing_nanos.fetch_add(nanos, Ordering::Relaxed);
         }
-        if let Err(error) = &stored {
-            self.note_failure(error);
-        }
-        stored
+        stored.map_err(|error| self.fail(error))
     }
 
-    /// A full disk may pass; whatever else fails means that nothing will be stored any more.
-    fn note_failure(&self, error: &Error) {
-        if error.code() == Code::STORAGE {
-            tracing::error!(%error, "the log takes no more commits");
-            self.shared.lock().failed.get_or_insert_with(|| error.clone());
+    /// Notes a failure. Most pass, such as a full disk; a poisoned log stores nothing any more.
+    fn fail(&self, error: hence_log::Error) -> Error {
+        let is_final = *error.kind() == ErrorKind::Poisoned;
+        let error = translate(error);
+        tracing::error!(%error, is_final, "a group of commits was not stored");
+        if is_final {
+            self.shared
+                .lock()
+                .failed
+                .get_or_insert_with(|| error.clone());
         }
+        error
     }
 
     fn show(&self, batch: &mut Batch) {
@@ -269,7 +380,7 @@ impl Thread {
         };
         let stored = op.and_then(|op| {
             batch.push(op, now);
-            self.stage(batch.last(), now)?;
+            self.stage(batch.last(), now, 0)?;
             self.store(Level::Synced)
         });
         match stored {
@@ -280,25 +391,56 @@ impl Thread {
         drop(answer.send(stored));
     }
 
-    fn end(self, stop: Stop) {
+    fn end(mut self, stop: Stop) {
+        self.snapshots.wait();
         let Self {
             shared,
-            writer,
-            ended,
+            mut writer,
+            snapshots,
             ..
         } = self;
-        if stop == Stop::Close
-            && let Err(error) = writer.close()
-        {
-            tracing::error!(%error, "the log could not be closed cleanly");
-        }
         let mut core = shared.lock();
         core.close();
-        core.store = Store::Memory;
+        let store = std::mem::replace(&mut core.store, Store::Memory);
+        let frozen = Frozen::of(&core.state);
         drop(core);
-        shared.figures.ended.store(true, Ordering::Release);
-        ended.notify_waiters();
-        shared.appended.notify_waiters();
+        if stop == Stop::Close {
+            if let Err(error) = writer.commit(Level::Synced) {
+                tracing::error!(%error, "the log could not be synced at its end");
+            }
+            if let Store::Log(log, _) = &store
+                && log.last_frame() > snapshots.frame
+            {
+                store_snapshot(log, log.last_frame(), frozen);
+            }
+            if let Err(error) = writer.close() {
+                tracing::error!(%error, "the log could not be closed cleanly");
+            }
+        }
+    }
+}
+
+/// Tells everyone that the writer has ended, also when it panicked: nobody may wait for it then.
+struct Ending {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    ended: Arc<Notify>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.queue.stop(Stop::Abandon);
+        self.shared.lock().close();
+        self.shared.figures.ended.store(true, Ordering::Release);
+        self.ended.notify_waiters();
+        self.shared.appended.notify_waiters();
+    }
+}
+
+fn store_snapshot(log: &Log, frame: u64, frozen: Frozen) {
+    // Without it the next start takes longer, and that is all.
+    if let Err(error) = log.store_snapshot(frame, &frozen.encode()) {
+        tracing::warn!(%error, "a snapshot could not be stored");
     }
 }
 

@@ -1,10 +1,18 @@
 //! The local engine through its public interface, the same over both journals.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly, its helpers too"
+)]
+
 mod common;
-mod delivery;
 mod dead_letter;
-mod limits;
+mod delivery;
+mod fault;
 mod lifecycle;
+mod limits;
+mod model;
 mod publish;
 mod reading;
 mod restart;
