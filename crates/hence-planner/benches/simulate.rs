@@ -1,4 +1,4 @@
-//! Calendar entries per second of the simulator, on one thread:
+//! Calendar entries per second of the simulator, and the time of a plan, on one thread:
 //! `cargo bench -p hence-planner --bench simulate`.
 #![allow(
     clippy::print_stdout,
@@ -11,6 +11,7 @@ use hence_planner::arrivals::Arrivals;
 use hence_planner::model::{
     Discipline, Failure, KeyLaw, Keying, Model, Retry, Source, Station, all_to,
 };
+use hence_planner::plan::{PlanOptions, plan};
 use hence_planner::service::Dist;
 use hence_planner::simulate::{SimOptions, Simulator};
 
@@ -104,5 +105,27 @@ fn main() {
             })
             .fold(0.0, f64::max);
         println!("{name}: {:.1} M events/s", best / 1e6);
+    }
+    for (name, model, options) in [
+        (
+            "20 stations, 4 M calendar entries",
+            chain(20, 8),
+            PlanOptions::default(),
+        ),
+        (
+            "M/M/8, formulas only",
+            single(8),
+            PlanOptions {
+                events: 0,
+                ..PlanOptions::default()
+            },
+        ),
+    ] {
+        let start = Instant::now();
+        plan(&model, &options).expect("a stable model");
+        println!(
+            "plan of {name}: {:.3} ms",
+            start.elapsed().as_secs_f64() * 1e3
+        );
     }
 }

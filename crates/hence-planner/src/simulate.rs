@@ -18,6 +18,8 @@ mod sampler;
 mod state;
 mod station;
 mod tally;
+#[cfg(test)]
+mod tests;
 pub mod warm_up;
 mod wiring;
 

@@ -192,12 +192,17 @@ fn deadlines_and_patience() {
     // Expired events are dropped before they are handled: overload stays useful.
     let mut model = single(poisson(1.5), 1, exp(1.0));
     model.sources[0].deadline = Some(10.0);
+    let all = once(&model, 5000.0).sources[0].in_time.value;
     model.stations[0].drop_expired = true;
     let source = &once(&model, 5000.0).sources[0];
     assert!(
-        source.in_time.value > 0.55,
-        "goodput {}",
+        source.in_time.value > 10.0 * all,
+        "{} against {all}",
         source.in_time.value
+    );
+    assert!(
+        (source.consumed.value - 1.0 / 1.5).abs() < 0.02,
+        "the worker never idles"
     );
     assert!((source.consumed.value + source.expired.value - 1.0).abs() < 1e-9);
     // Cancelled attempts are not served.

@@ -14,6 +14,7 @@ mod features;
 mod fitting;
 mod laws;
 mod numbers;
+mod plots;
 mod scenario;
 mod table;
 mod validate_closed;
