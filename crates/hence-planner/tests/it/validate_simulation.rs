@@ -684,7 +684,9 @@ fn s15_retry_storm() {
     let se = |half: f64| half / 2.26;
     t.simulated("S15 30/s", storm(30.0, false, false), 0.96, se(0.10));
     t.simulated("S15 40/s", storm(40.0, false, false), 0.10, se(0.23));
-    for lambda in [50.0, 60.0, 80.0] {
+    // At 45/s the collapse comes by chance, sometimes only within the window that is measured.
+    t.simulated("S15 45/s", storm(45.0, false, false), 0.0, 0.005);
+    for lambda in [60.0, 80.0] {
         t.absolute(
             &format!("S15 {lambda}/s"),
             storm(lambda, false, false).0,
