@@ -1,6 +1,8 @@
 //! `Event`: a fact, as a Rust type, with a stable type name.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,4 +53,41 @@ impl EventType {
             keyed: E::KEYED,
         }
     }
+}
+
+/// What can order events: whatever has a text, such as `String`, an integer, or a type of yours
+/// with `Display`. Equal keys must have equal texts.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the key of an event",
+    label = "has no text to order by",
+    note = "a key is a field with a text: a `String`, an integer, or a type with `impl Display`"
+)]
+pub trait KeyText {
+    /// The text, borrowed where the field is a `String`.
+    fn text(&self) -> Cow<'_, str>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display + 'static> KeyText for T {
+    fn text(&self) -> Cow<'_, str> {
+        // Known when compiled for each `T`: nothing of it is left at run time.
+        match (self as &dyn Any).downcast_ref::<String>() {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(self.to_string()),
+        }
+    }
+}
+
+/// Whether two names are the same, for assertions while compiling.
+#[doc(hidden)]
+#[must_use]
+pub const fn same_name(a: &str, b: &str) -> bool {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    while let ([head, rest @ ..], [other, others @ ..]) = (a, b) {
+        if *head != *other {
+            return false;
+        }
+        (a, b) = (rest, others);
+    }
+    a.is_empty() && b.is_empty()
 }

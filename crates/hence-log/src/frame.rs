@@ -32,8 +32,8 @@
 //! * **Commits** are numbered from 1; each append takes the next position, from 1. Marks, seals
 //!   and reservations take neither. Positions of successive commits have a gap only after a crash
 //!   behind a reservation.
-//! * A **mark** (empty body) says that all before it is durable: written when the log goes idle or
-//!   closes. A **seal** (empty body) is the last frame of a segment that has a successor. A
+//! * A **mark** says that all before it is durable: written when the log goes idle (empty body), and
+//!   twice when it closes (512 zero bytes, then empty). A **seal** (empty body) is the last frame of a segment that has a successor. A
 //!   **reservation** (body: 8 bytes, a position) says that positions below it may have been seen by
 //!   readers of unsynced groups: after a crash numbering continues from it, unless a mark follows.
 //! * The chain goes through all four roles, and over segments through the segment header.
@@ -46,6 +46,8 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const APPEND: u8 = 0;
 /// Bytes of a frame before its body.
 pub(crate) const HEAD_BYTES: usize = 32;
+/// Where in a head the role stands.
+pub(crate) const ROLE_OFFSET: usize = 7;
 /// Zero bytes behind the last frame.
 pub(crate) const END_BYTES: usize = 8;
 /// The largest time a frame can carry, in microseconds: the year 4253.
@@ -170,7 +172,7 @@ impl Head {
     /// Reads a head; `None` if it was not made for this place.
     pub(crate) fn decode(bytes: &[u8], salt: u32, offset: u32) -> Option<Self> {
         let (first, bytes) = bytes.split_first_chunk::<8>()?;
-        let role = Role::from_byte(first[7])?;
+        let role = Role::from_byte(first[ROLE_OFFSET])?;
         let (crc, bytes) = bytes.split_first_chunk::<4>()?;
         let rest = bytes.first_chunk::<20>()?;
         let crc = u32::from_le_bytes(*crc);

@@ -215,6 +215,14 @@ impl Shared {
         }
     }
 
+    /// Drops groups from memory that are no longer stored.
+    pub(crate) fn forget_before(&self, number: u64) {
+        let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
+        while let Some(oldest) = hot.chunks.pop_front_if(|chunk| chunk.next_number <= number) {
+            hot.bytes -= oldest.bytes.len();
+        }
+    }
+
     /// Refuses to go on after a failed write or sync.
     pub(crate) fn check_poison(&self) -> Result<()> {
         match &*locked(&self.poison) {

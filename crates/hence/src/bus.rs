@@ -156,7 +156,7 @@ impl Bus {
     /// Gives a draft its identity.
     fn message(&self, draft: Draft) -> Result<Message> {
         let mut attributes = Attributes::new(id::fresh(), &*self.source, draft.event_type)?;
-        attributes.set("time", Timestamp::now().to_string())?;
+        attributes.set_time(Timestamp::now());
         attributes.set("datacontenttype", "application/json")?;
         if let Some(key) = draft.key {
             attributes.set(envelope::KEY, key)?;
@@ -195,7 +195,7 @@ impl<E> std::fmt::Display for TryPublishError<E> {
 impl<E: std::fmt::Debug> std::error::Error for TryPublishError<E> {}
 
 /// A publish that has not been awaited yet.
-#[must_use = "nothing is published before the `await`"]
+#[must_use = "add `.await`: nothing is published before it"]
 #[derive(Debug)]
 pub struct Publish<'a> {
     bus: &'a Bus,
@@ -261,7 +261,7 @@ impl<'a> IntoFuture for Publish<'a> {
 }
 
 /// A publish that waits for its handlers.
-#[must_use = "nothing is published before the `await`"]
+#[must_use = "add `.await`: nothing is published before it"]
 #[derive(Debug)]
 pub struct PublishUntilHandled<'a>(Publish<'a>);
 

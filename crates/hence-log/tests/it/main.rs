@@ -6,4 +6,9 @@
 )]
 
 mod crash;
+mod damage;
 mod disk;
+mod faults;
+mod format;
+mod naive;
+mod readers;
