@@ -134,6 +134,11 @@ impl Case {
             }
             return Ok(Verdict::Refused);
         }
+        if matches!(self.needs, Need::Level(level)
+            if level > Durability::Accepted && level < harness.survivor())
+        {
+            return Ok(Verdict::NotCovered("the harness cuts the power, which takes that level"));
+        }
         if self.needs == Need::BrokenStorage {
             let probe = World::fresh(harness).await?;
             if !harness.fail_storage(probe.instance()) {

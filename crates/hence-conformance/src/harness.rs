@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hence_core::{BoxFuture, Engine, Result};
+use hence_core::{BoxFuture, Durability, Engine, Result};
 
 /// How long the suite waits for anything that must happen, unless the harness says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,7 +58,8 @@ pub trait Harness: Send + Sync {
     /// An engine at a place of its own, with nothing in it.
     fn fresh(&self) -> BoxFuture<'_, Result<Instance>>;
 
-    /// Kills the engine, without closing it, and starts it again at its place.
+    /// Kills the engine, without closing it, and starts it again at its place, with storage that
+    /// works again.
     ///
     /// An engine that keeps nothing starts empty; the suite asks only those for their memory that
     /// declare a durability of at least `written`.
@@ -80,6 +81,12 @@ pub trait Harness: Send + Sync {
     fn fail_storage(&self, running: &Instance) -> bool {
         let _ = running;
         false
+    }
+
+    /// The least durability that survives [`Harness::restart`]: `written` when that kills the
+    /// process, `synced` when it cuts the power.
+    fn survivor(&self) -> Durability {
+        Durability::Written
     }
 
     /// How long the suite waits for anything that must happen.
