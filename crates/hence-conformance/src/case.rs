@@ -12,14 +12,24 @@ use crate::world::{World, event};
 /// How many times the patience of the harness one case may take.
 pub const CASE_PATIENCES: u32 = 12;
 
+/// How much of a violation is told; lists of a thousand positions help nobody.
+pub const VIOLATION_CHARS_MAX: usize = 1_000;
+
 /// How an engine broke the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation(String);
 
 impl Violation {
     /// A violation in words: what happened, and what should have.
+    ///
+    /// Only the first [`VIOLATION_CHARS_MAX`] characters are kept.
     pub fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+        let mut what = what.into();
+        if let Some((end, _)) = what.char_indices().nth(VIOLATION_CHARS_MAX) {
+            what.truncate(end);
+            what.push('…');
+        }
+        Self(what)
     }
 }
 
@@ -137,7 +147,9 @@ impl Case {
         if matches!(self.needs, Need::Level(level)
             if level > Durability::Accepted && level < harness.survivor())
         {
-            return Ok(Verdict::NotCovered("the harness cuts the power, which takes that level"));
+            return Ok(Verdict::NotCovered(
+                "the harness cuts the power, which takes that level",
+            ));
         }
         if self.needs == Need::BrokenStorage {
             let probe = World::fresh(harness).await?;
@@ -153,9 +165,13 @@ impl Case {
 async fn refuses(world: &World<'_>, level: Durability) -> Result<(), Violation> {
     let commit = Commit::publish(vec![event("undeclared")], level);
     world.refused(commit, Code::DURABILITY).await?;
-    let found = world.within("find", world.engine().find(None, "undeclared")).await??;
+    let found = world
+        .within("find", world.engine().find(None, "undeclared"))
+        .await??;
     if found.is_empty() {
         return Ok(());
     }
-    Err(Violation::new(format!("it refused '{level}' and stored the event all the same")))
+    Err(Violation::new(format!(
+        "it refused '{level}' and stored the event all the same"
+    )))
 }

@@ -74,7 +74,9 @@ impl Report {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        self.results.iter().for_each(|(_, verdict)| tally.add(verdict));
+        self.results
+            .iter()
+            .for_each(|(_, verdict)| tally.add(verdict));
         tally
     }
 
@@ -83,7 +85,10 @@ impl Report {
     pub fn guarantees(&self) -> BTreeMap<u32, Tally> {
         let mut tallies: BTreeMap<u32, Tally> = BTreeMap::new();
         for (case, verdict) in &self.results {
-            let numbers = case.guarantees.iter().filter_map(|id| id.strip_prefix('G')?.parse().ok());
+            let numbers = case
+                .guarantees
+                .iter()
+                .filter_map(|id| id.strip_prefix('G')?.parse().ok());
             let mut numbers: Vec<u32> = numbers.collect();
             if numbers.is_empty() {
                 numbers.push(0);
@@ -99,10 +104,19 @@ impl Report {
 impl fmt::Display for Report {
     /// A Markdown table of the cases.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| Case | Guarantees | On `{}` |\n|---|---|---|", self.engine)?;
+        writeln!(
+            f,
+            "| Case | Guarantees | On `{}` |\n|---|---|---|",
+            self.engine
+        )?;
         for (case, verdict) in &self.results {
             let verdict = verdict.to_string().replace('|', "\\|").replace('\n', " ");
-            writeln!(f, "| `{}` | {} | {verdict} |", case.name, case.guarantees.join(" "))?;
+            writeln!(
+                f,
+                "| `{}` | {} | {verdict} |",
+                case.name,
+                case.guarantees.join(" ")
+            )?;
         }
         Ok(())
     }

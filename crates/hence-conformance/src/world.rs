@@ -49,7 +49,10 @@ pub(crate) fn event(id: &str) -> Message {
 pub(crate) fn typed(id: &str, event_type: &str) -> Message {
     let attributes = Attributes::new(id, SOURCE, event_type);
     let attributes = attributes.expect("the ids and types of the suite keep the rules");
-    Message::new(attributes, Some(Bytes::from(format!("{{\"id\":\"{id}\"}}"))))
+    Message::new(
+        attributes,
+        Some(Bytes::from(format!("{{\"id\":\"{id}\"}}"))),
+    )
 }
 
 /// An event of the type [`TICK`] with a key.
@@ -70,22 +73,33 @@ pub(crate) fn holding(message: &Message, data: Option<Bytes>) -> Message {
 
 /// Events `{prefix}{number}` of the type [`TICK`].
 pub(crate) fn events(prefix: &str, count: usize) -> Vec<Message> {
-    (0..count).map(|number| event(&format!("{prefix}{number}"))).collect()
+    (0..count)
+        .map(|number| event(&format!("{prefix}{number}")))
+        .collect()
 }
 
 /// The positions of deliveries.
 pub(crate) fn positions(deliveries: &[Delivery]) -> Vec<Position> {
-    deliveries.iter().map(|delivery| delivery.position).collect()
+    deliveries
+        .iter()
+        .map(|delivery| delivery.position)
+        .collect()
 }
 
 /// The ids of deliveries.
 pub(crate) fn ids(deliveries: &[Delivery]) -> Vec<&str> {
-    deliveries.iter().map(|delivery| delivery.message.attributes().id()).collect()
+    deliveries
+        .iter()
+        .map(|delivery| delivery.message.attributes().id())
+        .collect()
 }
 
 /// The ids of entries.
 pub(crate) fn entry_ids(entries: &[Entry]) -> Vec<&str> {
-    entries.iter().map(|entry| entry.message.attributes().id()).collect()
+    entries
+        .iter()
+        .map(|entry| entry.message.attributes().id())
+        .collect()
 }
 
 /// Whether each is greater than the one before it.
@@ -244,7 +258,9 @@ impl<'a> World<'a> {
     /// Commits what must succeed.
     pub(crate) async fn commit(&self, commit: Commit) -> Checked<Vec<Receipt>> {
         let count = commit.publish.len();
-        let receipts = self.within("commit", self.engine().commit(commit)).await??;
+        let receipts = self
+            .within("commit", self.engine().commit(commit))
+            .await??;
         ensure!(
             receipts.len() == count,
             "{} receipts for {count} events",
@@ -256,11 +272,13 @@ impl<'a> World<'a> {
     /// Commits what must be refused with a code.
     pub(crate) async fn refused(&self, commit: Commit, code: Code) -> Checked<Error> {
         match self.within("commit", self.engine().commit(commit)).await? {
-            Ok(_) => Err(Violation::new(format!("it took a commit that it must refuse with {code}"))),
+            Ok(_) => Err(Violation::new(format!(
+                "it took a commit that it must refuse with {code}"
+            ))),
             Err(error) if error.code() == code => Ok(error),
-            Err(error) => {
-                Err(Violation::new(format!("it must refuse with {code}, and answered '{error}'")))
-            }
+            Err(error) => Err(Violation::new(format!(
+                "it must refuse with {code}, and answered '{error}'"
+            ))),
         }
     }
 
@@ -293,7 +311,10 @@ impl<'a> World<'a> {
         );
         self.within("find what was accepted", async {
             loop {
-                let found = self.engine().find(Some(&receipt.source), &receipt.id).await?;
+                let found = self
+                    .engine()
+                    .find(Some(&receipt.source), &receipt.id)
+                    .await?;
                 if let Some(position) = found.first() {
                     return Ok(*position);
                 }
@@ -316,7 +337,9 @@ impl<'a> World<'a> {
         start: Start,
     ) -> Checked<Attached> {
         let spec = spec(name, types, start);
-        let deliveries = self.within("subscribe", self.engine().subscribe(spec)).await??;
+        let deliveries = self
+            .within("subscribe", self.engine().subscribe(spec))
+            .await??;
         let name = name.to_owned();
         Ok(Attached { name, deliveries })
     }
@@ -326,10 +349,21 @@ impl<'a> World<'a> {
         let mut pulled = Vec::with_capacity(count);
         while pulled.len() < count {
             let wanted = count - pulled.len();
-            let what = format!("delivery {} of {count} to '{}'", pulled.len() + 1, from.name);
+            let what = format!(
+                "delivery {} of {count} to '{}'",
+                pulled.len() + 1,
+                from.name
+            );
             let more = self.within(&what, from.deliveries.next(wanted)).await??;
-            ensure!(!more.is_empty(), "an empty list of deliveries from an open engine");
-            ensure!(more.len() <= wanted, "{} deliveries where {wanted} were asked", more.len());
+            ensure!(
+                !more.is_empty(),
+                "an empty list of deliveries from an open engine"
+            );
+            ensure!(
+                more.len() <= wanted,
+                "{} deliveries where {wanted} were asked",
+                more.len()
+            );
             pulled.extend(more);
         }
         Ok(pulled)
@@ -344,7 +378,9 @@ impl<'a> World<'a> {
     /// Everything that stands before an event published now.
     pub(crate) async fn pull_all(&self, from: &mut Attached) -> Checked<Vec<Delivery>> {
         let number = self.fences.fetch_add(1, Ordering::Relaxed);
-        let fence = self.publish_one(typed(&format!("fence-{number}"), FENCE)).await?;
+        let fence = self
+            .publish_one(typed(&format!("fence-{number}"), FENCE))
+            .await?;
         let mut pulled = Vec::new();
         loop {
             let delivery = self.pull_one(from).await?;
@@ -363,7 +399,12 @@ impl<'a> World<'a> {
     /// Nothing stands before an event published now.
     pub(crate) async fn pull_nothing(&self, from: &mut Attached, why: &str) -> Checked {
         let pulled = self.pull_all(from).await?;
-        ensure!(pulled.is_empty(), "{why}: '{}' got {:?}", from.name, ids(&pulled));
+        ensure!(
+            pulled.is_empty(),
+            "{why}: '{}' got {:?}",
+            from.name,
+            ids(&pulled)
+        );
         Ok(())
     }
 
@@ -407,7 +448,11 @@ impl<'a> World<'a> {
             if more.is_empty() {
                 return Ok(entries);
             }
-            ensure!(more.len() <= 100, "{} entries where 100 were asked", more.len());
+            ensure!(
+                more.len() <= 100,
+                "{} entries where 100 were asked",
+                more.len()
+            );
             entries.extend(more);
         }
     }
@@ -421,7 +466,9 @@ impl<'a> World<'a> {
 
     /// Whether an id is stored.
     pub(crate) async fn knows(&self, id: &str) -> Checked<bool> {
-        let found = self.within("find", self.engine().find(Some(SOURCE), id)).await??;
+        let found = self
+            .within("find", self.engine().find(Some(SOURCE), id))
+            .await??;
         Ok(!found.is_empty())
     }
 

@@ -3,9 +3,7 @@
 use hence_core::{Code, Start, Timestamp};
 
 use crate::case::{Need, Violation};
-use crate::world::{
-    Checked, TICK, World, ensure, event, events, ids, poll_times, positions, spec,
-};
+use crate::world::{Checked, TICK, World, ensure, event, events, ids, poll_times, positions, spec};
 
 cases! {
     start_latest_begins_with_what_comes [] Need::Nothing;
@@ -26,7 +24,11 @@ async fn start_latest_begins_with_what_comes(world: World<'_>) -> Checked {
     let mut attached = world.attach_from("new", &[TICK], Start::Latest).await?;
     world.publish(events("new", 2)).await?;
     let found = world.pull_all(&mut attached).await?;
-    ensure!(ids(&found) == ["new0", "new1"], "delivered: {:?}", ids(&found));
+    ensure!(
+        ids(&found) == ["new0", "new1"],
+        "delivered: {:?}",
+        ids(&found)
+    );
     Ok(())
 }
 
@@ -41,9 +43,15 @@ async fn start_earliest_begins_with_the_oldest(world: World<'_>) -> Checked {
 async fn start_position_begins_there(world: World<'_>) -> Checked {
     let wanted = world.publish(events("old", 5)).await?;
     let third = wanted.get(2).copied().unwrap_or_default();
-    let mut attached = world.attach_from("new", &[TICK], Start::Position(third)).await?;
+    let mut attached = world
+        .attach_from("new", &[TICK], Start::Position(third))
+        .await?;
     let found = world.pull_all(&mut attached).await?;
-    ensure!(ids(&found) == ["old2", "old3", "old4"], "from {third}: {:?}", ids(&found));
+    ensure!(
+        ids(&found) == ["old2", "old3", "old4"],
+        "from {third}: {:?}",
+        ids(&found)
+    );
     Ok(())
 }
 
@@ -54,13 +62,24 @@ async fn start_time_begins_then(world: World<'_>) -> Checked {
     let stored = world.read_all().await?;
     let moment = stored.get(2).map(|entry| entry.appended);
     let moment = moment.ok_or_else(|| Violation::new("nothing is stored"))?;
-    let wanted: Vec<_> = stored.iter().filter(|entry| entry.appended >= moment).collect();
+    let wanted: Vec<_> = stored
+        .iter()
+        .filter(|entry| entry.appended >= moment)
+        .collect();
     let wanted: Vec<_> = wanted.iter().map(|entry| entry.position).collect();
-    let mut attached = world.attach_from("new", &[TICK], Start::Time(moment)).await?;
+    let mut attached = world
+        .attach_from("new", &[TICK], Start::Time(moment))
+        .await?;
     let found = world.pull_all(&mut attached).await?;
-    ensure!(positions(&found) == wanted, "from {moment}: {:?}", ids(&found));
+    ensure!(
+        positions(&found) == wanted,
+        "from {moment}: {:?}",
+        ids(&found)
+    );
     let long_ago = Timestamp::from_micros(0);
-    let mut attached = world.attach_from("all", &[TICK], Start::Time(long_ago)).await?;
+    let mut attached = world
+        .attach_from("all", &[TICK], Start::Time(long_ago))
+        .await?;
     let found = world.pull(&mut attached, 5).await?;
     ensure!(found.len() == 5, "from 1970: {:?}", ids(&found));
     Ok(())
@@ -72,7 +91,11 @@ async fn a_known_subscription_goes_on_where_it_was(world: World<'_>) -> Checked 
     for start in [Start::Latest, Start::Position(hence_core::Position(1_000))] {
         let mut attached = world.attach_from("known", &[TICK], start).await?;
         let found = world.pull_all(&mut attached).await?;
-        ensure!(positions(&found) == open, "{start:?} moved it: {:?}", ids(&found));
+        ensure!(
+            positions(&found) == open,
+            "{start:?} moved it: {:?}",
+            ids(&found)
+        );
     }
     Ok(())
 }
@@ -82,8 +105,13 @@ async fn a_known_subscription_is_known_after_a_kill(world: World<'_>) -> Checked
     drop(world.attach("known", &[TICK]).await?);
     let world = world.killed().await?;
     let known = world.engine().subscriptions();
-    let known = known.iter().any(|report| report.name == "known" && !report.attached);
-    ensure!(known, "the subscription is forgotten, or attached to nobody");
+    let known = known
+        .iter()
+        .any(|report| report.name == "known" && !report.attached);
+    ensure!(
+        known,
+        "the subscription is forgotten, or attached to nobody"
+    );
     let mut attached = world.attach_from("known", &[TICK], Start::Latest).await?;
     let found = world.pull_all(&mut attached).await?;
     ensure!(positions(&found) == open, "it moved: {:?}", ids(&found));
@@ -95,7 +123,11 @@ async fn g2_latest_misses_nothing_while_detached(world: World<'_>) -> Checked {
     let open = world.publish(events("e", 4)).await?;
     let mut attached = world.attach_from("away", &[TICK], Start::Latest).await?;
     let found = world.pull_all(&mut attached).await?;
-    ensure!(positions(&found) == open, "while it was away: {:?}", ids(&found));
+    ensure!(
+        positions(&found) == open,
+        "while it was away: {:?}",
+        ids(&found)
+    );
     Ok(())
 }
 
@@ -106,7 +138,11 @@ async fn g2_latest_misses_nothing_over_a_kill(world: World<'_>) -> Checked {
     let world = world.killed().await?;
     let mut attached = world.attach_from("away", &[TICK], Start::Latest).await?;
     let found = world.pull_all(&mut attached).await?;
-    ensure!(positions(&found) == open, "while it was away: {:?}", ids(&found));
+    ensure!(
+        positions(&found) == open,
+        "while it was away: {:?}",
+        ids(&found)
+    );
     Ok(())
 }
 
@@ -114,9 +150,14 @@ async fn g11_a_second_attach_is_refused(world: World<'_>) -> Checked {
     let mut first = world.attach("one", &[TICK]).await?;
     for _ in 0..2 {
         let spec = spec("one", &[TICK], Start::Earliest);
-        let second = world.within("subscribe", world.engine().subscribe(spec)).await?;
+        let second = world
+            .within("subscribe", world.engine().subscribe(spec))
+            .await?;
         let code = second.err().map(|error| error.code());
-        ensure!(code == Some(Code::CLOSED), "a second attach is answered with {code:?}");
+        ensure!(
+            code == Some(Code::CLOSED),
+            "a second attach is answered with {code:?}"
+        );
     }
     world.publish_one(event("e")).await?;
     let delivery = world.pull_one(&mut first).await?;
@@ -163,6 +204,10 @@ async fn g2_another_task_can_take_over(world: World<'_>) -> Checked {
     ensure!(held.len() == 2 && taken > 0, "the first task got nothing");
     let mut second = world.attach("moves", &[TICK]).await?;
     let found = world.pull_all(&mut second).await?;
-    ensure!(positions(&found) == open, "the second task got {:?}", ids(&found));
+    ensure!(
+        positions(&found) == open,
+        "the second task got {:?}",
+        ids(&found)
+    );
     Ok(())
 }

@@ -28,9 +28,15 @@ async fn g2_next_dropped_loses_nothing(world: World<'_>) -> Checked {
     }
     let rest = 40 - found.len();
     found.extend(world.pull(&mut attached, rest).await?);
-    ensure!(rise(&positions(&found)), "delivered in the order {:?}", ids(&found));
+    ensure!(
+        rise(&positions(&found)),
+        "delivered in the order {:?}",
+        ids(&found)
+    );
     world.done("restless", &found).await?;
-    world.pull_nothing(&mut attached, "everything is settled").await
+    world
+        .pull_nothing(&mut attached, "everything is settled")
+        .await
 }
 
 async fn g2_next_dropped_while_publishing_loses_nothing(world: World<'_>) -> Checked {
@@ -53,10 +59,16 @@ async fn g2_next_dropped_while_publishing_loses_nothing(world: World<'_>) -> Che
         }
         Ok::<_, hence_core::Error>(())
     };
-    world.within("everything, by futures that are dropped", pulling).await??;
+    world
+        .within("everything, by futures that are dropped", pulling)
+        .await??;
     let ended = world.within("the publisher", publisher).await?;
     ended.map_err(|error| crate::Violation::new(format!("it ended with {error}")))??;
-    ensure!(rise(&positions(&found)), "delivered in the order {:?}", ids(&found));
+    ensure!(
+        rise(&positions(&found)),
+        "delivered in the order {:?}",
+        ids(&found)
+    );
     Ok(())
 }
 
@@ -74,7 +86,10 @@ async fn batches(mut world: World<'_>, kill: bool) -> Checked {
         let prefix = format!("given-up-{times}-");
         let of = |id: &&str| id.starts_with(&prefix);
         let count = entry_ids(&stored).into_iter().filter(of).count();
-        ensure!(count == 0 || count == 20, "{count} of 20, dropped after {times} polls");
+        ensure!(
+            count == 0 || count == 20,
+            "{count} of 20, dropped after {times} polls"
+        );
     }
     Ok(())
 }
@@ -96,7 +111,10 @@ async fn a_commit_given_up_does_not_stop_the_next(world: World<'_>) -> Checked {
         // The same event again: stored now, or known already.
         let position = world.publish_one(event(&id)).await?;
         let delivery = world.pull_one(&mut attached).await?;
-        ensure!(delivery.position == position, "'{id}' stands at {position} and comes otherwise");
+        ensure!(
+            delivery.position == position,
+            "'{id}' stands at {position} and comes otherwise"
+        );
         for polls in 0..3 {
             let settle = vec![ended("next", &delivery, Outcome::Done)];
             let commit = world.step(settle, Vec::new());
@@ -104,7 +122,9 @@ async fn a_commit_given_up_does_not_stop_the_next(world: World<'_>) -> Checked {
         }
         world.settle("next", &delivery, Outcome::Done).await?;
     }
-    world.pull_nothing(&mut attached, "everything is settled").await
+    world
+        .pull_nothing(&mut attached, "everything is settled")
+        .await
 }
 
 async fn settled_given_up_does_no_harm(world: World<'_>) -> Checked {
@@ -115,6 +135,8 @@ async fn settled_given_up_does_no_harm(world: World<'_>) -> Checked {
     }
     let delivery = world.pull_one(&mut attached).await?;
     world.settle("a", &delivery, Outcome::Done).await?;
-    world.within("settled", world.engine().settled(position)).await??;
+    world
+        .within("settled", world.engine().settled(position))
+        .await??;
     Ok(())
 }

@@ -21,7 +21,10 @@ cases! {
 /// The answer is that the engine is closed.
 fn is_closed<T>(what: &str, answer: Result<T>) -> Checked {
     let code = answer.err().map(|error: Error| error.code());
-    ensure!(code == Some(Code::CLOSED), "{what} after the end is answered with {code:?}");
+    ensure!(
+        code == Some(Code::CLOSED),
+        "{what} after the end is answered with {code:?}"
+    );
     Ok(())
 }
 
@@ -30,19 +33,40 @@ async fn g16_close_refuses_what_comes_later(world: World<'_>) -> Checked {
     world.within("close", world.engine().close()).await?;
     let (engine, level) = (world.engine(), world.level());
     let late = || Commit::publish(vec![event("late")], level);
-    is_closed("commit", world.within("commit", engine.commit(late())).await?)?;
+    is_closed(
+        "commit",
+        world.within("commit", engine.commit(late())).await?,
+    )?;
     match engine.try_commit(late()) {
         Ok(committing) => is_closed("try_commit", world.within("commit", committing).await?)?,
         Err(TryCommitError::Refused(error)) => is_closed::<()>("try_commit", Err(error))?,
         Err(TryCommitError::Full(_)) => {
-            return Err(Violation::new("try_commit says full after the end, which never ends"));
+            return Err(Violation::new(
+                "try_commit says full after the end, which never ends",
+            ));
         }
     }
     let spec = spec("late", &[TICK], Start::Earliest);
-    is_closed("subscribe", world.within("subscribe", engine.subscribe(spec)).await?)?;
-    is_closed("read", world.within("read", engine.read(from(Start::Earliest))).await?)?;
-    is_closed("find", world.within("find", engine.find(None, "before")).await?)?;
-    is_closed("dead_letters", world.within("dead letters", engine.dead_letters(None)).await?)?;
+    is_closed(
+        "subscribe",
+        world.within("subscribe", engine.subscribe(spec)).await?,
+    )?;
+    is_closed(
+        "read",
+        world
+            .within("read", engine.read(from(Start::Earliest)))
+            .await?,
+    )?;
+    is_closed(
+        "find",
+        world.within("find", engine.find(None, "before")).await?,
+    )?;
+    is_closed(
+        "dead_letters",
+        world
+            .within("dead letters", engine.dead_letters(None))
+            .await?,
+    )?;
     // It may answer from memory; it must not hang.
     drop(world.within("get", engine.get(position)).await?);
     Ok(())
@@ -55,7 +79,10 @@ async fn g16_close_may_be_called_again(world: World<'_>) -> Checked {
     world.within("close twice at a time", both).await?;
     world.within("close again", engine.close()).await?;
     let commit = Commit::publish(vec![event("late")], world.level());
-    is_closed("commit", world.within("commit", engine.commit(commit)).await?)
+    is_closed(
+        "commit",
+        world.within("commit", engine.commit(commit)).await?,
+    )
 }
 
 async fn g16_close_wakes_whoever_waits(world: World<'_>) -> Checked {
@@ -72,14 +99,31 @@ async fn g16_close_wakes_whoever_waits(world: World<'_>) -> Checked {
     let mut settled = Box::pin(async move { engine.settled(position).await });
     let mut next = attached.deliveries.next(5);
     let mut read = reader.next(5);
-    ensure!(poll_times(2, &mut settled).await.is_none(), "settled, and it is not");
-    ensure!(poll_times(2, &mut next).await.is_none(), "a delivery of nothing");
-    ensure!(poll_times(2, &mut read).await.is_none(), "an entry of nothing");
+    ensure!(
+        poll_times(2, &mut settled).await.is_none(),
+        "settled, and it is not"
+    );
+    ensure!(
+        poll_times(2, &mut next).await.is_none(),
+        "a delivery of nothing"
+    );
+    ensure!(
+        poll_times(2, &mut read).await.is_none(),
+        "an entry of nothing"
+    );
     world.within("close", world.engine().close()).await?;
     let deliveries = world.within("a waiting subscription", next).await??;
-    ensure!(deliveries.is_empty(), "the end brings {:?}", ids(&deliveries));
+    ensure!(
+        deliveries.is_empty(),
+        "the end brings {:?}",
+        ids(&deliveries)
+    );
     let entries = world.within("a reader that follows", read).await??;
-    ensure!(entries.is_empty(), "the end brings {} entries", entries.len());
+    ensure!(
+        entries.is_empty(),
+        "the end brings {} entries",
+        entries.len()
+    );
     is_closed("settled", world.within("settled", settled).await?)
 }
 
@@ -119,7 +163,10 @@ async fn g16_close_under_load_loses_nothing(world: World<'_>) -> Checked {
             let mut acknowledged = Vec::new();
             for number in 0.. {
                 let id = format!("{publisher}-{number}");
-                match engine.commit(Commit::publish(vec![event(&id)], level)).await {
+                match engine
+                    .commit(Commit::publish(vec![event(&id)], level))
+                    .await
+                {
                     Ok(_) => acknowledged.push(id),
                     Err(error) => return (acknowledged, error),
                 }
@@ -129,7 +176,9 @@ async fn g16_close_under_load_loses_nothing(world: World<'_>) -> Checked {
     }
     let mut attached = world.attach("load", &[TICK]).await?;
     world.pull(&mut attached, 50).await?;
-    world.within("close under load", world.engine().close()).await?;
+    world
+        .within("close under load", world.engine().close())
+        .await?;
     let mut wanted = Vec::new();
     for ended in world.within("the publishers", join_all(publishers)).await? {
         let (acknowledged, error) =
@@ -142,7 +191,10 @@ async fn g16_close_under_load_loses_nothing(world: World<'_>) -> Checked {
     let stored = world.read_all().await?;
     let stored: std::collections::BTreeSet<_> =
         crate::world::entry_ids(&stored).into_iter().collect();
-    let lost: Vec<_> = wanted.iter().filter(|id| !stored.contains(id.as_str())).collect();
+    let lost: Vec<_> = wanted
+        .iter()
+        .filter(|id| !stored.contains(id.as_str()))
+        .collect();
     ensure!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     Ok(())
 }
@@ -153,11 +205,20 @@ async fn g16_close_releases_what_was_delivered(world: World<'_>) -> Checked {
     let held = world.pull(&mut attached, 3).await?;
     world.within("close", world.engine().close()).await?;
     let commit = world.step(vec![], events("late", 1));
-    is_closed("commit", world.within("commit", world.engine().commit(commit)).await?)?;
+    is_closed(
+        "commit",
+        world
+            .within("commit", world.engine().commit(commit))
+            .await?,
+    )?;
     drop((attached, held));
     let world = world.reopened().await?;
     let mut attached = world.attach("load", &[TICK]).await?;
     let found = world.pull_all(&mut attached).await?;
-    ensure!(positions(&found) == open, "after the end it gets {:?}", ids(&found));
+    ensure!(
+        positions(&found) == open,
+        "after the end it gets {:?}",
+        ids(&found)
+    );
     Ok(())
 }

@@ -21,7 +21,9 @@ cases! {
 
 /// Messages at the edges of what a message may be.
 fn exotic() -> Vec<Message> {
-    let noise: Vec<u8> = (0..200 << 10).map(|n: u32| n.wrapping_mul(2_654_435_761) as u8).collect();
+    let noise: Vec<u8> = (0..200 << 10)
+        .map(|n: u32| n.wrapping_mul(2_654_435_761) as u8)
+        .collect();
     let data = |id, data: Option<&'static [u8]>| holding(&event(id), data.map(Bytes::from_static));
     let mut all = vec![
         data("no-data", None),
@@ -34,7 +36,11 @@ fn exotic() -> Vec<Message> {
         event("идентификатор/с пробелом?#%00🦀"),
         event(&"long-id-".repeat(100)),
     ];
-    let mut full = with(event("all-attributes"), "subject", "über/subject with spaces");
+    let mut full = with(
+        event("all-attributes"),
+        "subject",
+        "über/subject with spaces",
+    );
     for (name, value) in [
         ("time", "2026-11-20T10:00:00.123456789+05:30"),
         ("datacontenttype", "application/octet-stream; x=\"y\""),
@@ -50,7 +56,11 @@ fn exotic() -> Vec<Message> {
     full = with(full, "least", Value::Integer(i32::MIN));
     full = with(full, "most", Value::Integer(i32::MAX));
     for number in 0..40 {
-        full = with(full, &format!("extension{number}"), format!("value {number}"));
+        full = with(
+            full,
+            &format!("extension{number}"),
+            format!("value {number}"),
+        );
     }
     all.push(with(full.clone(), "text", "true"));
     all
@@ -60,15 +70,28 @@ fn exotic() -> Vec<Message> {
 async fn comes_back(world: &World<'_>) -> Checked {
     let wanted = exotic();
     let stored = world.read_all().await?;
-    ensure!(stored.len() == wanted.len(), "{} of {} are stored", stored.len(), wanted.len());
+    ensure!(
+        stored.len() == wanted.len(),
+        "{} of {} are stored",
+        stored.len(),
+        wanted.len()
+    );
     let mut attached = world.attach("exotic", &[TICK]).await?;
     let deliveries = world.pull(&mut attached, wanted.len()).await?;
     for ((entry, delivery), message) in stored.iter().zip(&deliveries).zip(&wanted) {
         let id = message.attributes().id();
         ensure!(entry.message == *message, "a reader gets '{id}' changed");
-        ensure!(delivery.message == *message, "a subscription gets '{id}' changed");
-        ensure!(delivery.appended == entry.appended, "'{id}' was taken at two moments");
-        let got = world.within("get", world.engine().get(entry.position)).await??;
+        ensure!(
+            delivery.message == *message,
+            "a subscription gets '{id}' changed"
+        );
+        ensure!(
+            delivery.appended == entry.appended,
+            "'{id}' was taken at two moments"
+        );
+        let got = world
+            .within("get", world.engine().get(entry.position))
+            .await??;
         ensure!(got.message == *message, "get gives '{id}' changed");
     }
     Ok(())
@@ -106,60 +129,106 @@ async fn through_all(mut world: World<'_>, kill: bool) -> Checked {
     world.publish_one(traced()).await?;
     let mut attached = world.attach(NAME, &[TICK]).await?;
     let first = world.pull_one(&mut attached).await?;
-    ensure!(first.message == traced(), "the delivery has other attributes");
-    world.settle(NAME, &first, retry_after(std::time::Duration::ZERO).0).await?;
+    ensure!(
+        first.message == traced(),
+        "the delivery has other attributes"
+    );
+    world
+        .settle(NAME, &first, retry_after(std::time::Duration::ZERO).0)
+        .await?;
     drop(attached);
     if kill {
         world = world.killed().await?;
     }
     let mut attached = world.attach(NAME, &[TICK]).await?;
     let second = world.pull_one(&mut attached).await?;
-    ensure!(second.message == traced(), "the retried delivery has other attributes");
+    ensure!(
+        second.message == traced(),
+        "the retried delivery has other attributes"
+    );
     world.settle(NAME, &second, reject("broken", true)).await?;
     drop(attached);
     if kill {
         world = world.killed().await?;
     }
-    let letters = world.within("dead letters", world.engine().dead_letters(None)).await??;
+    let letters = world
+        .within("dead letters", world.engine().dead_letters(None))
+        .await??;
     let kept = letters.iter().all(|letter| letter.message == traced());
-    ensure!(letters.len() == 1 && kept, "the dead letter has other attributes: {letters:?}");
+    ensure!(
+        letters.len() == 1 && kept,
+        "the dead letter has other attributes: {letters:?}"
+    );
     let letter_ids: Vec<_> = letters.iter().map(|letter| letter.id.as_str()).collect();
     world.redrive(&letter_ids).await?;
     let mut attached = world.attach(NAME, &[TICK]).await?;
     let third = world.pull_one(&mut attached).await?;
-    ensure!(third.message == traced(), "the redriven delivery has other attributes");
+    ensure!(
+        third.message == traced(),
+        "the redriven delivery has other attributes"
+    );
     let follow = with(event("follows"), CAUSATION, "traced");
     let follow = with(follow, CORRELATION, "first-1");
     let settle = vec![ended(NAME, &third, Outcome::Done)];
-    world.commit(world.step(settle, vec![follow.clone()])).await?;
+    world
+        .commit(world.step(settle, vec![follow.clone()]))
+        .await?;
     let next = world.pull_one(&mut attached).await?;
-    ensure!(next.message == follow, "the emitted event has other attributes");
+    ensure!(
+        next.message == follow,
+        "the emitted event has other attributes"
+    );
     Ok(())
 }
 
 async fn g20_errors_do_not_tell_the_data(world: World<'_>) -> Checked {
     let data = |text: String| Some(Bytes::from(text));
-    let secret = holding(&event("secret"), data(format!("{{\"password\":\"{SECRET}\"}}")));
+    let secret = holding(
+        &event("secret"),
+        data(format!("{{\"password\":\"{SECRET}\"}}")),
+    );
     let secret = with(secret, "token", SECRET);
     world.publish_one(secret.clone()).await?;
     let level = world.level();
     let mut errors = Vec::new();
     let other = holding(&secret, data(format!("{{\"password\":\"{SECRET}!\"}}")));
-    errors.push(world.refused(Commit::publish(vec![other], level), Code::DUPLICATE).await?);
+    errors.push(
+        world
+            .refused(Commit::publish(vec![other], level), Code::DUPLICATE)
+            .await?,
+    );
     let limit = world.engine().capability().event_bytes_max;
     if limit < 16 << 20 {
-        let large = holding(&event("large"), data(SECRET.repeat(limit / SECRET.len() + 1)));
-        errors.push(world.refused(Commit::publish(vec![large], level), Code::TOO_LARGE).await?);
+        let large = holding(
+            &event("large"),
+            data(SECRET.repeat(limit / SECRET.len() + 1)),
+        );
+        errors.push(
+            world
+                .refused(Commit::publish(vec![large], level), Code::TOO_LARGE)
+                .await?,
+        );
     }
-    for undeclared in [Durability::Accepted, Durability::Written, Durability::Synced] {
+    for undeclared in [
+        Durability::Accepted,
+        Durability::Written,
+        Durability::Synced,
+    ] {
         if !world.engine().capability().durability.contains(&undeclared) {
-            let commit = Commit::publish(vec![holding(&event("level"), data(SECRET.into()))], undeclared);
+            let commit = Commit::publish(
+                vec![holding(&event("level"), data(SECRET.into()))],
+                undeclared,
+            );
             errors.push(world.refused(commit, Code::DURABILITY).await?);
         }
     }
     for error in errors {
         let told = format!("{error} {error:?}").contains(SECRET);
-        ensure!(!told, "an error with the code {} tells the data of the event", error.code());
+        ensure!(
+            !told,
+            "an error with the code {} tells the data of the event",
+            error.code()
+        );
     }
     Ok(())
 }

@@ -34,7 +34,9 @@ fn bad() -> Message {
 }
 
 async fn letters(world: &World<'_>, of: Option<&str>) -> Checked<Vec<DeadLetter>> {
-    Ok(world.within("dead letters", world.engine().dead_letters(of)).await??)
+    Ok(world
+        .within("dead letters", world.engine().dead_letters(of))
+        .await??)
 }
 
 /// Publishes events and pulls them all.
@@ -48,7 +50,9 @@ async fn pulled(world: &World<'_>, messages: Vec<Message>) -> Checked<(Attached,
 
 async fn reject_bad(world: &World<'_>) -> Checked<(Delivery, Timestamp)> {
     let (_attached, deliveries) = pulled(world, vec![bad()]).await?;
-    let delivery = deliveries.first().ok_or_else(|| Violation::new("no delivery"))?;
+    let delivery = deliveries
+        .first()
+        .ok_or_else(|| Violation::new("no delivery"))?;
     let before = Timestamp::now();
     let outcome = Outcome::Reject {
         reason: RejectReason::Undecodable,
@@ -62,18 +66,49 @@ async fn reject_bad(world: &World<'_>) -> Checked<(Delivery, Timestamp)> {
 async fn is_kept(world: &World<'_>, delivery: &Delivery, before: Timestamp) -> Checked {
     let all = letters(world, None).await?;
     let [letter] = all.as_slice() else {
-        return Err(Violation::new(format!("one was rejected, {} are kept", all.len())));
+        return Err(Violation::new(format!(
+            "one was rejected, {} are kept",
+            all.len()
+        )));
     };
     let id = format!("{NAME}.{}", delivery.position);
     ensure!(letter.id == id, "its id is '{}', not '{id}'", letter.id);
-    ensure!(letter.subscription == NAME, "it is of '{}'", letter.subscription);
-    ensure!(letter.position == delivery.position, "it stands at {}", letter.position);
-    ensure!(letter.message == bad(), "its message has changed: {:?}", letter.message);
-    ensure!(letter.reason == RejectReason::Undecodable, "its reason is {:?}", letter.reason);
-    ensure!(letter.error == "it is no order: żółć", "its cause is '{}'", letter.error);
-    ensure!(letter.attempts == 1, "{} attempts in place of one", letter.attempts);
+    ensure!(
+        letter.subscription == NAME,
+        "it is of '{}'",
+        letter.subscription
+    );
+    ensure!(
+        letter.position == delivery.position,
+        "it stands at {}",
+        letter.position
+    );
+    ensure!(
+        letter.message == bad(),
+        "its message has changed: {:?}",
+        letter.message
+    );
+    ensure!(
+        letter.reason == RejectReason::Undecodable,
+        "its reason is {:?}",
+        letter.reason
+    );
+    ensure!(
+        letter.error == "it is no order: żółć",
+        "its cause is '{}'",
+        letter.error
+    );
+    ensure!(
+        letter.attempts == 1,
+        "{} attempts in place of one",
+        letter.attempts
+    );
     let in_time = letter.since >= before && letter.since <= Timestamp::now();
-    ensure!(in_time, "it is here since {}, and was rejected behind {before}", letter.since);
+    ensure!(
+        in_time,
+        "it is here since {}, and was rejected behind {before}",
+        letter.since
+    );
     ensure!(letter.hold, "its hold is lost");
     Ok(())
 }
@@ -92,13 +127,26 @@ async fn g4_a_rejected_event_keeps_cause_and_bytes_over_a_kill(world: World<'_>)
 }
 
 async fn g4_every_reason_is_kept(world: World<'_>) -> Checked {
-    let reasons =
-        [RejectReason::Rejected, RejectReason::RetriesExhausted, RejectReason::Undecodable];
+    let reasons = [
+        RejectReason::Rejected,
+        RejectReason::RetriesExhausted,
+        RejectReason::Undecodable,
+    ];
     let (_attached, deliveries) = pulled(&world, events("e", reasons.len())).await?;
     for (delivery, reason) in deliveries.iter().zip(reasons) {
         let error = reason.as_str().to_owned();
         let hold = false;
-        world.settle(NAME, delivery, Outcome::Reject { reason, error, hold }).await?;
+        world
+            .settle(
+                NAME,
+                delivery,
+                Outcome::Reject {
+                    reason,
+                    error,
+                    hold,
+                },
+            )
+            .await?;
     }
     let all = letters(&world, None).await?;
     let found: Vec<_> = all.iter().map(|letter| letter.reason).collect();
@@ -108,17 +156,25 @@ async fn g4_every_reason_is_kept(world: World<'_>) -> Checked {
 
 async fn g4_attempts_are_kept(world: World<'_>) -> Checked {
     let (_attached, deliveries) = pulled(&world, vec![event("e")]).await?;
-    let mut delivery = deliveries.into_iter().next().ok_or_else(|| Violation::new("none"))?;
+    let mut delivery = deliveries
+        .into_iter()
+        .next()
+        .ok_or_else(|| Violation::new("none"))?;
     for attempt in 1..5 {
         delivery.attempt = attempt;
         let retry = crate::world::retry_after(std::time::Duration::ZERO).0;
         world.settle(NAME, &delivery, retry).await?;
     }
     delivery.attempt = 5;
-    world.settle(NAME, &delivery, reject("five times", false)).await?;
+    world
+        .settle(NAME, &delivery, reject("five times", false))
+        .await?;
     let all = letters(&world, None).await?;
     let attempts: Vec<_> = all.iter().map(|letter| letter.attempts).collect();
-    ensure!(attempts == [5], "after five attempts the dead letter says {attempts:?}");
+    ensure!(
+        attempts == [5],
+        "after five attempts the dead letter says {attempts:?}"
+    );
     Ok(())
 }
 
@@ -137,9 +193,17 @@ async fn a_rejected_event_is_not_delivered_again_after_a_kill(world: World<'_>) 
 
 /// Two dead letters of one key, one of another, one without a key.
 async fn hold_some(world: &World<'_>) -> Checked {
-    let messages = vec![keyed("a", "k-1"), keyed("b", "k-2"), keyed("c", "k-1"), event("d")];
+    let messages = vec![
+        keyed("a", "k-1"),
+        keyed("b", "k-2"),
+        keyed("c", "k-1"),
+        event("d"),
+    ];
     let (attached, deliveries) = pulled(world, messages).await?;
-    ensure!(attached.deliveries.held().is_empty(), "keys are held before anything failed");
+    ensure!(
+        attached.deliveries.held().is_empty(),
+        "keys are held before anything failed"
+    );
     for delivery in &deliveries {
         world.settle(NAME, delivery, reject("broken", true)).await?;
     }
@@ -152,7 +216,10 @@ async fn are_held(world: &World<'_>) -> Checked {
     let wanted = [("k-1".to_owned(), 2), ("k-2".to_owned(), 1)];
     ensure!(held == wanted, "held are {held:?}, not {wanted:?}");
     let other = world.attach("other", &[TICK]).await?;
-    ensure!(other.deliveries.held().is_empty(), "another subscription holds them too");
+    ensure!(
+        other.deliveries.held().is_empty(),
+        "another subscription holds them too"
+    );
     Ok(())
 }
 
@@ -170,7 +237,9 @@ async fn g5_held_keys_are_counted_after_a_kill(world: World<'_>) -> Checked {
 async fn g5_a_dead_letter_without_hold_holds_nothing(world: World<'_>) -> Checked {
     let (attached, deliveries) = pulled(&world, vec![keyed("a", "k-1")]).await?;
     for delivery in &deliveries {
-        world.settle(NAME, delivery, reject("broken", false)).await?;
+        world
+            .settle(NAME, delivery, reject("broken", false))
+            .await?;
     }
     drop(attached);
     let attached = world.attach(NAME, &[TICK]).await?;
@@ -185,7 +254,9 @@ async fn g5_a_dead_letter_without_hold_holds_nothing(world: World<'_>) -> Checke
 async fn g5_later_events_of_a_held_key_are_not_lost(world: World<'_>) -> Checked {
     let messages = vec![keyed("a", "k-1"), keyed("b", "k-1")];
     let (attached, deliveries) = pulled(&world, messages).await?;
-    let first = deliveries.first().ok_or_else(|| Violation::new("no delivery"))?;
+    let first = deliveries
+        .first()
+        .ok_or_else(|| Violation::new("no delivery"))?;
     world.settle(NAME, first, reject("broken", true)).await?;
     drop(attached);
     world.publish_one(keyed("c", "k-1")).await?;
@@ -194,7 +265,11 @@ async fn g5_later_events_of_a_held_key_are_not_lost(world: World<'_>) -> Checked
     let held = attached.deliveries.held();
     ensure!(held.get("k-1") == Some(&1), "held are {held:?}");
     let found = world.pull_all(&mut attached).await?;
-    ensure!(ids(&found) == ["b", "c"], "behind the dead letter come {:?}", ids(&found));
+    ensure!(
+        ids(&found) == ["b", "c"],
+        "behind the dead letter come {:?}",
+        ids(&found)
+    );
     Ok(())
 }
 
@@ -214,11 +289,23 @@ async fn g4_each_subscription_has_its_own_dead_letters(world: World<'_>) -> Chec
         letters.iter().map(id).collect::<Vec<_>>()
     };
     let one = letters(&world, Some("one")).await?;
-    ensure!(found(&one) == ["e0", "e1"], "the first has {:?}", found(&one));
+    ensure!(
+        found(&one) == ["e0", "e1"],
+        "the first has {:?}",
+        found(&one)
+    );
     let two = letters(&world, Some("two")).await?;
-    ensure!(found(&two) == ["e1", "e2", "e3"], "the second has {:?}", found(&two));
+    ensure!(
+        found(&two) == ["e1", "e2", "e3"],
+        "the second has {:?}",
+        found(&two)
+    );
     let all = letters(&world, None).await?;
-    ensure!(found(&all).len() == 5, "together they have {:?}", found(&all));
+    ensure!(
+        found(&all).len() == 5,
+        "together they have {:?}",
+        found(&all)
+    );
     let sorted = all.is_sorted_by_key(|letter| letter.since);
     ensure!(sorted, "the oldest does not come first");
     Ok(())
@@ -226,24 +313,42 @@ async fn g4_each_subscription_has_its_own_dead_letters(world: World<'_>) -> Chec
 
 async fn g4_a_rejection_may_publish_too(world: World<'_>) -> Checked {
     let (_attached, deliveries) = pulled(&world, vec![bad()]).await?;
-    let settle = deliveries.iter().map(|delivery| ended(NAME, delivery, reject("no", true)));
+    let settle = deliveries
+        .iter()
+        .map(|delivery| ended(NAME, delivery, reject("no", true)));
     let alarm = crate::world::typed("alarm", crate::world::TOCK);
-    world.commit(world.step(settle.collect(), vec![alarm])).await?;
-    ensure!(world.knows("alarm").await?, "what a rejection published is not stored");
-    ensure!(letters(&world, None).await?.len() == 1, "the dead letter is not kept");
+    world
+        .commit(world.step(settle.collect(), vec![alarm]))
+        .await?;
+    ensure!(
+        world.knows("alarm").await?,
+        "what a rejection published is not stored"
+    );
+    ensure!(
+        letters(&world, None).await?.len() == 1,
+        "the dead letter is not kept"
+    );
     Ok(())
 }
 
 async fn g4_a_refused_rejection_leaves_no_dead_letter(world: World<'_>) -> Checked {
     let (attached, deliveries) = pulled(&world, vec![bad()]).await?;
-    let settle = deliveries.iter().map(|delivery| ended(NAME, delivery, reject("no", true)));
+    let settle = deliveries
+        .iter()
+        .map(|delivery| ended(NAME, delivery, reject("no", true)));
     let other = holding(&bad(), None);
     let commit = world.step(settle.collect(), vec![other]);
     world.refused(commit, hence_core::Code::DUPLICATE).await?;
-    ensure!(letters(&world, None).await?.is_empty(), "a refused commit leaves a dead letter");
+    ensure!(
+        letters(&world, None).await?.is_empty(),
+        "a refused commit leaves a dead letter"
+    );
     drop(attached);
     let mut attached = world.attach(NAME, &[TICK]).await?;
-    ensure!(attached.deliveries.held().is_empty(), "a refused commit holds a key");
+    ensure!(
+        attached.deliveries.held().is_empty(),
+        "a refused commit holds a key"
+    );
     let found = world.pull_all(&mut attached).await?;
     ensure!(ids(&found) == ["bad"], "open are {:?}", ids(&found));
     Ok(())

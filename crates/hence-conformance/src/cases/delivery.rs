@@ -39,8 +39,17 @@ async fn g2_each_subscription_gets_its_types_and_no_other(world: World<'_>) -> C
     let mut both = world.attach("both", &[TICK, TOCK]).await?;
     let mut nobody = world.attach("nobody", &["conformance.nobody"]).await?;
     let mut longer = world.attach("longer", &["conformance.ticked.more"]).await?;
-    world.publish(vec![event("a"), typed("b", TOCK), event("c"), typed("d", TOCK)]).await?;
-    world.publish_one(typed("e", "conformance.ticked.more")).await?;
+    world
+        .publish(vec![
+            event("a"),
+            typed("b", TOCK),
+            event("c"),
+            typed("d", TOCK),
+        ])
+        .await?;
+    world
+        .publish_one(typed("e", "conformance.ticked.more"))
+        .await?;
     world.publish_one(typed("f", "conformance")).await?;
     for (attached, wanted) in [
         (&mut ticks, &["a", "c"][..]),
@@ -50,7 +59,12 @@ async fn g2_each_subscription_gets_its_types_and_no_other(world: World<'_>) -> C
         (&mut longer, &["e"]),
     ] {
         let found = world.pull_all(attached).await?;
-        ensure!(ids(&found) == wanted, "'{}' got {:?}, not {wanted:?}", attached.name, ids(&found));
+        ensure!(
+            ids(&found) == wanted,
+            "'{}' got {:?}, not {wanted:?}",
+            attached.name,
+            ids(&found)
+        );
     }
     Ok(())
 }
@@ -63,7 +77,12 @@ async fn g2_fifty_subscriptions_each_get_all(world: World<'_>) -> Checked {
     let wanted = world.publish(events("e", 20)).await?;
     for attached in &mut all {
         let found = world.pull(attached, 20).await?;
-        ensure!(positions(&found) == wanted, "'{}' got {:?}", attached.name, ids(&found));
+        ensure!(
+            positions(&found) == wanted,
+            "'{}' got {:?}",
+            attached.name,
+            ids(&found)
+        );
         world.done(&attached.name, &found).await?;
     }
     Ok(())
@@ -72,19 +91,31 @@ async fn g2_fifty_subscriptions_each_get_all(world: World<'_>) -> Checked {
 async fn g3_deliveries_come_in_the_order_of_positions(world: World<'_>) -> Checked {
     let mut wanted = Vec::new();
     for number in 0..20 {
-        wanted.push(world.publish_one(keyed(&format!("early-{number}"), "k")).await?);
+        wanted.push(
+            world
+                .publish_one(keyed(&format!("early-{number}"), "k"))
+                .await?,
+        );
     }
     let mut attached = world.attach("ordered", &[TICK]).await?;
     for number in 0..20 {
         let key = format!("k-{}", number % 3);
-        wanted.push(world.publish_one(keyed(&format!("late-{number}"), &key)).await?);
+        wanted.push(
+            world
+                .publish_one(keyed(&format!("late-{number}"), &key))
+                .await?,
+        );
     }
     wanted.extend(world.publish(events("batch-", 20)).await?);
     let found = world.pull(&mut attached, wanted.len()).await?;
-    ensure!(positions(&found) == wanted, "delivered in the order {:?}", positions(&found));
-    let first = found.iter().all(|delivery| {
-        delivery.attempt == 1 && !delivery.redriven && delivery.due.is_none()
-    });
+    ensure!(
+        positions(&found) == wanted,
+        "delivered in the order {:?}",
+        positions(&found)
+    );
+    let first = found
+        .iter()
+        .all(|delivery| delivery.attempt == 1 && !delivery.redriven && delivery.due.is_none());
     ensure!(first, "a first attempt says that it is another");
     Ok(())
 }
@@ -97,7 +128,11 @@ async fn next_gives_no_more_than_asked_for(world: World<'_>) -> Checked {
         // `pull` refuses a list that is longer than asked for.
         found.extend(world.pull(&mut attached, max).await?);
     }
-    ensure!(rise(&positions(&found)) && found.len() == 10, "delivered: {:?}", ids(&found));
+    ensure!(
+        rise(&positions(&found)) && found.len() == 10,
+        "delivered: {:?}",
+        ids(&found)
+    );
     Ok(())
 }
 
@@ -109,13 +144,19 @@ async fn next_waits_for_the_next_event(world: World<'_>) -> Checked {
         let (engine, level) = (world.shared(), world.level());
         let message = event(&format!("e{round}"));
         let publish = async move {
-            engine.commit(hence_core::Commit::publish(vec![message], level)).await
+            engine
+                .commit(hence_core::Commit::publish(vec![message], level))
+                .await
         };
         let both = async { tokio::join!(attached.deliveries.next(5), publish) };
         let (delivered, published) = world.within("a waiting subscription", both).await?;
         published?;
         let delivered = delivered?;
-        ensure!(delivered.len() == 1, "round {round}: {} deliveries of one", delivered.len());
+        ensure!(
+            delivered.len() == 1,
+            "round {round}: {} deliveries of one",
+            delivered.len()
+        );
         world.done("patient", &delivered).await?;
     }
     Ok(())
@@ -126,11 +167,17 @@ async fn leave_eight(world: &World<'_>) -> Checked<Vec<hence_core::Position>> {
     let mut wanted = Vec::new();
     for number in 0..10 {
         let key = format!("k{}", number % 2);
-        wanted.push(world.publish_one(keyed(&format!("e{number}"), &key)).await?);
+        wanted.push(
+            world
+                .publish_one(keyed(&format!("e{number}"), &key))
+                .await?,
+        );
     }
     let mut attached = world.attach("again", &[TICK]).await?;
     let pulled = world.pull(&mut attached, 6).await?;
-    world.done("again", pulled.get(..2).unwrap_or_default()).await?;
+    world
+        .done("again", pulled.get(..2).unwrap_or_default())
+        .await?;
     Ok(wanted.split_off(2))
 }
 
@@ -229,7 +276,11 @@ async fn nothing_is_delivered_twice_while_attached(world: World<'_>) -> Checked 
         world.publish(events(&format!("{round}-"), 5)).await?;
         found.extend(world.pull_all(&mut attached).await?);
     }
-    ensure!(found.len() == 50 && rise(&positions(&found)), "delivered: {:?}", ids(&found));
+    ensure!(
+        found.len() == 50 && rise(&positions(&found)),
+        "delivered: {:?}",
+        ids(&found)
+    );
     Ok(())
 }
 
@@ -276,7 +327,10 @@ async fn g10_deliverat_survives_a_kill(world: World<'_>) -> Checked {
     let first = world.pull_one(&mut attached).await?;
     if first.message.attributes().id() == "delayed" {
         // Starting again may take longer than the delay.
-        ensure!(Timestamp::now() >= due, "the delayed event came before {due}");
+        ensure!(
+            Timestamp::now() >= due,
+            "the delayed event came before {due}"
+        );
         return Ok(());
     }
     world.settle("delayed", &first, Outcome::Done).await?;

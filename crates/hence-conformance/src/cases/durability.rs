@@ -23,12 +23,18 @@ cases! {
 }
 
 async fn g13_accepted_is_reached_or_refused(world: World<'_>) -> Checked {
-    let receipts = world.commit(Commit::publish(events("a", 3), Durability::Accepted)).await?;
+    let receipts = world
+        .commit(Commit::publish(events("a", 3), Durability::Accepted))
+        .await?;
     for receipt in &receipts {
         world.position(receipt).await?;
     }
     let stored = world.read_all().await?;
-    ensure!(entry_ids(&stored) == ["a0", "a1", "a2"], "stored: {:?}", entry_ids(&stored));
+    ensure!(
+        entry_ids(&stored) == ["a0", "a1", "a2"],
+        "stored: {:?}",
+        entry_ids(&stored)
+    );
     Ok(())
 }
 
@@ -44,8 +50,12 @@ async fn level_survives(world: World<'_>, level: Durability) -> Checked {
     let mut wanted = Vec::new();
     for number in 0..20 {
         let id = format!("kept-{number}");
-        let receipts = world.commit(Commit::publish(vec![event(&id)], level)).await?;
-        let receipt = receipts.first().ok_or_else(|| Violation::new("no receipt"))?;
+        let receipts = world
+            .commit(Commit::publish(vec![event(&id)], level))
+            .await?;
+        let receipt = receipts
+            .first()
+            .ok_or_else(|| Violation::new("no receipt"))?;
         ensure!(
             receipt.durability >= level,
             "asked for '{level}', and the receipt says '{}'",
@@ -64,9 +74,15 @@ async fn stands(world: &World<'_>, wanted: &[(Position, String)]) -> Checked {
     let stored = world.read_all().await?;
     let found: Vec<_> = stored.iter().map(|entry| entry.position).collect();
     for (position, id) in wanted {
-        ensure!(found.contains(position), "'{id}' at {position} is lost; there are {found:?}");
+        ensure!(
+            found.contains(position),
+            "'{id}' at {position} is lost; there are {found:?}"
+        );
         let entry = world.within("get", world.engine().get(*position)).await??;
-        ensure!(entry.message == event(id), "position {position} holds something else than '{id}'");
+        ensure!(
+            entry.message == event(id),
+            "position {position} holds something else than '{id}'"
+        );
     }
     Ok(())
 }
@@ -123,7 +139,10 @@ async fn g19_what_a_reader_saw_survives_a_kill(world: World<'_>) -> Checked {
     drop(reader);
     ensure!(!seen.is_empty(), "a reader that follows got nothing");
     let id = |entry: &hence_core::Entry| entry.message.attributes().id().to_owned();
-    let seen: Vec<_> = seen.iter().map(|entry| (entry.position, id(entry))).collect();
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|entry| (entry.position, id(entry)))
+        .collect();
     let world = world.killed().await?;
     stands(&world, &seen).await
 }
@@ -132,29 +151,49 @@ async fn g19_what_was_delivered_survives_a_kill(world: World<'_>) -> Checked {
     let mut attached = world.attach("eager", &[TICK]).await?;
     let seen = race(&world, attached.deliveries.next(RACE_EVENTS)).await??;
     drop(attached);
-    ensure!(!seen.is_empty(), "an empty list of deliveries from an open engine");
+    ensure!(
+        !seen.is_empty(),
+        "an empty list of deliveries from an open engine"
+    );
     let id = |delivery: &hence_core::Delivery| delivery.message.attributes().id().to_owned();
-    let seen: Vec<_> = seen.iter().map(|delivery| (delivery.position, id(delivery))).collect();
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|delivery| (delivery.position, id(delivery)))
+        .collect();
     let world = world.killed().await?;
     stands(&world, &seen).await
 }
 
 async fn g13_no_receipt_when_storage_fails(world: World<'_>) -> Checked {
     world.publish_one(event("before")).await?;
-    ensure!(world.harness().fail_storage(world.instance()), "the storage could not be broken");
+    ensure!(
+        world.harness().fail_storage(world.instance()),
+        "the storage could not be broken"
+    );
     for id in ["lost-0", "lost-1"] {
         let commit = Commit::publish(vec![event(id)], world.level());
-        let answer = world.within("commit", world.engine().commit(commit)).await?;
+        let answer = world
+            .within("commit", world.engine().commit(commit))
+            .await?;
         let Err(error) = answer else {
-            return Err(Violation::new("a receipt for an event that storage refused"));
+            return Err(Violation::new(
+                "a receipt for an event that storage refused",
+            ));
         };
         let expected = [Code::STORAGE, Code::STORAGE_FULL].contains(&error.code());
         ensure!(expected, "storage failed, and the answer is '{error}'");
     }
-    world.knows_none(&["lost-0", "lost-1"], "storage failed").await?;
+    world
+        .knows_none(&["lost-0", "lost-1"], "storage failed")
+        .await?;
     let world = world.killed().await?;
-    world.knows_none(&["lost-0", "lost-1"], "storage failed").await?;
-    ensure!(world.knows("before").await?, "what was acknowledged before is lost");
+    world
+        .knows_none(&["lost-0", "lost-1"], "storage failed")
+        .await?;
+    ensure!(
+        world.knows("before").await?,
+        "what was acknowledged before is lost"
+    );
     Ok(())
 }
 
@@ -162,16 +201,27 @@ async fn g13_no_settlement_when_storage_fails(world: World<'_>) -> Checked {
     let mut attached = world.attach("unlucky", &[TICK]).await?;
     world.publish_one(event("work")).await?;
     let delivery = world.pull_one(&mut attached).await?;
-    ensure!(world.harness().fail_storage(world.instance()), "the storage could not be broken");
+    ensure!(
+        world.harness().fail_storage(world.instance()),
+        "the storage could not be broken"
+    );
     let settle = vec![ended("unlucky", &delivery, Outcome::Done)];
     let commit = world.step(settle, vec![event("effect")]);
-    let answer = world.within("commit", world.engine().commit(commit)).await?;
-    ensure!(answer.is_err(), "a settlement that storage refused is acknowledged");
+    let answer = world
+        .within("commit", world.engine().commit(commit))
+        .await?;
+    ensure!(
+        answer.is_err(),
+        "a settlement that storage refused is acknowledged"
+    );
     drop(attached);
     let world = world.killed().await?;
     world.knows_none(&["effect"], "storage failed").await?;
     let mut attached = world.attach("unlucky", &[TICK]).await?;
     let again = world.pull_one(&mut attached).await?;
-    ensure!(again.position == delivery.position, "the delivery is not given out again");
+    ensure!(
+        again.position == delivery.position,
+        "the delivery is not given out again"
+    );
     Ok(())
 }

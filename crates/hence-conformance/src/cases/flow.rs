@@ -18,6 +18,7 @@ cases! {
     g12_many_slow_subscriptions_block_no_other ["G12"] Need::Nothing;
     g12_overload_waits_and_loses_nothing ["G12", "G2"] Need::Nothing;
     g12_try_commit_says_when_it_is_full ["G12"] Need::Nothing;
+    g12_commits_that_wait_keep_their_order ["G12"] Need::Nothing;
 }
 
 async fn g12_a_slow_subscription_blocks_no_other(world: World<'_>) -> Checked {
@@ -34,7 +35,11 @@ async fn g12_a_slow_subscription_blocks_no_other(world: World<'_>) -> Checked {
         world.done("fast", &found).await?;
     }
     let rest = world.pull(&mut slow, 2_000).await?;
-    ensure!(rest.len() == 2_000, "the slow one lost {}", 2_000 - rest.len());
+    ensure!(
+        rest.len() == 2_000,
+        "the slow one lost {}",
+        2_000 - rest.len()
+    );
     Ok(())
 }
 
@@ -51,8 +56,16 @@ async fn g12_many_slow_subscriptions_block_no_other(world: World<'_>) -> Checked
         let found = world.pull(&mut fast, 21).await?;
         world.done("fast", &found).await?;
     }
-    let in_flight: u64 = world.engine().subscriptions().iter().map(|report| report.in_flight).sum();
-    ensure!(in_flight == 0, "nobody holds anything, and {in_flight} are in flight");
+    let in_flight: u64 = world
+        .engine()
+        .subscriptions()
+        .iter()
+        .map(|report| report.in_flight)
+        .sum();
+    ensure!(
+        in_flight == 0,
+        "nobody holds anything, and {in_flight} are in flight"
+    );
     for attached in &mut slow {
         world.pull(attached, 400).await?;
     }
@@ -61,7 +74,10 @@ async fn g12_many_slow_subscriptions_block_no_other(world: World<'_>) -> Checked
 
 /// An event of about a size.
 fn sized(number: usize, bytes: usize) -> Message {
-    holding(&event(&format!("load-{number}")), Some(Bytes::from(vec![b'x'; bytes])))
+    holding(
+        &event(&format!("load-{number}")),
+        Some(Bytes::from(vec![b'x'; bytes])),
+    )
 }
 
 /// How large the events are, how many fit, and how many are offered.
@@ -78,8 +94,13 @@ fn load(world: &World<'_>) -> (usize, usize, usize) {
 
 /// Takes and settles whatever there is for the subscription; gives how many.
 async fn drain(world: &World<'_>, from: &mut Attached, max: usize) -> Checked<usize> {
-    let found = world.within("what was published", from.deliveries.next(max)).await??;
-    ensure!(!found.is_empty(), "an empty list of deliveries from an open engine");
+    let found = world
+        .within("what was published", from.deliveries.next(max))
+        .await??;
+    ensure!(
+        !found.is_empty(),
+        "an empty list of deliveries from an open engine"
+    );
     world.done(&from.name, &found).await?;
     Ok(found.len())
 }
@@ -110,9 +131,15 @@ async fn g12_overload_waits_and_loses_nothing(world: World<'_>) -> Checked {
         published += 1;
         let open = number + 1 - taken;
         // Half as much again, for what an event costs beside its data.
-        ensure!(!is_bounded || open <= fit + fit / 2, "{open} of {fit} events are in memory");
+        ensure!(
+            !is_bounded || open <= fit + fit / 2,
+            "{open} of {fit} events are in memory"
+        );
     }
-    ensure!(waited || !is_bounded, "{OVERLOAD} times the limit, and nobody waited");
+    ensure!(
+        waited || !is_bounded,
+        "{OVERLOAD} times the limit, and nobody waited"
+    );
     while taken < published {
         taken += drain(&world, &mut stalled, fit).await?;
     }
@@ -139,7 +166,10 @@ async fn g12_try_commit_says_when_it_is_full(world: World<'_>) -> Checked {
     };
     let same = back.publish.first() == Some(&sized(taken, size)) && back.publish.len() == 1;
     ensure!(same, "the commit that was given back has changed");
-    ensure!(!world.knows(&format!("load-{taken}")).await?, "it was given back and stored");
+    ensure!(
+        !world.knows(&format!("load-{taken}")).await?,
+        "it was given back and stored"
+    );
     let mut settled = 0;
     while settled < taken {
         settled += drain(&world, &mut stalled, fit).await?;
@@ -147,6 +177,60 @@ async fn g12_try_commit_says_when_it_is_full(world: World<'_>) -> Checked {
     let committing = world.engine().try_commit(*back);
     let committing = committing.map_err(|_| Violation::new("full, with everything settled"))?;
     world.within("what was given back", committing).await??;
-    ensure!(drain(&world, &mut stalled, 1).await? == 1, "it is not delivered");
+    ensure!(
+        drain(&world, &mut stalled, 1).await? == 1,
+        "it is not delivered"
+    );
+    Ok(())
+}
+
+async fn g12_commits_that_wait_keep_their_order(world: World<'_>) -> Checked {
+    if world.harness().backlog() == Backlog::Storage {
+        return Ok(());
+    }
+    let (size, fit, _) = load(&world);
+    let mut stalled = world.attach("stalled", &[TICK]).await?;
+    let level = world.level();
+    let commit = |number| {
+        world
+            .engine()
+            .commit(Commit::publish(vec![sized(number, size)], level))
+    };
+    let mut waiting = Vec::new();
+    // Some find room, the rest waits; each is polled before the next is made.
+    for number in 0..fit + 10 {
+        let mut commit = commit(number);
+        match crate::world::poll_times(2, &mut commit).await {
+            Some(answer) => {
+                ensure!(
+                    waiting.is_empty(),
+                    "a later commit overtakes one that waits"
+                );
+                answer?;
+            }
+            None => waiting.push(commit),
+        }
+    }
+    let answers = futures_util::future::join_all(waiting);
+    let draining = async {
+        let mut ids = Vec::new();
+        while ids.len() < fit + 10 {
+            let found = world
+                .within("what waited", stalled.deliveries.next(fit))
+                .await??;
+            world.done("stalled", &found).await?;
+            ids.extend(crate::world::ids(&found).into_iter().map(str::to_owned));
+        }
+        Ok::<_, Violation>(ids)
+    };
+    let (answers, ids) = tokio::join!(answers, draining);
+    for answer in answers {
+        answer?;
+    }
+    let wanted: Vec<_> = (0..fit + 10)
+        .map(|number| format!("load-{number}"))
+        .collect();
+    let ids = ids?;
+    ensure!(ids == wanted, "commits that waited are applied as {ids:?}");
     Ok(())
 }

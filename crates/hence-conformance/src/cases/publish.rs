@@ -39,11 +39,21 @@ cases! {
 async fn g13_receipt_names_what_is_stored(world: World<'_>) -> Checked {
     for level in world.engine().capability().durability.clone() {
         let id = format!("at-{level}");
-        let receipts = world.commit(Commit::publish(vec![event(&id)], level)).await?;
+        let receipts = world
+            .commit(Commit::publish(vec![event(&id)], level))
+            .await?;
         let receipt = receipts.into_iter().next();
         let receipt = receipt.ok_or_else(|| Violation::new("no receipt"))?;
-        ensure!(receipt.id == id, "a receipt for '{}' in place of '{id}'", receipt.id);
-        ensure!(receipt.source == SOURCE, "a receipt for the source '{}'", receipt.source);
+        ensure!(
+            receipt.id == id,
+            "a receipt for '{}' in place of '{id}'",
+            receipt.id
+        );
+        ensure!(
+            receipt.source == SOURCE,
+            "a receipt for the source '{}'",
+            receipt.source
+        );
         ensure!(!receipt.duplicate, "a new event is called a duplicate");
         ensure!(
             receipt.durability >= level,
@@ -51,24 +61,43 @@ async fn g13_receipt_names_what_is_stored(world: World<'_>) -> Checked {
             receipt.durability
         );
         let position = world.position(&receipt).await?;
-        ensure!(position >= Position(1), "position {position}; the first is 1");
+        ensure!(
+            position >= Position(1),
+            "position {position}; the first is 1"
+        );
         let entry = world.within("get", world.engine().get(position)).await??;
-        ensure!(entry.position == position, "get({position}) gives {}", entry.position);
-        ensure!(entry.message == event(&id), "get({position}) gives another message");
+        ensure!(
+            entry.position == position,
+            "get({position}) gives {}",
+            entry.position
+        );
+        ensure!(
+            entry.message == event(&id),
+            "get({position}) gives another message"
+        );
     }
     Ok(())
 }
 
 async fn g13_receipts_come_in_the_order_of_the_batch(world: World<'_>) -> Checked {
     let batch = events("batch-", 50);
-    let receipts = world.commit(Commit::publish(batch.clone(), world.level())).await?;
+    let receipts = world
+        .commit(Commit::publish(batch.clone(), world.level()))
+        .await?;
     for (receipt, message) in receipts.iter().zip(&batch) {
         let (found, wanted) = (&receipt.id, message.attributes().id());
         ensure!(found == wanted, "the receipt of '{wanted}' names '{found}'");
     }
     let stored = world.read_all().await?;
-    let wanted: Vec<_> = batch.iter().map(|message| message.attributes().id()).collect();
-    ensure!(entry_ids(&stored) == wanted, "stored as {:?}", entry_ids(&stored));
+    let wanted: Vec<_> = batch
+        .iter()
+        .map(|message| message.attributes().id())
+        .collect();
+    ensure!(
+        entry_ids(&stored) == wanted,
+        "stored as {:?}",
+        entry_ids(&stored)
+    );
     Ok(())
 }
 
@@ -76,8 +105,16 @@ async fn g13_receipts_come_in_the_order_of_the_batch(world: World<'_>) -> Checke
 async fn publish_some(world: &World<'_>, prefix: &str) -> Checked<Vec<Position>> {
     let mut found = Vec::new();
     for round in 0..5 {
-        found.push(world.publish_one(event(&format!("{prefix}-single-{round}"))).await?);
-        found.extend(world.publish(events(&format!("{prefix}-{round}-"), 7)).await?);
+        found.push(
+            world
+                .publish_one(event(&format!("{prefix}-single-{round}")))
+                .await?,
+        );
+        found.extend(
+            world
+                .publish(events(&format!("{prefix}-{round}-"), 7))
+                .await?,
+        );
     }
     Ok(found)
 }
@@ -102,7 +139,10 @@ async fn positions_rise_over_clean_restarts(world: World<'_>) -> Checked {
     let mut found = publish_some(&world, "a").await?;
     let world = world.reopened().await?;
     found.extend(publish_some(&world, "b").await?);
-    ensure!(rise(&found), "positions do not rise over a restart: {found:?}");
+    ensure!(
+        rise(&found),
+        "positions do not rise over a restart: {found:?}"
+    );
     ids_stand(&world, &found).await
 }
 
@@ -110,7 +150,10 @@ async fn positions_rise_over_clean_restarts(world: World<'_>) -> Checked {
 async fn ids_stand(world: &World<'_>, wanted: &[Position]) -> Checked {
     let entries = world.read_all().await?;
     let found: Vec<_> = entries.iter().map(|entry| entry.position).collect();
-    ensure!(found == wanted, "acknowledged at {wanted:?}, read at {found:?}");
+    ensure!(
+        found == wanted,
+        "acknowledged at {wanted:?}, read at {found:?}"
+    );
     Ok(())
 }
 
@@ -125,15 +168,25 @@ async fn commits_apply_in_the_order_of_their_first_poll(world: World<'_>) -> Che
     }
     let stored = world.read_all().await?;
     let wanted = events("ordered-", 100);
-    let wanted: Vec<_> = wanted.iter().map(|message| message.attributes().id()).collect();
-    ensure!(entry_ids(&stored) == wanted, "applied in the order {:?}", entry_ids(&stored));
+    let wanted: Vec<_> = wanted
+        .iter()
+        .map(|message| message.attributes().id())
+        .collect();
+    ensure!(
+        entry_ids(&stored) == wanted,
+        "applied in the order {:?}",
+        entry_ids(&stored)
+    );
     Ok(())
 }
 
 async fn g14_a_batch_with_one_bad_event_stores_none(world: World<'_>) -> Checked {
     world.publish_one(event("taken")).await?;
     let mut batch = events("half-", 5);
-    batch.insert(3, holding(&event("taken"), Some(Bytes::from_static(b"other"))));
+    batch.insert(
+        3,
+        holding(&event("taken"), Some(Bytes::from_static(b"other"))),
+    );
     let commit = Commit::publish(batch, world.level());
     world.refused(commit, Code::DUPLICATE).await?;
     let ids = ["half-0", "half-1", "half-2", "half-3", "half-4"];
@@ -146,11 +199,16 @@ async fn g14_a_batch_over_the_limit_is_refused_whole(world: World<'_>) -> Checke
     let limit = world.engine().capability().batch_events_max;
     ensure!(limit > 0, "an engine that takes batches of no event");
     if limit > BATCH_EVENTS_TRIED_MAX {
-        return world.publish(events("large-", BATCH_EVENTS_TRIED_MAX)).await.map(drop);
+        return world
+            .publish(events("large-", BATCH_EVENTS_TRIED_MAX))
+            .await
+            .map(drop);
     }
     let commit = Commit::publish(events("over-", limit + 1), world.level());
     world.refused(commit, Code::TOO_LARGE).await?;
-    world.knows_none(&["over-0"], "a batch over the limit").await?;
+    world
+        .knows_none(&["over-0"], "a batch over the limit")
+        .await?;
     let found = world.publish(events("full-", limit)).await?;
     ensure!(rise(&found), "the positions of a full batch do not rise");
     Ok(())
@@ -163,25 +221,45 @@ async fn g13_an_event_over_the_limit_is_refused(world: World<'_>) -> Checked {
     world.publish_one(sized("half", half)).await?;
     if limit < EVENT_BYTES_TRIED_MAX {
         let batch = vec![event("before"), sized("over", limit + 1), event("behind")];
-        world.refused(Commit::publish(batch, world.level()), Code::TOO_LARGE).await?;
-        world.knows_none(&["before", "over", "behind"], "too large").await?;
+        world
+            .refused(Commit::publish(batch, world.level()), Code::TOO_LARGE)
+            .await?;
+        world
+            .knows_none(&["before", "over", "behind"], "too large")
+            .await?;
     }
     let found = world.read_all().await?;
-    let size = found.first().and_then(|entry| entry.message.data()).map_or(0, Bytes::len);
-    ensure!(size == half, "{half} bytes were published, {size} came back");
+    let size = found
+        .first()
+        .and_then(|entry| entry.message.data())
+        .map_or(0, Bytes::len);
+    ensure!(
+        size == half,
+        "{half} bytes were published, {size} came back"
+    );
     Ok(())
 }
 
 async fn g17_an_event_that_nobody_wants_is_kept(world: World<'_>) -> Checked {
     let mut ticks = world.attach("ticks", &["conformance.ticked"]).await?;
     let position = world.publish_one(typed("unwanted", TOCK)).await?;
-    world.pull_nothing(&mut ticks, "an event of another type").await?;
+    world
+        .pull_nothing(&mut ticks, "an event of another type")
+        .await?;
     let entry = world.within("get", world.engine().get(position)).await??;
-    ensure!(entry.message == typed("unwanted", TOCK), "the unwanted event has changed");
-    world.within("settled", world.engine().settled(position)).await??;
+    ensure!(
+        entry.message == typed("unwanted", TOCK),
+        "the unwanted event has changed"
+    );
+    world
+        .within("settled", world.engine().settled(position))
+        .await??;
     let mut late = world.attach("late", &[TOCK]).await?;
     let delivery = world.pull_one(&mut late).await?;
-    ensure!(delivery.position == position, "whoever comes later does not get it");
+    ensure!(
+        delivery.position == position,
+        "whoever comes later does not get it"
+    );
     Ok(())
 }
 
@@ -205,14 +283,20 @@ async fn g13_try_commit_takes_or_gives_back(world: World<'_>) -> Checked {
     for (id, committing) in taken {
         let receipts = world.within("what try_commit took", committing).await??;
         let named = receipts.first().is_some_and(|receipt| receipt.id == id);
-        ensure!(named && receipts.len() == 1, "the receipt of '{id}' is of another");
+        ensure!(
+            named && receipts.len() == 1,
+            "the receipt of '{id}' is of another"
+        );
         for receipt in &receipts {
             world.position(receipt).await?;
         }
         wanted.push(id);
     }
     let stored = world.read_all().await?;
-    ensure!(entry_ids(&stored) == wanted, "what was taken is not what is stored, in that order");
+    ensure!(
+        entry_ids(&stored) == wanted,
+        "what was taken is not what is stored, in that order"
+    );
     let stored: BTreeSet<_> = entry_ids(&stored).into_iter().collect();
     let both = refused.iter().find(|id| stored.contains(id.as_str()));
     ensure!(both.is_none(), "{both:?} was given back and stored");
@@ -237,13 +321,24 @@ async fn g3_each_of_four_publishers_keeps_its_order(world: World<'_>) -> Checked
     // At `accepted` an engine may be behind its receipts.
     let mut all = world.attach("all", &["conformance.ticked"]).await?;
     let deliveries = world.pull(&mut all, 4 * EACH).await?;
-    ensure!(rise(&crate::world::positions(&deliveries)), "deliveries are out of order");
+    ensure!(
+        rise(&crate::world::positions(&deliveries)),
+        "deliveries are out of order"
+    );
     for publisher in 0..4 {
         let prefix = format!("{publisher}-");
         let of = |id: &&str| id.starts_with(&prefix);
-        let found: Vec<_> = crate::world::ids(&deliveries).into_iter().filter(of).collect();
-        let wanted: Vec<_> = (0..EACH).map(|number| format!("{prefix}{number}")).collect();
-        ensure!(found == wanted, "publisher {publisher} published in order, and reads {found:?}");
+        let found: Vec<_> = crate::world::ids(&deliveries)
+            .into_iter()
+            .filter(of)
+            .collect();
+        let wanted: Vec<_> = (0..EACH)
+            .map(|number| format!("{prefix}{number}"))
+            .collect();
+        ensure!(
+            found == wanted,
+            "publisher {publisher} published in order, and reads {found:?}"
+        );
     }
     Ok(())
 }
@@ -270,9 +365,16 @@ async fn many_keys_are_as_good_as_few(world: World<'_>) -> Checked {
         world.done("keys", &deliveries).await?;
     }
     let left = world.engine().subscriptions();
-    let lag = left.iter().find(|report| report.name == "keys").map(|report| report.lag);
+    let lag = left
+        .iter()
+        .find(|report| report.name == "keys")
+        .map(|report| report.lag);
     ensure!(lag == Some(0), "all are settled, and the lag is {lag:?}");
     let read = world.read(from(Start::Latest)).await?;
-    ensure!(read.is_empty(), "a reader from the end finds {} entries", read.len());
+    ensure!(
+        read.is_empty(),
+        "a reader from the end finds {} entries",
+        read.len()
+    );
     Ok(())
 }

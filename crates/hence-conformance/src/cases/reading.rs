@@ -36,7 +36,10 @@ async fn g15_reading_twice_gives_the_same(world: World<'_>) -> Checked {
     let first = said(&world.read_all().await?);
     let found: Vec<_> = first.iter().map(|(position, ..)| *position).collect();
     ensure!(found == positions, "read in the order {found:?}");
-    ensure!(said(&world.read_all().await?) == first, "the second time it reads something else");
+    ensure!(
+        said(&world.read_all().await?) == first,
+        "the second time it reads something else"
+    );
     Ok(())
 }
 
@@ -44,9 +47,15 @@ async fn g15_reading_after_a_kill_gives_the_same(world: World<'_>) -> Checked {
     world.publish(events("e", 50)).await?;
     let first = said(&world.read_all().await?);
     let world = world.killed().await?;
-    ensure!(said(&world.read_all().await?) == first, "after a kill it reads something else");
+    ensure!(
+        said(&world.read_all().await?) == first,
+        "after a kill it reads something else"
+    );
     let world = world.reopened().await?;
-    ensure!(said(&world.read_all().await?) == first, "after a restart it reads something else");
+    ensure!(
+        said(&world.read_all().await?) == first,
+        "after a restart it reads something else"
+    );
     Ok(())
 }
 
@@ -55,18 +64,45 @@ async fn a_reader_begins_where_it_is_told(world: World<'_>) -> Checked {
     let all = world.read_all().await?;
     let middle = positions.get(4).copied().unwrap_or_default();
     let found = world.read(from(Start::Position(middle))).await?;
-    ensure!(found.first().map(|entry| entry.position) == Some(middle), "not from {middle}");
-    ensure!(found.len() == 6, "{} entries from the fifth of ten", found.len());
+    ensure!(
+        found.first().map(|entry| entry.position) == Some(middle),
+        "not from {middle}"
+    );
+    ensure!(
+        found.len() == 6,
+        "{} entries from the fifth of ten",
+        found.len()
+    );
     let found = world.read(from(Start::Latest)).await?;
-    ensure!(found.is_empty(), "from the end it reads {:?}", entry_ids(&found));
-    let found = world.read(from(Start::Position(Position(u64::MAX)))).await?;
-    ensure!(found.is_empty(), "from beyond the end it reads {:?}", entry_ids(&found));
-    let first = all.first().map_or_else(Timestamp::now, |entry| entry.appended);
+    ensure!(
+        found.is_empty(),
+        "from the end it reads {:?}",
+        entry_ids(&found)
+    );
+    let found = world
+        .read(from(Start::Position(Position(u64::MAX))))
+        .await?;
+    ensure!(
+        found.is_empty(),
+        "from beyond the end it reads {:?}",
+        entry_ids(&found)
+    );
+    let first = all
+        .first()
+        .map_or_else(Timestamp::now, |entry| entry.appended);
     let found = world.read(from(Start::Time(first))).await?;
-    ensure!(found.len() == 10, "from the moment of the first it reads {}", found.len());
+    ensure!(
+        found.len() == 10,
+        "from the moment of the first it reads {}",
+        found.len()
+    );
     let later = Timestamp::now().after(std::time::Duration::from_secs(3600));
     let found = world.read(from(Start::Time(later))).await?;
-    ensure!(found.is_empty(), "from a moment to come it reads {:?}", entry_ids(&found));
+    ensure!(
+        found.is_empty(),
+        "from a moment to come it reads {:?}",
+        entry_ids(&found)
+    );
     Ok(())
 }
 
@@ -85,7 +121,12 @@ fn mixture() -> Vec<Message> {
 fn filters(middle: Timestamp) -> Vec<Filter> {
     let none = Filter::default();
     let text = |text: &str| Some(text.to_owned());
-    let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let list = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
     let types = |names: &[&str]| Filter {
         types: list(names),
         ..Filter::default()
@@ -101,16 +142,48 @@ fn filters(middle: Timestamp) -> Vec<Filter> {
         types(&["conformance.nobody"]),
         prefixes(&["conformance.t"]),
         prefixes(&["conformance.ticked."]),
-        Filter { types: list(&[TOCK]), type_prefixes: list(&["conformance.ticked."]), ..none.clone() },
-        Filter { source: text("/another"), ..none.clone() },
-        Filter { id: text("plain"), ..none.clone() },
-        Filter { subject: text("s-1"), ..none.clone() },
-        Filter { subject: text("s-1"), ..types(&[TOCK]) },
-        Filter { key: text("k-1"), ..none.clone() },
-        Filter { correlation_id: text("plain"), ..none.clone() },
-        Filter { since: Some(middle), ..none.clone() },
-        Filter { until: Some(middle), ..none.clone() },
-        Filter { since: Some(middle), until: Some(middle), ..none },
+        Filter {
+            types: list(&[TOCK]),
+            type_prefixes: list(&["conformance.ticked."]),
+            ..none.clone()
+        },
+        Filter {
+            source: text("/another"),
+            ..none.clone()
+        },
+        Filter {
+            id: text("plain"),
+            ..none.clone()
+        },
+        Filter {
+            subject: text("s-1"),
+            ..none.clone()
+        },
+        Filter {
+            subject: text("s-1"),
+            ..types(&[TOCK])
+        },
+        Filter {
+            key: text("k-1"),
+            ..none.clone()
+        },
+        Filter {
+            correlation_id: text("plain"),
+            ..none.clone()
+        },
+        Filter {
+            since: Some(middle),
+            ..none.clone()
+        },
+        Filter {
+            until: Some(middle),
+            ..none.clone()
+        },
+        Filter {
+            since: Some(middle),
+            until: Some(middle),
+            ..none
+        },
     ]
 }
 
@@ -119,8 +192,15 @@ async fn a_reader_leaves_out_what_the_filter_says(world: World<'_>) -> Checked {
         world.publish_one(message).await?;
     }
     let all = world.read_all().await?;
-    ensure!(all.len() == mixture().len(), "{} of {} are stored", all.len(), mixture().len());
-    let middle = all.get(4).map_or_else(Timestamp::now, |entry| entry.appended);
+    ensure!(
+        all.len() == mixture().len(),
+        "{} of {} are stored",
+        all.len(),
+        mixture().len()
+    );
+    let middle = all
+        .get(4)
+        .map_or_else(Timestamp::now, |entry| entry.appended);
     for filter in filters(middle) {
         let read = Read {
             from: Start::Earliest,
@@ -128,7 +208,11 @@ async fn a_reader_leaves_out_what_the_filter_says(world: World<'_>) -> Checked {
             follow: false,
         };
         let found = world.read(read).await?;
-        let wanted: Vec<_> = all.iter().filter(|entry| filter.matches(entry)).cloned().collect();
+        let wanted: Vec<_> = all
+            .iter()
+            .filter(|entry| filter.matches(entry))
+            .cloned()
+            .collect();
         ensure!(
             said(&found) == said(&wanted),
             "{filter:?} lets through {:?} and not {:?}",
@@ -157,10 +241,18 @@ async fn a_reader_that_follows_waits_for_more(world: World<'_>) -> Checked {
     let mut found = Vec::new();
     while found.len() < 3 {
         let more = world.within("what was published", reader.next(2)).await??;
-        ensure!(!more.is_empty() && more.len() <= 2, "{} entries for 2", more.len());
+        ensure!(
+            !more.is_empty() && more.len() <= 2,
+            "{} entries for 2",
+            more.len()
+        );
         found.extend(more);
     }
-    ensure!(entry_ids(&found) == ["new0", "new1", "new2"], "followed: {:?}", entry_ids(&found));
+    ensure!(
+        entry_ids(&found) == ["new0", "new1", "new2"],
+        "followed: {:?}",
+        entry_ids(&found)
+    );
     Ok(())
 }
 
@@ -171,18 +263,36 @@ async fn a_reader_that_follows_filters(world: World<'_>) -> Checked {
     };
     let read = following(Start::Earliest, filter);
     let mut reader = world.within("read", world.engine().read(read)).await??;
-    world.publish(vec![event("a"), typed("b", TOCK), event("c")]).await?;
-    let found = world.within("the one that passes", reader.next(10)).await??;
-    ensure!(entry_ids(&found) == ["b"], "it lets through {:?}", entry_ids(&found));
-    world.publish(vec![event("d"), event("e"), typed("f", TOCK)]).await?;
-    let found = world.within("the next that passes", reader.next(10)).await??;
-    ensure!(entry_ids(&found) == ["f"], "it lets through {:?}", entry_ids(&found));
+    world
+        .publish(vec![event("a"), typed("b", TOCK), event("c")])
+        .await?;
+    let found = world
+        .within("the one that passes", reader.next(10))
+        .await??;
+    ensure!(
+        entry_ids(&found) == ["b"],
+        "it lets through {:?}",
+        entry_ids(&found)
+    );
+    world
+        .publish(vec![event("d"), event("e"), typed("f", TOCK)])
+        .await?;
+    let found = world
+        .within("the next that passes", reader.next(10))
+        .await??;
+    ensure!(
+        entry_ids(&found) == ["f"],
+        "it lets through {:?}",
+        entry_ids(&found)
+    );
     Ok(())
 }
 
 async fn a_reader_that_does_not_follow_ends(world: World<'_>) -> Checked {
     world.publish(events("old", 5)).await?;
-    let mut reader = world.within("read", world.engine().read(from(Start::Earliest))).await??;
+    let mut reader = world
+        .within("read", world.engine().read(from(Start::Earliest)))
+        .await??;
     world.publish(events("new", 5)).await?;
     let mut found = Vec::new();
     loop {
@@ -193,9 +303,17 @@ async fn a_reader_that_does_not_follow_ends(world: World<'_>) -> Checked {
         found.extend(more);
     }
     let old = ["old0", "old1", "old2", "old3", "old4"];
-    ensure!(entry_ids(&found) == old, "it ends where it began, not at {:?}", entry_ids(&found));
+    ensure!(
+        entry_ids(&found) == old,
+        "it ends where it began, not at {:?}",
+        entry_ids(&found)
+    );
     let more = world.within("read on at the end", reader.next(2)).await??;
-    ensure!(more.is_empty(), "behind its end it reads {:?}", entry_ids(&more));
+    ensure!(
+        more.is_empty(),
+        "behind its end it reads {:?}",
+        entry_ids(&more)
+    );
     Ok(())
 }
 
@@ -205,8 +323,17 @@ async fn a_reader_settles_nothing(world: World<'_>) -> Checked {
     world.read_all().await?;
     let deliveries = world.pull(&mut attached, 3).await?;
     world.read_all().await?;
-    world.settle("reads-too", deliveries.first().ok_or_else(none)?, Outcome::Done).await?;
-    ensure!(world.read_all().await?.len() == 3, "what is settled is read no more");
+    world
+        .settle(
+            "reads-too",
+            deliveries.first().ok_or_else(none)?,
+            Outcome::Done,
+        )
+        .await?;
+    ensure!(
+        world.read_all().await?.len() == 3,
+        "what is settled is read no more"
+    );
     Ok(())
 }
 
@@ -242,15 +369,24 @@ async fn g15_readers_and_writers_side_by_side(world: World<'_>) -> Checked {
             Ok::<_, hence_core::Error>(found)
         });
     }
-    let found = world.within("three readers", futures_util::future::join_all(readers)).await?;
+    let found = world
+        .within("three readers", futures_util::future::join_all(readers))
+        .await?;
     while let Some(ended) = writers.join_next().await {
         ended.map_err(|error| Violation::new(format!("a writer ended with {error}")))??;
     }
     let wanted = said(&world.read_all().await?);
     let places: Vec<_> = wanted.iter().map(|(position, ..)| *position).collect();
-    ensure!(rise(&places) && places.len() == 3 * EACH, "{} entries are stored", places.len());
+    ensure!(
+        rise(&places) && places.len() == 3 * EACH,
+        "{} entries are stored",
+        places.len()
+    );
     for followed in found {
-        ensure!(said(&followed?) == wanted, "a reader beside the writers has gaps or another order");
+        ensure!(
+            said(&followed?) == wanted,
+            "a reader beside the writers has gaps or another order"
+        );
     }
     Ok(())
 }
@@ -260,9 +396,19 @@ async fn a_reader_loses_nothing_when_its_future_is_dropped(world: World<'_>) -> 
     let mut reader = world.within("read", world.engine().read(read)).await??;
     let mut found = Vec::new();
     for number in 0..30 {
-        found.extend(poll_times(number % 4, reader.next(2)).await.transpose()?.unwrap_or_default());
+        found.extend(
+            poll_times(number % 4, reader.next(2))
+                .await
+                .transpose()?
+                .unwrap_or_default(),
+        );
         world.publish_one(event(&format!("e{number}"))).await?;
-        found.extend(poll_times(number % 3, reader.next(1)).await.transpose()?.unwrap_or_default());
+        found.extend(
+            poll_times(number % 3, reader.next(1))
+                .await
+                .transpose()?
+                .unwrap_or_default(),
+        );
     }
     while found.len() < 30 {
         found.extend(world.within("read on", reader.next(10)).await??);
@@ -277,10 +423,18 @@ async fn an_unknown_position_is_not_found(world: World<'_>) -> Checked {
     for unknown in [Position(0), Position(position.0 + 1), Position(u64::MAX)] {
         let got = world.within("get", world.engine().get(unknown)).await?;
         let code = got.err().map(|error| error.code());
-        ensure!(code == Some(Code::NOT_FOUND), "get({unknown}) answers {code:?}");
-        let got = world.within("report", world.engine().report(unknown)).await?;
+        ensure!(
+            code == Some(Code::NOT_FOUND),
+            "get({unknown}) answers {code:?}"
+        );
+        let got = world
+            .within("report", world.engine().report(unknown))
+            .await?;
         let code = got.err().map(|error| error.code());
-        ensure!(code == Some(Code::NOT_FOUND), "report({unknown}) answers {code:?}");
+        ensure!(
+            code == Some(Code::NOT_FOUND),
+            "report({unknown}) answers {code:?}"
+        );
     }
     Ok(())
 }
@@ -289,11 +443,18 @@ async fn find_tells_where_an_id_stands(world: World<'_>) -> Checked {
     let positions = world.publish(events("e", 5)).await?;
     let wanted = positions.get(2).copied().unwrap_or_default();
     for source in [None, Some(SOURCE)] {
-        let found = world.within("find", world.engine().find(source, "e2")).await??;
-        ensure!(found == [wanted], "find({source:?}, 'e2') gives {found:?}, not {wanted}");
+        let found = world
+            .within("find", world.engine().find(source, "e2"))
+            .await??;
+        ensure!(
+            found == [wanted],
+            "find({source:?}, 'e2') gives {found:?}, not {wanted}"
+        );
     }
     for (source, id) in [(None, "e5"), (Some("/another"), "e2"), (Some(SOURCE), "e")] {
-        let found = world.within("find", world.engine().find(source, id)).await??;
+        let found = world
+            .within("find", world.engine().find(source, id))
+            .await??;
         ensure!(found.is_empty(), "find({source:?}, '{id}') gives {found:?}");
     }
     Ok(())

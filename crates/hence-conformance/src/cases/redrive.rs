@@ -25,33 +25,51 @@ cases! {
 }
 
 async fn letters(world: &World<'_>) -> Checked<Vec<DeadLetter>> {
-    Ok(world.within("dead letters", world.engine().dead_letters(Some(NAME))).await??)
+    Ok(world
+        .within("dead letters", world.engine().dead_letters(Some(NAME)))
+        .await??)
 }
 
 /// Four dead letters of two keys; gives the positions.
 async fn bury(world: &World<'_>) -> Checked<Vec<Position>> {
     let mut attached = world.attach(NAME, &[TICK]).await?;
     for number in 0..4 {
-        world.publish_one(keyed(&format!("e{number}"), &format!("k{}", number % 2))).await?;
+        world
+            .publish_one(keyed(&format!("e{number}"), &format!("k{}", number % 2)))
+            .await?;
     }
     let deliveries = world.pull(&mut attached, 4).await?;
     for delivery in deliveries.iter().rev() {
-        world.settle(NAME, delivery, reject("first time", true)).await?;
+        world
+            .settle(NAME, delivery, reject("first time", true))
+            .await?;
     }
     Ok(positions(&deliveries))
 }
 
 /// Redrives all that are buried, the newest named first.
 async fn redrive_all(world: &World<'_>, buried: &[Position]) -> Checked {
-    let named: Vec<_> = buried.iter().rev().map(|position| format!("{NAME}.{position}")).collect();
+    let named: Vec<_> = buried
+        .iter()
+        .rev()
+        .map(|position| format!("{NAME}.{position}"))
+        .collect();
     let named: Vec<_> = named.iter().map(String::as_str).collect();
     world.redrive(&named).await
 }
 
 /// Exactly these come from the dead letters.
-async fn come(world: &World<'_>, from: &mut Attached, wanted: &[Position]) -> Checked<Vec<Delivery>> {
+async fn come(
+    world: &World<'_>,
+    from: &mut Attached,
+    wanted: &[Position],
+) -> Checked<Vec<Delivery>> {
     let found = world.pull_all(from).await?;
-    ensure!(positions(&found) == wanted, "redriven {wanted:?}, delivered {:?}", positions(&found));
+    ensure!(
+        positions(&found) == wanted,
+        "redriven {wanted:?}, delivered {:?}",
+        positions(&found)
+    );
     let marked = found.iter().all(|delivery| delivery.redriven);
     ensure!(marked, "a redriven delivery does not say so");
     Ok(found)
@@ -60,11 +78,17 @@ async fn come(world: &World<'_>, from: &mut Attached, wanted: &[Position]) -> Ch
 async fn g6_redrive_delivers_again_in_order(world: World<'_>) -> Checked {
     let buried = bury(&world).await?;
     let mut attached = world.attach(NAME, &[TICK]).await?;
-    world.pull_nothing(&mut attached, "before the redrive").await?;
+    world
+        .pull_nothing(&mut attached, "before the redrive")
+        .await?;
     redrive_all(&world, &buried).await?;
     let found = come(&world, &mut attached, &buried).await?;
     ensure!(rise(&positions(&found)), "out of order");
-    ensure!(ids(&found) == ["e0", "e1", "e2", "e3"], "delivered: {:?}", ids(&found));
+    ensure!(
+        ids(&found) == ["e0", "e1", "e2", "e3"],
+        "delivered: {:?}",
+        ids(&found)
+    );
     Ok(())
 }
 
@@ -94,13 +118,22 @@ async fn g6_redrive_twice_does_no_harm(world: World<'_>) -> Checked {
     redrive_all(&world, &buried).await?;
     let found = come(&world, &mut attached, &buried).await?;
     redrive_all(&world, &buried).await?;
-    world.pull_nothing(&mut attached, "redriven again while on its way").await?;
+    world
+        .pull_nothing(&mut attached, "redriven again while on its way")
+        .await?;
     world.done(NAME, &found).await?;
     redrive_all(&world, &buried).await?;
-    world.pull_nothing(&mut attached, "redriven again after it was done").await?;
+    world
+        .pull_nothing(&mut attached, "redriven again after it was done")
+        .await?;
     drop(attached);
     let mut attached = world.attach(NAME, &[TICK]).await?;
-    world.pull_nothing(&mut attached, "redriven again after it was done, and attached").await
+    world
+        .pull_nothing(
+            &mut attached,
+            "redriven again after it was done, and attached",
+        )
+        .await
 }
 
 async fn g6_redrive_twice_does_no_harm_over_a_kill(world: World<'_>) -> Checked {
@@ -115,13 +148,19 @@ async fn g6_redrive_twice_does_no_harm_over_a_kill(world: World<'_>) -> Checked 
     let world = world.killed().await?;
     redrive_all(&world, &buried).await?;
     let mut attached = world.attach(NAME, &[TICK]).await?;
-    world.pull_nothing(&mut attached, "done, killed, and redriven again").await
+    world
+        .pull_nothing(&mut attached, "done, killed, and redriven again")
+        .await
 }
 
 /// Nothing is left of the dead letters.
 async fn is_over(world: &World<'_>) -> Checked {
     let left = letters(world).await?;
-    ensure!(left.is_empty(), "done, and {} dead letters are left", left.len());
+    ensure!(
+        left.is_empty(),
+        "done, and {} dead letters are left",
+        left.len()
+    );
     let mut attached = world.attach(NAME, &[TICK]).await?;
     let held = attached.deliveries.held();
     ensure!(held.is_empty(), "done, and {held:?} are held");
@@ -152,13 +191,24 @@ async fn g6_rejected_again_it_stays(world: World<'_>) -> Checked {
     redrive_all(&world, &buried).await?;
     let mut attached = world.attach(NAME, &[TICK]).await?;
     let found = come(&world, &mut attached, &buried).await?;
-    let settle = found.iter().map(|delivery| ended(NAME, delivery, reject("second time", true)));
-    world.commit(world.step(settle.collect(), Vec::new())).await?;
+    let settle = found
+        .iter()
+        .map(|delivery| ended(NAME, delivery, reject("second time", true)));
+    world
+        .commit(world.step(settle.collect(), Vec::new()))
+        .await?;
     let left = letters(&world).await?;
     let places: Vec<_> = left.iter().map(|letter| letter.position).collect();
-    ensure!(left.len() == 4 && buried.iter().all(|p| places.contains(p)), "left: {places:?}");
+    ensure!(
+        left.len() == 4 && buried.iter().all(|p| places.contains(p)),
+        "left: {places:?}"
+    );
     for letter in &left {
-        ensure!(letter.error == "second time", "its cause is '{}'", letter.error);
+        ensure!(
+            letter.error == "second time",
+            "its cause is '{}'",
+            letter.error
+        );
         let id = letter.message.attributes().id();
         ensure!(letter.message.data().is_some(), "'{id}' has lost its bytes");
     }
@@ -201,20 +251,34 @@ async fn g6_retried_it_comes_again(world: World<'_>) -> Checked {
     world.settle(NAME, second, Outcome::Done).await?;
     drop(attached);
     let mut attached = world.attach(NAME, &[TICK]).await?;
-    come(&world, &mut attached, buried.get(1..).unwrap_or_default()).await.map(drop)
+    come(&world, &mut attached, buried.get(1..).unwrap_or_default())
+        .await
+        .map(drop)
 }
 
 async fn g6_an_unknown_dead_letter_stops_all(world: World<'_>) -> Checked {
     let buried = bury(&world).await?;
     let known = format!("{NAME}.{}", buried.first().copied().unwrap_or_default());
-    let strangers = ["nobody.1", "redriven.999999", "redriven", "", "redriven.", "redriven.-1"];
+    let strangers = [
+        "nobody.1",
+        "redriven.999999",
+        "redriven",
+        "",
+        "redriven.",
+        "redriven.-1",
+    ];
     for stranger in strangers {
         let commit = world.redriving(&[&known, stranger]);
         world.refused(commit, Code::NOT_FOUND).await?;
     }
-    ensure!(letters(&world).await?.len() == 4, "a refused redrive removes dead letters");
+    ensure!(
+        letters(&world).await?.len() == 4,
+        "a refused redrive removes dead letters"
+    );
     let mut attached = world.attach(NAME, &[TICK]).await?;
-    world.pull_nothing(&mut attached, "a redrive that was refused").await
+    world
+        .pull_nothing(&mut attached, "a redrive that was refused")
+        .await
 }
 
 async fn g6_only_the_named_are_sent(world: World<'_>) -> Checked {
@@ -226,6 +290,9 @@ async fn g6_only_the_named_are_sent(world: World<'_>) -> Checked {
     world.done(NAME, &found).await?;
     let left = letters(&world).await?;
     let left: Vec<_> = left.iter().map(|letter| letter.position).collect();
-    ensure!(left.len() == 3 && !left.contains(&named.first().copied().unwrap_or_default()), "{left:?}");
+    ensure!(
+        left.len() == 3 && !left.contains(&named.first().copied().unwrap_or_default()),
+        "{left:?}"
+    );
     Ok(())
 }

@@ -41,7 +41,11 @@ async fn again(world: &World<'_>, due: Timestamp, attempt: u32) -> Checked<(Atta
         "due at {due}, given out at {now} as if it were due at {:?}",
         delivery.due
     );
-    ensure!(delivery.attempt == attempt, "attempt {} in place of {attempt}", delivery.attempt);
+    ensure!(
+        delivery.attempt == attempt,
+        "attempt {} in place of {attempt}",
+        delivery.attempt
+    );
     ensure!(!delivery.redriven, "a retry says that it was redriven");
     Ok((attached, delivery))
 }
@@ -60,8 +64,12 @@ async fn g3_a_retry_stays_with_the_runtime(world: World<'_>) -> Checked {
     let mut attached = world.attach(NAME, &[TICK]).await?;
     world.publish_one(event("work")).await?;
     let delivery = world.pull_one(&mut attached).await?;
-    world.settle(NAME, &delivery, retry_after(Duration::ZERO).0).await?;
-    world.pull_nothing(&mut attached, "a retry that the runtime keeps").await?;
+    world
+        .settle(NAME, &delivery, retry_after(Duration::ZERO).0)
+        .await?;
+    world
+        .pull_nothing(&mut attached, "a retry that the runtime keeps")
+        .await?;
     let second = Delivery {
         attempt: 2,
         ..delivery
@@ -69,7 +77,9 @@ async fn g3_a_retry_stays_with_the_runtime(world: World<'_>) -> Checked {
     world.settle(NAME, &second, Outcome::Done).await?;
     drop(attached);
     let mut attached = world.attach(NAME, &[TICK]).await?;
-    world.pull_nothing(&mut attached, "done at the second attempt").await
+    world
+        .pull_nothing(&mut attached, "done at the second attempt")
+        .await
 }
 
 async fn attempts_count_on_while_attached(world: World<'_>) -> Checked {
@@ -77,14 +87,25 @@ async fn attempts_count_on_while_attached(world: World<'_>) -> Checked {
     let position = world.publish_one(event("work")).await?;
     let mut delivery = world.pull_one(&mut attached).await?;
     for attempt in 1..=4 {
-        ensure!(attempt > 1 || delivery.attempt == 1, "it begins with {}", delivery.attempt);
+        ensure!(
+            attempt > 1 || delivery.attempt == 1,
+            "it begins with {}",
+            delivery.attempt
+        );
         delivery.attempt = attempt;
-        world.settle(NAME, &delivery, retry_after(Duration::ZERO).0).await?;
+        world
+            .settle(NAME, &delivery, retry_after(Duration::ZERO).0)
+            .await?;
     }
-    let reports = world.within("report", world.engine().report(position)).await??;
+    let reports = world
+        .within("report", world.engine().report(position))
+        .await??;
     let attempts: Vec<_> = reports.iter().flat_map(|report| &report.attempts).collect();
     let attempts: Vec<_> = attempts.iter().map(|attempt| attempt.attempt).collect();
-    ensure!(attempts == [1, 2, 3, 4], "four attempts failed, and {attempts:?} are reported");
+    ensure!(
+        attempts == [1, 2, 3, 4],
+        "four attempts failed, and {attempts:?} are reported"
+    );
     drop(attached);
     again(&world, Timestamp::from_micros(0), 5).await.map(drop)
 }
@@ -143,7 +164,9 @@ async fn fail_the_first(world: &World<'_>) -> Checked<Timestamp> {
     let found = world.pull(&mut attached, 3).await?;
     let (retry, due) = retry_after(WAIT);
     let settle = found.first().map(|delivery| ended(NAME, delivery, retry));
-    world.commit(world.step(settle.into_iter().collect(), Vec::new())).await?;
+    world
+        .commit(world.step(settle.into_iter().collect(), Vec::new()))
+        .await?;
     Ok(due)
 }
 
@@ -152,9 +175,16 @@ async fn in_order(world: &World<'_>, due: Timestamp) -> Checked {
     let (mut attached, first) = again(world, due, 2).await?;
     let mut found = vec![first];
     found.extend(world.pull(&mut attached, 2).await?);
-    ensure!(ids(&found) == ["first", "second", "third"], "the key comes as {:?}", ids(&found));
+    ensure!(
+        ids(&found) == ["first", "second", "third"],
+        "the key comes as {:?}",
+        ids(&found)
+    );
     let attempts: Vec<_> = found.iter().map(|delivery| delivery.attempt).collect();
-    ensure!(attempts == [2, 1, 1], "attempts {attempts:?}; only the first has failed");
+    ensure!(
+        attempts == [2, 1, 1],
+        "attempts {attempts:?}; only the first has failed"
+    );
     Ok(())
 }
 
@@ -176,7 +206,10 @@ async fn a_retry_may_publish_too(world: World<'_>) -> Checked {
     let settle = vec![ended(NAME, &delivery, retry_after(Duration::ZERO).0)];
     let note = crate::world::typed("note", crate::world::TOCK);
     world.commit(world.step(settle, vec![note])).await?;
-    ensure!(world.knows("note").await?, "what a retry published is not stored");
+    ensure!(
+        world.knows("note").await?,
+        "what a retry published is not stored"
+    );
     drop(attached);
     again(&world, Timestamp::from_micros(0), 2).await.map(drop)
 }
@@ -192,6 +225,10 @@ async fn a_retry_holds_nobody_else(world: World<'_>) -> Checked {
     let (retry, _) = retry_after(Duration::from_secs(3600));
     world.settle(NAME, &delivery, retry).await?;
     let found = world.pull_all(&mut other).await?;
-    ensure!(positions(&found) == wanted, "the other subscription got {:?}", ids(&found));
+    ensure!(
+        positions(&found) == wanted,
+        "the other subscription got {:?}",
+        ids(&found)
+    );
     Ok(())
 }

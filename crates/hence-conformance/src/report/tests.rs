@@ -34,8 +34,14 @@ fn a_failure_is_told_on_one_line() {
 
 #[test]
 fn the_table_has_a_column_for_each_engine() {
-    let reports = [report("one", &[Verdict::Passed]), report("two", &[Verdict::Refused])];
+    let reports = [
+        report("one", &[Verdict::Passed]),
+        report("two", &[Verdict::Refused]),
+    ];
     let table = table(&reports);
-    assert!(table.starts_with("| Guarantee | `one` | `two` |\n|---|---|---|\n"), "{table}");
+    assert!(
+        table.starts_with("| Guarantee | `one` | `two` |\n|---|---|---|\n"),
+        "{table}"
+    );
     assert!(table.contains("| G13 | 1 hold | 1 refused |\n"), "{table}");
 }

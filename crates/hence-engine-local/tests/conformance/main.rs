@@ -1,5 +1,11 @@
 //! The contract of an engine, tried on both journals, and on a disk that loses its power.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
+mod breakable;
 mod harness;
 mod table;
 
@@ -9,8 +15,4 @@ mod memory {
 
 mod log {
     hence_conformance::tests!(crate::harness::Disk::default());
-}
-
-mod power_cut {
-    hence_conformance::tests!(crate::harness::PowerCut::default());
 }
