@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hence_conformance::{Backlog, Harness, Instance};
+use hence_core::engine::Filter;
 use hence_core::engine::{
     Committing, DeliveryReport, EngineReport, SubscriptionReport, TryCommitError,
 };
@@ -15,7 +16,7 @@ use hence_core::{
 
 use crate::fault::Fault;
 use crate::reference::{
-    BACKLOG_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, Place, Stored, World, name_of,
+    BACKLOG_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, Outlet, Place, Stored, World, name_of,
 };
 
 fn closed() -> hence_core::Error {
@@ -62,7 +63,9 @@ impl Place {
             };
         }
         let receipts = self.apply(world, commit);
-        self.wake();
+        if !(self.is(Fault::WakeLost) && commit.settle.is_empty()) {
+            self.wake();
+        }
         receipts
     }
 }
@@ -85,7 +88,9 @@ impl Drop for Ticket<'_> {
             .live
             .waiting
             .retain(|number| *number != self.1);
-        self.0.wake();
+        if !self.0.is(Fault::WakeLost) {
+            self.0.wake();
+        }
     }
 }
 
@@ -135,6 +140,16 @@ impl Reference {
         let place = &*self.place;
         let is = |fault| place.is(fault);
         self.check(&commit)?;
+        if is(Fault::EmptyRefused) && commit.is_empty() {
+            return Err(Code::INTERNAL.error("nothing to do"));
+        }
+        let id = commit
+            .publish
+            .first()
+            .map(|message| message.attributes().id().len());
+        if is(Fault::CommitsOvertake) && id.is_some_and(|length| length % 2 == 1) {
+            tokio::task::yield_now().await;
+        }
         if let Some(parts) = place.fault.tear(&commit) {
             let mut last = Ok(Vec::new());
             for part in parts {
@@ -229,6 +244,9 @@ impl Engine for Reference {
             return Err(TryCommitError::Full(Box::new(commit)));
         }
         let receipts = place.run(world, &commit).map_err(TryCommitError::Refused)?;
+        if place.is(Fault::TryCommitLoses) && receipts.iter().any(|r| r.id.ends_with("99")) {
+            world.stored.truncate(1);
+        }
         Ok(Box::pin(async move { Ok(receipts) }))
     }
 
@@ -236,6 +254,9 @@ impl Engine for Reference {
         Box::pin(async move {
             let (place, name) = (Arc::clone(&self.place), spec.name.clone());
             let token = place.attach(&mut place.lock(), spec)?;
+            if place.is(Fault::AttachLeaks) {
+                tokio::task::yield_now().await;
+            }
             let held = place.held(&name);
             place.wake();
             Ok(Box::new(Pull {
@@ -347,7 +368,10 @@ impl Engine for Reference {
                             && progress.takes(&entry, place.fault)
                             && progress.is_open(position.0)
                     });
-                let is_open = all.count() > 0 && !is(Fault::SettledAtOnce);
+                let mut dead = world.stored.subscriptions.values();
+                let dead = dead.any(|progress| progress.dead.contains_key(&position.0));
+                let is_open = all.count() > 0 && !is(Fault::SettledAtOnce)
+                    || dead && is(Fault::DeadIsNotSettled);
                 if is_open { Err(None) } else { Ok(Ok(())) }
             };
             place.until(look).await?;
@@ -417,6 +441,10 @@ impl Engine for Reference {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let mut world = self.place.lock();
+            if self.place.is(Fault::SecondClosePanics) && world.live.closed {
+                drop(world);
+                std::panic::resume_unwind(Box::new("closed twice"));
+            }
             if self.place.is(Fault::CloseLoses) && !world.live.closed {
                 world.stored.truncate(10);
             }
@@ -518,10 +546,16 @@ impl Reader for Tail {
                 self.end
             };
             let mut filter = read.filter.clone();
+            if is(Fault::FollowUnfiltered) && read.follow {
+                filter = Filter::default();
+            }
             if is(Fault::UntilIgnored) {
                 filter.until = None;
             }
             let look = |world: &mut World| {
+                if is(Fault::ReadingSettles) {
+                    world.live.outlets.values_mut().for_each(Outlet::skip);
+                }
                 let mut found = Vec::new();
                 let all = world.stored.entries.iter().chain(&world.live.ghosts);
                 for entry in all.take(end).skip(*from) {

@@ -222,6 +222,26 @@ faults! {
     LagGrows => subscriptions_tell_how_they_stand;
     /// The newest position is told too low.
     HealthLags => health_tells_the_newest_position;
+    /// A reader that follows does not filter.
+    FollowUnfiltered => a_reader_that_follows_filters;
+    /// A dead letter is delivered again.
+    DeadDeliveredAgain => a_rejected_event_is_not_delivered_again;
+    /// Whoever waits for the next event is not woken by it.
+    WakeLost => next_waits_for_the_next_event;
+    /// An empty commit is an error.
+    EmptyRefused => an_empty_commit_changes_nothing;
+    /// Commits overtake one another.
+    CommitsOvertake => commits_apply_in_the_order_of_their_first_poll;
+    /// Reading settles for every subscription.
+    ReadingSettles => a_reader_settles_nothing;
+    /// What `try_commit` takes is lost now and then.
+    TryCommitLoses => g13_try_commit_takes_or_gives_back;
+    /// A dead letter does not count as settled.
+    DeadIsNotSettled => settled_wakes_for_a_dead_letter;
+    /// A subscription is attached by whoever gives up in the middle.
+    AttachLeaks => a_dropped_attach_leaves_nothing_behind;
+    /// Closing twice is a panic.
+    SecondClosePanics => g16_close_may_be_called_again;
     /// The engine panics when it is asked for an unknown id.
     Panics => find_tells_where_an_id_stands;
 }
@@ -305,8 +325,167 @@ impl Fault {
         match self {
             Self::CursorBeforeEffect if both => Some(vec![settle(), publish()]),
             Self::EffectBeforeCursor if both => Some(vec![publish(), settle()]),
-            Self::BatchOneByOne => Some(commit.publish.iter().map(one).collect()),
+            Self::BatchOneByOne if commit.publish.len() > 1 => {
+                Some(commit.publish.iter().map(one).collect())
+            }
             _ => None,
         }
     }
 }
+
+/// The cases that no fault above is meant for, and a fault that breaks each: a case that nothing
+/// breaks shows nothing.
+pub(crate) const MORE: &[(Fault, &str)] = &[
+    (Fault::CloseLoses, "positions_rise_over_clean_restarts"),
+    (
+        Fault::DeliveriesReversed,
+        "g3_each_of_four_publishers_keeps_its_order",
+    ),
+    (Fault::BatchReversed, "many_keys_are_as_good_as_few"),
+    (Fault::BatchReversed, "g13_accepted_is_reached_or_refused"),
+    (Fault::NewestLost, "g1_written_survives_a_kill"),
+    (
+        Fault::NewestLost,
+        "g1_acknowledged_survives_kill_after_kill",
+    ),
+    (
+        Fault::CloseLoses,
+        "g1_acknowledged_survives_a_clean_restart",
+    ),
+    (Fault::NewestLost, "g19_what_was_delivered_survives_a_kill"),
+    (Fault::EmptyIsNone, "exotic_data_survives_a_kill"),
+    (Fault::TraceDropped, "g18_trace_survives_a_kill"),
+    (
+        Fault::DuplicatesForgotten,
+        "g9_a_duplicate_is_known_after_a_clean_restart",
+    ),
+    (
+        Fault::DuplicateApplied,
+        "g9_a_duplicate_within_a_batch_is_stored_once",
+    ),
+    (
+        Fault::DuplicateApplied,
+        "g9_a_duplicate_beside_new_events_is_absorbed",
+    ),
+    (
+        Fault::DuplicatesForgotten,
+        "the_same_id_with_other_content_is_refused_after_a_kill",
+    ),
+    (
+        Fault::AppendedIsNow,
+        "g15_reading_after_a_kill_gives_the_same",
+    ),
+    (Fault::AppendedIsNow, "a_reader_begins_where_it_is_told"),
+    (Fault::ReaderSkips, "g15_readers_and_writers_side_by_side"),
+    (Fault::SettlesForAll, "g2_fifty_subscriptions_each_get_all"),
+    (
+        Fault::DeliveredOnceOverKill,
+        "g2_unsettled_is_delivered_again_after_a_clean_restart",
+    ),
+    (Fault::CommitPastGap, "settled_is_not_delivered_again"),
+    (
+        Fault::CommitPastGap,
+        "g2_a_gap_in_what_is_settled_survives_a_kill",
+    ),
+    (
+        Fault::TooManyDeliveries,
+        "nothing_is_delivered_twice_while_attached",
+    ),
+    (
+        Fault::BatchReversed,
+        "start_earliest_begins_with_the_oldest",
+    ),
+    (
+        Fault::SubscriptionsForgotten,
+        "a_known_subscription_is_known_after_a_kill",
+    ),
+    (Fault::StartMoves, "g2_latest_misses_nothing_while_detached"),
+    (
+        Fault::SettlementsForgotten,
+        "g7_settling_and_publishing_are_one_over_a_kill",
+    ),
+    (
+        Fault::RefusedCommitSettles,
+        "g7_a_refused_commit_settles_nothing_over_a_kill",
+    ),
+    (
+        Fault::PublishWithoutSettle,
+        "several_settlements_in_one_commit",
+    ),
+    (
+        Fault::RepetitionPublishes,
+        "g9_a_repeated_settlement_publishes_nothing_more_after_a_kill",
+    ),
+    (
+        Fault::SettleWithoutPublish,
+        "g3_emitted_events_stand_in_their_order",
+    ),
+    (Fault::AttemptReset, "attempts_count_on_while_attached"),
+    (Fault::EarlyRetry, "g10_a_retry_is_not_early_after_a_detach"),
+    (
+        Fault::RetryForgotten,
+        "g10_a_retry_survives_a_clean_restart",
+    ),
+    (Fault::RetryAtTheEnd, "g3_order_survives_a_retry_and_a_kill"),
+    (Fault::PublishWithoutSettle, "a_retry_may_publish_too"),
+    (Fault::SlowBlocksOthers, "a_retry_holds_nobody_else"),
+    (Fault::RejectedIsDropped, "g4_every_reason_is_kept"),
+    (
+        Fault::SettlementsForgotten,
+        "a_rejected_event_is_not_delivered_again_after_a_kill",
+    ),
+    (Fault::HoldLost, "g5_held_keys_are_counted_after_a_kill"),
+    (
+        Fault::HoldLost,
+        "g5_later_events_of_a_held_key_are_not_lost",
+    ),
+    (
+        Fault::PublishWithoutSettle,
+        "g4_a_rejection_may_publish_too",
+    ),
+    (
+        Fault::RefusedCommitSettles,
+        "g4_a_refused_rejection_leaves_no_dead_letter",
+    ),
+    (
+        Fault::RedriveDrops,
+        "g6_redrive_reaches_whoever_attaches_later",
+    ),
+    (
+        Fault::DoneStaysDead,
+        "g6_redrive_twice_does_no_harm_over_a_kill",
+    ),
+    (
+        Fault::DoneStaysDead,
+        "g6_done_removes_the_dead_letter_over_a_kill",
+    ),
+    (Fault::RedriveDrops, "g6_unsettled_it_comes_again"),
+    (Fault::DoneStaysDead, "g6_retried_it_comes_again"),
+    (Fault::RedriveDrops, "g6_only_the_named_are_sent"),
+    (
+        Fault::SettledNeverWakes,
+        "settled_is_at_once_when_nothing_is_open",
+    ),
+    (
+        Fault::SlowBlocksOthers,
+        "g12_many_slow_subscriptions_block_no_other",
+    ),
+    (
+        Fault::NextLosesWhenDropped,
+        "g2_next_dropped_while_publishing_loses_nothing",
+    ),
+    (
+        Fault::BatchOneByOne,
+        "g14_a_batch_killed_is_whole_or_nothing",
+    ),
+    (
+        Fault::DuplicateApplied,
+        "a_commit_given_up_does_not_stop_the_next",
+    ),
+    (Fault::SettledNeverWakes, "settled_given_up_does_no_harm"),
+    (Fault::CloseLoses, "g16_close_finishes_what_was_taken"),
+    (
+        Fault::DeliveredOnceOverKill,
+        "g16_close_releases_what_was_delivered",
+    ),
+];

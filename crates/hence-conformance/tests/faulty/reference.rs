@@ -92,6 +92,13 @@ pub(crate) struct Outlet {
     pub(crate) given: BTreeSet<u64>,
 }
 
+impl Outlet {
+    /// Takes the next for delivered: a fault.
+    pub(crate) fn skip(&mut self) {
+        self.cursor += 1;
+    }
+}
+
 /// What a kill takes.
 #[derive(Default)]
 pub(crate) struct Live {
@@ -446,7 +453,10 @@ impl Place {
             progress.dead.remove(&position)
         };
         progress.tried.remove(&position);
-        progress.settled.insert(position);
+        let dies = matches!(settlement.outcome, Outcome::Reject { .. });
+        if !(dies && self.is(Fault::DeadDeliveredAgain)) {
+            progress.settled.insert(position);
+        }
         if self.is(Fault::CommitPastGap) {
             progress.settled.extend(1..position);
         }
