@@ -218,6 +218,10 @@ macro_rules! tests {
             g12_overload_waits_and_loses_nothing
             g12_try_commit_says_when_it_is_full
             g12_commits_that_wait_keep_their_order
+            g7_kills_under_load_keep_effects_and_progress_together
+            g9_the_same_event_many_times_at_once_is_stored_once
+            of_two_that_contradict_one_is_stored
+            g13_what_failed_is_not_known_afterwards
             g2_next_dropped_loses_nothing
             g2_next_dropped_while_publishing_loses_nothing
             g14_a_batch_given_up_is_whole_or_nothing

@@ -23,6 +23,7 @@ mod delivery;
 mod duplicate;
 mod durability;
 mod flow;
+mod load;
 mod publish;
 mod reading;
 mod redrive;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> Vec<Case> {
         redrive::CASES,
         reporting::CASES,
         flow::CASES,
+        load::CASES,
         cancel::CASES,
         close::CASES,
     ];

@@ -45,6 +45,7 @@ impl Place {
         if world.live.broken {
             let lies = match self.fault {
                 Fault::ReceiptForFailedStore => commit.settle.is_empty(),
+                Fault::FailedIsKnown => std::mem::replace(&mut world.live.failed_before, true),
                 Fault::SettlementForFailedStore => !commit.settle.is_empty(),
                 _ => false,
             };

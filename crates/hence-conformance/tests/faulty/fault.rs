@@ -242,6 +242,8 @@ faults! {
     AttachLeaks => a_dropped_attach_leaves_nothing_behind;
     /// Closing twice is a panic.
     SecondClosePanics => g16_close_may_be_called_again;
+    /// Ids of what storage refused are known.
+    FailedIsKnown => g13_what_failed_is_not_known_afterwards;
     /// The engine panics when it is asked for an unknown id.
     Panics => find_tells_where_an_id_stands;
 }
@@ -336,6 +338,26 @@ impl Fault {
 /// The cases that no fault above is meant for, and a fault that breaks each: a case that nothing
 /// breaks shows nothing.
 pub(crate) const MORE: &[(Fault, &str)] = &[
+    (
+        Fault::SettlementsForgotten,
+        "g7_kills_under_load_keep_effects_and_progress_together",
+    ),
+    (
+        Fault::EffectBeforeCursor,
+        "g7_kills_under_load_keep_effects_and_progress_together",
+    ),
+    (
+        Fault::NewestLost,
+        "g7_kills_under_load_keep_effects_and_progress_together",
+    ),
+    (
+        Fault::DuplicateApplied,
+        "g9_the_same_event_many_times_at_once_is_stored_once",
+    ),
+    (
+        Fault::OtherContentAccepted,
+        "of_two_that_contradict_one_is_stored",
+    ),
     (Fault::CloseLoses, "positions_rise_over_clean_restarts"),
     (
         Fault::DeliveriesReversed,

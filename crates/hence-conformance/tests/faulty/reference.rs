@@ -104,6 +104,8 @@ impl Outlet {
 pub(crate) struct Live {
     pub(crate) closed: bool,
     pub(crate) broken: bool,
+    /// Something was refused by the storage: what a fault takes for known.
+    pub(crate) failed_before: bool,
     pub(crate) outlets: BTreeMap<String, Outlet>,
     tokens: u64,
     /// Commits that wait for room, in their order.
