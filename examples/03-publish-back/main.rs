@@ -1,6 +1,6 @@
 //! What a handler returns is published.
 
-use hence::core::{Filter, Read, Start};
+use hence::core::Position;
 use hence::{App, Event};
 use serde::{Deserialize, Serialize};
 
@@ -17,43 +17,22 @@ struct OrderConfirmed {
 }
 
 // The order is settled and the confirmation stored in one commit: never one without the other.
-async fn confirm(order: OrderPlaced) -> OrderConfirmed {
-    OrderConfirmed {
-        order_id: order.order_id,
-    }
+async fn confirm(OrderPlaced { order_id }: OrderPlaced) -> OrderConfirmed {
+    OrderConfirmed { order_id }
 }
 
 #[tokio::main]
 async fn main() -> hence::Result<()> {
-    let app = App::new("shop")
-        .subscribe("confirm", confirm)
-        .start("memory:")
-        .await?;
-    let handled = app
-        .publish(OrderPlaced { order_id: 17 })
-        .until_handled()
-        .await?;
+    let app = App::new("shop").subscribe("confirm", confirm);
+    let app = app.start("memory:").await?;
+    let order = OrderPlaced { order_id: 17 };
+    app.publish(order).until_handled().await?;
 
-    // Reading settles and moves nothing. The events of one chain share its correlation id.
-    let filter = Filter {
-        correlation_id: Some(handled.receipt.id),
-        ..Filter::default()
-    };
-    let mut reader = app
-        .read(Read {
-            from: Start::Earliest,
-            filter,
-            follow: false,
-        })
-        .await?;
-    for entry in reader.next(10).await? {
-        let caused = entry.message.attributes().causation_id().is_some();
-        let why = if caused {
-            "because of the event before"
-        } else {
-            "by itself"
-        };
-        println!("{} {why}", entry.message.attributes().event_type());
+    // Each event names its cause, so what followed from the first one is a tree.
+    for node in app.trace(Position(1)).await?.nodes {
+        let event_type = node.entry.message.attributes().event_type();
+        let cause = node.cause.map_or("a user", |_| "the event before");
+        println!("{event_type}, because of {cause}");
     }
     app.drain().await;
     Ok(())

@@ -9,12 +9,11 @@ struct MailRequested {
     to: String,
 }
 
-// Any error counts as "try again later": here up to four times, with growing, random waits between.
+// Any error means "try again later": here four attempts at most, with growing, random waits.
 #[handler(name = "send-mail", retry = 4)]
 async fn send_mail(mail: MailRequested, attempt: Attempt) -> Result<(), Failure> {
     if !mail.to.contains('@') {
-        // No attempt will ever succeed, so do not try again.
-        return Err(Failure::reject("not an address"));
+        return Err(Failure::reject("not an address")); // no attempt would ever succeed
     }
     if attempt < Attempt(3) {
         println!("attempt {} fails", attempt.0);
@@ -26,16 +25,13 @@ async fn send_mail(mail: MailRequested, attempt: Attempt) -> Result<(), Failure>
 
 #[tokio::main]
 async fn main() -> hence::Result<()> {
-    let app = App::new("mail")
-        .subscribe_all(handlers![send_mail])
-        .start("memory:")
-        .await?;
+    let app = App::new("mail").subscribe_all(handlers![send_mail]);
+    let app = app.start("memory:").await?;
     for to in ["ada@example.org", "nobody"] {
-        app.publish(MailRequested { to: to.to_owned() })
-            .until_handled()
-            .await?;
+        let mail = MailRequested { to: to.to_owned() };
+        app.publish(mail).until_handled().await?;
     }
-    // Nothing disappears: the dead letter has its bytes and its cause, and `redrive` sends it again.
+    // Nothing disappears: a dead letter has its bytes and its cause, and can be sent again.
     for dead in app.engine().dead_letters(None).await? {
         println!("dead letter of {}: {}", dead.subscription, dead.error);
     }

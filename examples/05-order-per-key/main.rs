@@ -9,47 +9,32 @@ use serde::{Deserialize, Serialize};
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "parcel.moved", key = parcel)]
 struct ParcelMoved {
-    parcel: String,
-    to: String,
+    parcel: u32,
+    stop: u32,
 }
 
-type Journeys = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
+type Seen = Arc<Mutex<BTreeMap<u32, Vec<u32>>>>;
 
-// Up to 32 calls run at a time, and yet no parcel reaches a place before the one before it.
-async fn follow(moved: ParcelMoved, journeys: State<Journeys>) {
-    tokio::task::yield_now().await; // while this call waits, others overtake it: those of other keys
-    let mut journeys = journeys.lock().expect("no call panics");
-    journeys.entry(moved.parcel).or_default().push(moved.to);
+// Up to 32 calls run at a time, and yet no parcel comes to a stop before the one before it.
+async fn follow(ParcelMoved { parcel, stop }: ParcelMoved, seen: State<Seen>) {
+    tokio::task::yield_now().await; // calls for other parcels overtake this one here
+    let mut seen = seen.lock().expect("no call panics");
+    seen.entry(parcel).or_default().push(stop);
 }
 
 #[tokio::main]
 async fn main() -> hence::Result<()> {
-    let journeys = Journeys::default();
-    let app = App::new("post")
-        .state(Arc::clone(&journeys))
-        .subscribe("follow", follow);
-    let app = app.start("memory:").await?;
-
-    // One place after the other, and at each of them all three parcels.
-    let moves = ["depot", "train", "van", "door"]
-        .into_iter()
-        .flat_map(|to| {
-            ["A", "B", "C"].map(|parcel| ParcelMoved {
-                parcel: parcel.into(),
-                to: to.into(),
-            })
-        });
-    for position in app
-        .publish_all(moves)
-        .await?
-        .iter()
-        .filter_map(|receipt| receipt.position)
-    {
+    let seen = Seen::default();
+    let app = App::new("post").state(Arc::clone(&seen));
+    let app = app.subscribe("follow", follow).start("memory:").await?;
+    let move_to = |stop| [0, 1, 2].map(|parcel| ParcelMoved { parcel, stop });
+    let moves = (0..5).flat_map(move_to);
+    for receipt in app.publish_all(moves).await? {
+        let position = receipt.position.unwrap_or_default();
         app.engine().settled(position).await?;
     }
-    for (parcel, places) in &*journeys.lock().expect("no call panics") {
-        println!("{parcel}: {}", places.join(" → "));
+    for (parcel, stops) in &*seen.lock().expect("no call panics") {
+        println!("parcel {parcel}: stops {stops:?}");
     }
-    app.drain().await;
     Ok(())
 }

@@ -36,23 +36,27 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// A type of event as the wiring sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub struct EventType {
     /// The CloudEvents `type`.
     pub name: &'static str,
     /// Whether its events carry a key.
     pub keyed: bool,
+    /// The key within encoded data, if the data decodes; for events that come without one.
+    pub key_of: fn(&[u8]) -> Option<String>,
 }
 
 impl EventType {
     /// The description of `E`.
     #[must_use]
     pub const fn of<E: Event>() -> Self {
-        Self {
-            name: E::TYPE,
-            keyed: E::KEYED,
-        }
+        Self { name: E::TYPE, keyed: E::KEYED, key_of: key_of::<E> }
     }
+}
+
+fn key_of<E: Event>(data: &[u8]) -> Option<String> {
+    let event: E = serde_json::from_slice(data).ok()?;
+    event.key().map(Cow::into_owned)
 }
 
 /// What can order events: whatever has a text, such as `String`, an integer, or a type of yours

@@ -101,8 +101,8 @@ pub struct Undecodable {
     label = "not an event",
     note = "the first argument says which events the handler takes: an event, `Envelope<E>`, \
             `Batch<E>`, or an enum with `#[derive(Events)]`",
-    note = "to make `{Self}` an event, put `#[derive(Event, Serialize, Deserialize)]` and \
-            `#[event(type = \"…\")]` on it"
+    note = "an event is a type with `#[derive(Event, Serialize, Deserialize)]` and \
+            `#[event(type = \"…\")]`"
 )]
 pub trait Input: Sized + Send + 'static {
     /// Whether one call takes several deliveries.

@@ -32,7 +32,7 @@ const LOOK_BYTES: usize = 1 << 20;
 const LOOK_BLOCK: usize = 64;
 const LOCK: &str = "lock";
 
-/// What opening a log found.
+/// What opening a log found. It is a handle to the log too: drop it when the replay is done.
 pub struct Recovered {
     /// The newest intact snapshot.
     pub snapshot: Option<Snapshot>,

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
@@ -71,7 +72,7 @@ fn is_ours(attribute: &Attribute) -> bool {
 }
 
 fn missing_type(input: &DeriveInput) -> String {
-    let name = &input.ident;
+    let name = input.ident.unraw();
     let example = dotted(&name.to_string());
     format!("`{name}` needs a stable type: add `#[event(type = \"{example}\")]`")
 }

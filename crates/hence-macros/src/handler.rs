@@ -6,8 +6,9 @@
 
 mod options;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, Result, ReturnType, Type};
 
@@ -17,9 +18,14 @@ use options::Options;
 /// The most arguments of a handler.
 const ARGUMENTS_MAX: usize = 8;
 
-pub(crate) fn expand(options: TokenStream, function: &ItemFn) -> TokenStream {
+pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
+    let Ok(function) = &syn::parse2::<ItemFn>(item.clone()) else {
+        let text = "`#[handler]` belongs on an `async fn` outside of any `impl`";
+        let error = Error::new(Span::call_site(), text).into_compile_error();
+        return quote!(#error #item);
+    };
     let checked = check(function);
-    let options = Options::parse(options, &function.sig.ident.to_string());
+    let options = Options::parse(options, &function.sig.ident.unraw().to_string());
     let beside = match (checked, options) {
         (Ok(()), Ok(options)) => registered(&options, function),
         (checked, options) => {
@@ -97,7 +103,12 @@ fn marker(function: &ItemFn) -> TokenStream {
     quote! {
         #(#conditions)*
         #[doc(hidden)]
-        #[allow(non_camel_case_types)]
+        #[allow(
+            non_camel_case_types,
+            missing_copy_implementations,
+            missing_debug_implementations,
+            unreachable_pub
+        )]
         #visibility struct #name {}
     }
 }
@@ -108,7 +119,12 @@ fn conditions(function: &ItemFn) -> Vec<&syn::Attribute> {
     function.attrs.iter().filter(is_condition).collect()
 }
 
+/// Stands in for the handler of a function that cannot be one.
 fn placeholder(function: &ItemFn) -> TokenStream {
+    if function.sig.receiver().is_some() {
+        // Within an `impl` there is no place for a type.
+        return TokenStream::new();
+    }
     let (name, marker, conditions) = (&function.sig.ident, marker(function), conditions(function));
     quote! {
         #marker

@@ -7,7 +7,7 @@ mod handler;
 mod option;
 
 use proc_macro::TokenStream;
-use syn::{DeriveInput, Error, ItemFn, parse_macro_input};
+use syn::{DeriveInput, Error, parse_macro_input};
 
 /// Makes a struct (or an enum as a whole) an event: a fact with a stable type name.
 ///
@@ -52,6 +52,5 @@ pub fn derive_events(input: TokenStream) -> TokenStream {
 /// | `batch_events = 50`, `batch_age = "20ms"` | the bounds of a `Batch<E>` | 100, 100 ms |
 #[proc_macro_attribute]
 pub fn handler(options: TokenStream, item: TokenStream) -> TokenStream {
-    let function = parse_macro_input!(item as ItemFn);
-    handler::expand(options.into(), &function).into()
+    handler::expand(options.into(), item.into()).into()
 }

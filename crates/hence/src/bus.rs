@@ -1,12 +1,13 @@
 //! `Bus`: a handle to publish, and to read what is there.
 
+use std::collections::HashMap;
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hence_core::engine::{DeliveryReport, TryCommitError};
 use hence_core::{
-    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, Message,
+    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, EventType, Message,
     Position, Read, Reader, Receipt, Result, Timestamp, envelope,
 };
 
@@ -19,14 +20,21 @@ pub struct Bus {
     engine: Arc<dyn Engine>,
     source: Arc<str>,
     durability: Durability,
+    types: Arc<HashMap<&'static str, EventType>>,
 }
 
 impl Bus {
-    pub(crate) fn new(engine: Arc<dyn Engine>, source: &str, durability: Durability) -> Self {
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        source: &str,
+        durability: Durability,
+        types: HashMap<&'static str, EventType>,
+    ) -> Self {
         Self {
             engine,
             source: source.into(),
             durability,
+            types: Arc::new(types),
         }
     }
 
@@ -121,6 +129,13 @@ impl Bus {
         self.engine
             .commit(Commit::publish(messages, durability))
             .await
+    }
+
+    /// The ordering key within the data of an event of a type that this application knows; `None`
+    /// when its events have no key, or the data does not decode.
+    #[must_use]
+    pub fn key_of(&self, event_type: &str, data: &[u8]) -> Option<String> {
+        self.types.get(event_type).filter(|known| known.keyed).and_then(|known| (known.key_of)(data))
     }
 
     /// Reads messages in order; it settles and moves nothing.

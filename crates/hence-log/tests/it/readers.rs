@@ -1,7 +1,7 @@
 //! Readers beside a writer: never ahead of it, never stopped by retention, only what they asked for.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -261,6 +261,20 @@ fn hooks_end_with_their_subscription() {
     writer.stage(1, [Op::append(1, b"x")]).unwrap();
     writer.commit(Level::Synced).unwrap();
     assert!(!called.load(Ordering::Relaxed));
-    assert_eq!(log.wait_beyond(0, Duration::ZERO), 1);
-    assert_eq!(log.wait_beyond(1, Duration::from_millis(1)), 1);
+
+    // A function may end its own subscription while it is being called.
+    let kept = Arc::new(Mutex::new(None));
+    let (own, calls) = (Arc::clone(&kept), Arc::new(AtomicU64::new(0)));
+    let count = Arc::clone(&calls);
+    *kept.lock().unwrap() = Some(log.on_advance(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        own.lock().unwrap().take();
+    }));
+    for _ in 0..2 {
+        writer.stage(1, [Op::append(1, b"x")]).unwrap();
+        writer.commit(Level::Synced).unwrap();
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    assert_eq!(log.wait_beyond(0, Duration::ZERO), 3);
+    assert_eq!(log.wait_beyond(3, Duration::from_millis(1)), 3);
 }

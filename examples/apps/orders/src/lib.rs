@@ -71,7 +71,8 @@ fn demo_order(run: u64, number: u64) -> OrderPlaced {
         5 => ("GONE", 20.0),
         10 => ("FLAKY", 35.0),
         15 => ("piano", 4_800.0),
-        other => (["tea", "mug", "kettle"][(other % 3) as usize], 12.5),
+        other if other % 2 == 0 => ("tea", 12.5),
+        _ => ("kettle", 49.0),
     };
     OrderPlaced {
         order_id: format!("demo-{run:04x}-{number}"),

@@ -1,5 +1,7 @@
 //! Places one order of each kind, waits until it has come to its end, and prints what followed.
 
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
 use hence::core::{Filter, Position, Read, Start};
 use hence::{Bus, Receipt, Result};
 use hence_orders::event::{Item, OrderPlaced};
@@ -32,7 +34,7 @@ async fn main() -> Result<()> {
         .await?;
     print(&orders, "A-21: X for -5", &handled.receipt).await?;
     for dead in orders.engine().dead_letters(None).await? {
-        println!("\ndead letter of {}: {}", dead.subscription, dead.error);
+        println!("dead letter of {}: {}", dead.subscription, dead.error);
     }
     orders.drain().await;
     Ok(())
@@ -66,7 +68,7 @@ async fn wait_for_the_end(bus: &Bus, receipt: &Receipt) -> Result<()> {
 
 /// Prints the events of an order, and below each the attempts to handle it.
 async fn print(bus: &Bus, title: &str, receipt: &Receipt) -> Result<()> {
-    println!("\n{title}");
+    println!("{title}");
     let trace = bus.trace(receipt.position.unwrap_or(Position(1))).await?;
     for node in trace.nodes {
         println!("  {}", node.entry.message.attributes().event_type());
@@ -81,5 +83,6 @@ async fn print(bus: &Bus, title: &str, receipt: &Receipt) -> Result<()> {
             }
         }
     }
+    println!();
     Ok(())
 }

@@ -23,7 +23,14 @@ async fn opaque_reply(_: OrderPlaced) -> impl Event {
     OrderPlaced { order_id: String::new() }
 }
 
-#[handler(name = "method")]
-async fn method(self, _: OrderPlaced) {}
+struct Shop;
+
+impl Shop {
+    #[handler(name = "method")]
+    async fn method(&self, _: OrderPlaced) {}
+}
+
+#[handler(name = "no-function")]
+struct NoFunction;
 
 fn main() {}

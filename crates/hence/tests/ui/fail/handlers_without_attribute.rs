@@ -1,4 +1,5 @@
-//! `handlers![]` lists functions with `#[handler]`.
+//! `handlers![]` lists functions with `#[handler]`, which stand beside a type of their name. The
+//! wording is the compiler's own, and the documentation of `handlers!` quotes it.
 
 use hence::{App, Event, handlers};
 use serde::{Deserialize, Serialize};
