@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hence_core::commit::{Durability, Receipt};
-use hence_core::error::{Code, Error, Result};
+use hence_core::error::{Error, Result};
 use hence_core::time::Timestamp;
 use hence_log::{ErrorKind, Level, Log, Op as Stored, Recovered, Storage, Writer};
 use tokio::sync::Notify;
@@ -73,7 +73,9 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
     let opened = Log::open_on(Arc::clone(&storage), settings);
     let (writer, log, recovered) = opened.map_err(translate)?;
     let key = IdentityKey::of(log.id());
-    let state = recover(&recovered, &log, key, options)?;
+    let mut state = recover(&recovered, key, options)?;
+    // Positions that a crash made doubtful are never used again.
+    state.next = writer.next_position();
     let tail = Tail::new(state.next, options.tail_bytes, false);
     let frame = recovered.snapshot.map_or(0, |snapshot| snapshot.frame);
     Ok(Opened {
@@ -84,7 +86,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
     })
 }
 
-fn recover(recovered: &Recovered, log: &Log, key: IdentityKey, options: &Options) -> Result<State> {
+fn recover(recovered: &Recovered, key: IdentityKey, options: &Options) -> Result<State> {
     if let Some(cut) = &recovered.cut {
         tracing::warn!(?cut, "the log ended in a torn frame, which was cut off");
     }
@@ -96,8 +98,6 @@ fn recover(recovered: &Recovered, log: &Log, key: IdentityKey, options: &Options
     while let Some(frame) = frames.next_frame().map_err(translate)? {
         replay(&mut state, key, &frame)?;
     }
-    // Positions that a crash made doubtful are never used again.
-    state.next = state.next.max(log.watermark() + 1);
     Ok(state)
 }
 

@@ -235,6 +235,11 @@ impl Writer {
         })
     }
 
+    /// The position of the next append that is staged.
+    pub fn next_position(&self) -> u64 {
+        self.next_position
+    }
+
     /// Whether the group should be committed before more is staged.
     pub fn is_full(&self) -> bool {
         self.buffer.len() >= GROUP_BYTES_MAX || self.ops >= GROUP_EVENTS_MAX
