@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use futures_util::stream::FuturesUnordered;
 use hence_core::{Code, Commit, Delivery, Durability, Engine, Error, Outcome, Position, Start};
 use tokio::task::JoinSet;
 
 use crate::case::{Need, Violation};
-use crate::world::{Checked, TICK, TOCK, World, ended, ensure, event, holding, keyed, spec, typed};
+use crate::world::{
+    Checked, TICK, TOCK, World, ended, ensure, event, holding, keyed, poll_times, spec, typed,
+};
 
 /// Handled events after which the engine is killed.
-const HANDLED_BEFORE_KILL: usize = 203;
+const HANDLED_BEFORE_KILL: usize = 200;
 /// How often the engine is killed.
 const KILLS: usize = 3;
 const PUBLISHERS: usize = 8;
@@ -51,25 +51,25 @@ async fn work(engine: Arc<dyn Engine>, level: Durability) -> Result<BTreeSet<Str
         .subscribe(spec(NAME, &[TICK], Start::Earliest))
         .await?;
     let mut settled = BTreeSet::new();
+    let handle = |delivery: &Delivery| {
+        let id = delivery.message.attributes().id();
+        engine.commit(Commit {
+            settle: vec![ended(NAME, delivery, Outcome::Done)],
+            publish: vec![typed(&format!("effect-of-{id}"), TOCK)],
+            redrive: Vec::new(),
+            durability: level,
+        })
+    };
     while settled.len() < HANDLED_BEFORE_KILL {
         let pulled = deliveries.next(16).await?;
-        let handle = |delivery: &Delivery| {
-            let id = delivery.message.attributes().id().to_owned();
-            let commit = engine.commit(Commit {
-                settle: vec![ended(NAME, delivery, Outcome::Done)],
-                publish: vec![typed(&format!("effect-of-{id}"), TOCK)],
-                redrive: Vec::new(),
-                durability: level,
-            });
-            async { commit.await.map(|_| id) }
-        };
-        let mut handled: FuturesUnordered<_> = pulled.iter().map(handle).collect();
-        // The others of the last handful are given up on their way.
-        while settled.len() < HANDLED_BEFORE_KILL
-            && let Some(answer) = handled.next().await
-        {
-            settled.insert(answer?);
+        for (delivery, answer) in pulled.iter().zip(join_all(pulled.iter().map(handle)).await) {
+            answer?;
+            settled.insert(delivery.message.attributes().id().to_owned());
         }
+    }
+    // The last handful is given up on its way.
+    for delivery in &deliveries.next(16).await? {
+        drop(poll_times(1, handle(delivery)).await);
     }
     Ok(settled)
 }

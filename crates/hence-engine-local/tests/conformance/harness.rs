@@ -43,6 +43,9 @@ impl Harness for Memory {
     }
 }
 
+/// Calls to a broken disk that fail; more than a case makes before it is mended.
+const CALLS: u64 = 10_000;
+
 fn small_files() -> Options {
     let mut options = Options::default();
     options.segment_bytes = 4 << 20;
@@ -178,7 +181,8 @@ impl Harness for PowerCut {
     }
 
     fn fail_storage(&self, running: &Instance) -> bool {
-        self.disk(&running.place).plan(1, Fault::Error(EIO));
+        let disk = self.disk(&running.place);
+        (1..=CALLS).for_each(|call| disk.plan(call, Fault::Error(EIO)));
         true
     }
 }
