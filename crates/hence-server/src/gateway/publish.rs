@@ -318,7 +318,13 @@ async fn store(
     let batch = incoming.batch;
     let warning = gateway.warning(&incoming);
     let stored = match turn {
-        Some(Turn::Again(stored)) => stored.into_iter().map(|one| one.map(again)).collect(),
+        Some(Turn::Again(stored)) => {
+            let again = |receipt| {
+                gateway.counters.absorbed();
+                again(receipt)
+            };
+            stored.into_iter().map(|one| one.map(again)).collect()
+        }
         Some(Turn::First(claim)) => {
             let stored = gateway.commit(&ask, incoming).await?;
             claim.done(&stored);
