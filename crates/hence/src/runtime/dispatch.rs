@@ -101,6 +101,8 @@ impl Pump {
             if pulling {
                 self.start_calls();
             }
+            // Behind a crowd nothing is pulled but what was redriven, which is what ends it.
+            let pulls = credit > 0 || pulling && self.lanes.is_crowded();
             let wake = self.next_wake();
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -114,7 +116,7 @@ impl Pump {
                 Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
                     self.answered(answered);
                 }
-                pulled = deliveries.next(credit), if credit > 0 => match pulled {
+                pulled = deliveries.next(credit), if pulls => match pulled {
                     Ok(list) if list.is_empty() => pulling = false,
                     Ok(list) => list.into_iter().for_each(|delivery| self.lanes.push(delivery)),
                     Err(error) => {
@@ -171,7 +173,7 @@ impl Pump {
 
     /// Whether a batch is full, or its first delivery has waited long enough.
     fn batch_is_due(&mut self) -> bool {
-        if self.lanes.runnable() == 0 {
+        if !self.lanes.has_next() {
             self.batch_due = None;
             return false;
         }
@@ -323,7 +325,7 @@ impl Pump {
                 }
                 Outcome::Reject { hold, .. } => {
                     self.metrics.rejected.fetch_add(1, Relaxed);
-                    if hold || delivery.redriven {
+                    if hold {
                         self.lanes.hold(&delivery);
                     } else {
                         self.lanes.done(&delivery);
