@@ -100,6 +100,9 @@ impl Pump {
             let credit = if pulling { self.credit() } else { 0 };
             if pulling {
                 self.start_calls();
+            } else {
+                // Nothing begins any more, so nothing may wake the pump for it.
+                self.batch_due = None;
             }
             // Behind a crowd nothing is pulled but what was redriven, which is what ends it.
             let pulls = credit > 0 || pulling && self.lanes.is_crowded();

@@ -8,6 +8,7 @@
 
 mod kit;
 
+mod drain;
 mod failure;
 mod flow;
 mod order;
