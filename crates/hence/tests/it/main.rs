@@ -13,4 +13,5 @@ mod failure;
 mod flow;
 mod order;
 mod publish;
+mod source;
 mod wiring;
