@@ -144,8 +144,8 @@ impl Pump {
             1
         };
         let held = self.lanes.runnable() + self.running + self.committing;
-        (workers * CREDIT_PER_WORKER)
-            .max(workers * batch)
+        workers
+            .saturating_mul(batch.max(CREDIT_PER_WORKER))
             .saturating_sub(held)
     }
 
