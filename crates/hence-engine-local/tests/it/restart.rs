@@ -102,7 +102,7 @@ fn dead_letters_and_redrives_are_kept() {
         let after = engine.dead_letters(None).await.unwrap();
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
         let mut deliveries = subscribe(&engine, "s").await;
-        assert_eq!(deliveries.held()["k"], 2);
+        assert_eq!(deliveries.held().len(), 3);
         let again = ready(&mut deliveries).await;
         assert_eq!(positions(&again), [2]);
         assert!(again[0].redriven);

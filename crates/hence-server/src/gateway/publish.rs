@@ -178,7 +178,12 @@ fn fill(
         (None, None) => None,
     };
     if let Some(moment) = deliver_at {
-        attributes.set(DELIVER_AT, moment.to_string())?;
+        let text = moment.to_string();
+        if Timestamp::parse(&text).is_err() {
+            let delay = query.text("delay").unwrap_or_default();
+            return Err(malformed("delay", delay, "ends behind the year 9999"));
+        }
+        attributes.set(DELIVER_AT, text)?;
     }
     let timed = attributes.time().is_some();
     if !timed {

@@ -100,7 +100,12 @@ impl Pump {
             let credit = if pulling { self.credit() } else { 0 };
             if pulling {
                 self.start_calls();
+            } else {
+                // Nothing begins any more, so nothing may wake the pump for it.
+                self.batch_due = None;
             }
+            // Behind a crowd nothing is pulled but what was redriven, which is what ends it.
+            let pulls = credit > 0 || pulling && self.lanes.is_crowded();
             let wake = self.next_wake();
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -114,7 +119,7 @@ impl Pump {
                 Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
                     self.answered(answered);
                 }
-                pulled = deliveries.next(credit), if credit > 0 => match pulled {
+                pulled = deliveries.next(credit), if pulls => match pulled {
                     Ok(list) if list.is_empty() => pulling = false,
                     Ok(list) => list.into_iter().for_each(|delivery| self.lanes.push(delivery)),
                     Err(error) => {
@@ -139,8 +144,8 @@ impl Pump {
             1
         };
         let held = self.lanes.runnable() + self.running + self.committing;
-        (workers * CREDIT_PER_WORKER)
-            .max(workers * batch)
+        workers
+            .saturating_mul(batch.max(CREDIT_PER_WORKER))
             .saturating_sub(held)
     }
 
@@ -171,7 +176,7 @@ impl Pump {
 
     /// Whether a batch is full, or its first delivery has waited long enough.
     fn batch_is_due(&mut self) -> bool {
-        if self.lanes.runnable() == 0 {
+        if !self.lanes.has_next() {
             self.batch_due = None;
             return false;
         }
@@ -323,7 +328,7 @@ impl Pump {
                 }
                 Outcome::Reject { hold, .. } => {
                     self.metrics.rejected.fetch_add(1, Relaxed);
-                    if hold || delivery.redriven {
+                    if hold {
                         self.lanes.hold(&delivery);
                     } else {
                         self.lanes.done(&delivery);
