@@ -1,4 +1,126 @@
 //! The local engine of Hence: one state machine, in memory or on the durable log.
-pub fn open(_url: &str) -> hence_core::Result<std::sync::Arc<dyn hence_core::Engine>> {
-    unimplemented!()
+//!
+//! ```text
+//!            decide                 apply
+//!   commit ─────────► operations ─────────► state ──► outlets ──► deliveries
+//!                         │            ▲      │
+//!                         ▼            │      └─────► tail ─────► readers
+//!                  journal (memory: none; log: one frame, synced)
+//! ```
+//!
+//! A commit is decided against the state and becomes a list of operations; these go into the
+//! journal as one frame; when it is as durable as was asked for, they are applied, shown to
+//! subscriptions and readers, and the publisher is answered. `memory:` and `log:` differ in the
+//! journal alone, so that what tests run on answers as what runs in production.
+//!
+//! To read in this order: [`clock`], `identity`, `op`, `settled`, `subscription`, `dedup`,
+//! `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
+//! `writer`, `snapshot`, `deliveries`, `reader`, `history`, `engine`.
+
+mod clock;
+mod core;
+mod dead_letters;
+mod decide;
+mod dedup;
+mod deliveries;
+mod engine;
+mod history;
+mod identity;
+mod journal;
+mod memory;
+mod op;
+mod outlet;
+mod queue;
+mod reader;
+mod settled;
+mod state;
+mod subscription;
+mod tail;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hence_core::engine::Engine;
+use hence_core::error::{Code, Result};
+
+pub use clock::{CLOCK_LOOK_MAX, Clock, ManualClock, SystemClock};
+pub use dead_letters::ERROR_BYTES_MAX;
+pub use dedup::DEDUP_EVENTS_MAX;
+pub use engine::{BATCH_EVENTS_MAX, EVENT_BYTES_MAX};
+pub use history::HISTORY_ATTEMPTS_MAX;
+pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX};
+pub use memory::{MEMORY_BYTES_MAX, MEMORY_EVENTS_MAX, MEMORY_KEEP_BYTES};
+pub use outlet::{DELAYED_EVENTS_MAX, READY_EVENTS_MAX, SCAN_EVENTS_MAX};
+pub use queue::{QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
+pub use state::SUBSCRIPTIONS_MAX;
+pub use writer::IDLE_MAX;
+
+/// Bytes of the newest events that a log engine keeps in memory for those who keep up.
+pub const TAIL_BYTES_MAX: usize = 16 << 20;
+
+/// How much an engine may use, and its clock.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Memory for unsettled events, of `memory:`.
+    pub memory_bytes: usize,
+    /// Unsettled events, of `memory:`.
+    pub memory_events: usize,
+    /// Memory for settled events, of `memory:`.
+    pub memory_keep_bytes: usize,
+    /// Memory for the newest events, of `log:`.
+    pub tail_bytes: usize,
+    /// Commits that may wait for the writer, of `log:`.
+    pub queue_commits: usize,
+    /// Deliveries that wait in memory for each subscription.
+    pub ready_events: usize,
+    /// Events that are known by their ids.
+    pub dedup_events: usize,
+    /// Bytes of one file of the log.
+    pub segment_bytes: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            memory_bytes: MEMORY_BYTES_MAX,
+            memory_events: MEMORY_EVENTS_MAX,
+            memory_keep_bytes: MEMORY_KEEP_BYTES,
+            tail_bytes: TAIL_BYTES_MAX,
+            queue_commits: QUEUE_COMMITS_MAX,
+            ready_events: READY_EVENTS_MAX,
+            dedup_events: DEDUP_EVENTS_MAX,
+            segment_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Opens the engine that a URL names: `memory:` or `log:DIR`.
+///
+/// # Errors
+/// `HN0201` for any other URL, and what [`log`] returns.
+pub fn open(url: &str) -> Result<Arc<dyn Engine>> {
+    match url.split_once(':') {
+        Some(("memory", "")) => Ok(memory(&Options::default())),
+        Some(("log", dir)) if !dir.is_empty() => log(dir, &Options::default()),
+        _ => Err(Code::ENGINE_URL.error(format!("'{url}' is neither 'memory:' nor 'log:DIR'"))),
+    }
+}
+
+/// An engine whose journal is memory: everything ends with it.
+#[must_use]
+pub fn memory(options: &Options) -> Arc<dyn Engine> {
+    Arc::new(engine::Local::memory(options))
+}
+
+/// The engine on the durable log in a directory, which is created when it does not exist.
+///
+/// # Errors
+/// `HN0204` to `HN0208` when the log cannot be opened; nothing is changed then.
+pub fn log(dir: impl AsRef<Path>, options: &Options) -> Result<Arc<dyn Engine>> {
+    Ok(Arc::new(engine::Local::log(dir.as_ref(), options)?))
 }

@@ -1,0 +1,523 @@
+//! `Core`: the state with everything that hangs on it in memory, behind the engine's one lock.
+
+use std::collections::{HashMap, VecDeque};
+
+use hence_core::commit::Receipt;
+use hence_core::delivery::{Delivery, Position};
+use hence_core::engine::{DeliveryReport, Entry, SubscriptionReport};
+use hence_core::error::{Code, Error, Result};
+use hence_core::message::Message;
+use hence_core::subscription::{Start, SubscriptionSpec};
+use hence_core::time::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::decide::{Pending, Prepared, Window, decide};
+use crate::history::{Attempt, Emitted, Expected, History};
+use crate::identity::{self, Append};
+use crate::journal::Store;
+use crate::memory::Waiting;
+use crate::op::{Ended, How, Op, Subscribed, Taken};
+use crate::outlet::{Found, Outlet, delay};
+use crate::state::{SUBSCRIPTIONS_MAX, State};
+use crate::subscription::{Status, Subscription};
+use crate::tail::Tail;
+
+/// Commits that are decided and not applied yet.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    ops: Vec<Op>,
+    frames: Vec<Decided>,
+}
+
+/// A subscription that is to begin or to change.
+pub(crate) struct Planned {
+    pub(crate) subscribed: Subscribed,
+    /// What it will be, with what is settled already.
+    pub(crate) probe: Subscription,
+}
+
+/// One decided commit: its operations end here.
+#[derive(Clone, Copy, Debug)]
+struct Decided {
+    end: usize,
+    time: Timestamp,
+}
+
+/// The state, the newest entries, and the attached subscriptions.
+pub(crate) struct Core {
+    pub(crate) state: State,
+    pending: Pending,
+    pub(crate) tail: Tail,
+    pub(crate) store: Store,
+    outlets: Vec<Option<Outlet>>,
+    history: Option<History>,
+    /// Who waits for a message to be settled.
+    waiting: HashMap<u64, Vec<oneshot::Sender<()>>>,
+    ready_events: usize,
+    /// Commits that wait for room, in the order in which they came; of `memory:` alone.
+    pub(crate) queue: VecDeque<Waiting>,
+    /// Kept for its memory.
+    pub(crate) scratch: Batch,
+    pub(crate) closed: bool,
+    /// Why no more commits are taken.
+    pub(crate) failed: Option<Error>,
+}
+
+struct View<'a> {
+    state: &'a State,
+    outlets: &'a [Option<Outlet>],
+    tail: &'a Tail,
+    store: &'a Store,
+}
+
+impl Window for View<'_> {
+    fn after(&self, subscription: u32, position: u64) -> u64 {
+        let outlet = self.outlets.get(subscription as usize);
+        let after = outlet.and_then(|outlet| outlet.as_ref()?.after(position));
+        // Not given out, or given back meanwhile: settles this position alone.
+        after.unwrap_or(position - 1)
+    }
+
+    fn is_own(&self, subscription: u32, position: u64) -> Result<bool> {
+        let outlet = self.outlets.get(subscription as usize);
+        if outlet.is_some_and(|outlet| outlet.as_ref().is_some_and(|o| o.holds(position))) {
+            return Ok(true);
+        }
+        let Some(found) = self.state.subscription(subscription) else {
+            return Ok(false);
+        };
+        if found.dead.contains_key(&position) {
+            return Ok(true);
+        }
+        let (message, _) = self.message(position)?;
+        let event_type = message.attributes().event_type();
+        Ok(found.takes(position, identity::tag(event_type), event_type))
+    }
+
+    fn message(&self, position: u64) -> Result<(Message, Timestamp)> {
+        let entry = match self.tail.get(position) {
+            Some(kept) => kept.entry.clone(),
+            None => self.store.get(position)?,
+        };
+        Ok((entry.message, entry.appended))
+    }
+}
+
+impl Core {
+    pub(crate) fn new(state: State, tail: Tail, store: Store, ready_events: usize) -> Self {
+        let history = matches!(store, Store::Memory).then(History::default);
+        let outlets = state.subscriptions().iter().map(|_| None).collect();
+        Self {
+            state,
+            pending: Pending::default(),
+            tail,
+            store,
+            outlets,
+            history,
+            waiting: HashMap::new(),
+            ready_events,
+            queue: VecDeque::new(),
+            scratch: Batch::default(),
+            closed: false,
+            failed: None,
+        }
+    }
+
+    /// Decides one commit behind those of the batch.
+    pub(crate) fn decide(
+        &mut self,
+        commit: Prepared,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) -> Result<Vec<Receipt>> {
+        let view = View {
+            state: &self.state,
+            outlets: &self.outlets,
+            tail: &self.tail,
+            store: &self.store,
+        };
+        let ops = &mut batch.ops;
+        let receipts = decide(&self.state, &mut self.pending, &view, commit, ops)?;
+        batch.end(now);
+        Ok(receipts)
+    }
+
+    /// Takes back the commit that was decided last.
+    pub(crate) fn undo(&mut self, batch: &mut Batch) {
+        self.pending.undo();
+        batch.frames.pop();
+        let end = batch.frames.last().map_or(0, |frame| frame.end);
+        batch.ops.truncate(end);
+    }
+
+    /// Gives up everything that was decided and not stored.
+    pub(crate) fn forget(&mut self, batch: &mut Batch) {
+        self.pending.clear();
+        batch.ops.clear();
+        batch.frames.clear();
+    }
+
+    /// Applies what was stored, and shows it.
+    pub(crate) fn apply(&mut self, batch: &mut Batch) {
+        self.pending.clear();
+        let mut ops = batch.ops.drain(..);
+        let mut begin = 0;
+        for Decided { end, time } in batch.frames.drain(..) {
+            let frame = ops.as_slice().get(..end - begin).unwrap_or_default();
+            let appends = frame.iter().filter(|op| matches!(op, Op::Append(_)));
+            let emitted = Emitted {
+                first: self.state.next,
+                count: appends.count() as u64,
+            };
+            for op in ops.by_ref().take(end - begin) {
+                self.apply_one(op, time, emitted);
+            }
+            begin = end;
+        }
+    }
+
+    fn apply_one(&mut self, op: Op, time: Timestamp, emitted: Emitted) {
+        match op {
+            Op::Append(append) => self.append(append, time),
+            Op::Ended(ended) => self.end(&ended, time, emitted),
+            Op::Redriven {
+                subscription,
+                position,
+            } => {
+                self.state.apply(&op, time);
+                if let Some(outlet) = self.outlet(subscription) {
+                    outlet.redrive(position);
+                }
+            }
+            Op::Subscribed(_) => self.subscribed(&op, time),
+        }
+    }
+
+    fn append(&mut self, append: Append, time: Timestamp) {
+        let position = self.state.append(&append);
+        let Append {
+            message, tag, size, ..
+        } = append;
+        let entry = Entry {
+            position: Position(position),
+            appended: time,
+            message,
+        };
+        let due = delay(&entry, time);
+        let event_type = entry.message.attributes().event_type();
+        let mut open = 0;
+        for id in self.state.takers(tag) {
+            let Some(subscription) = self.state.subscription(*id) else {
+                continue;
+            };
+            if !subscription.takes(position, tag, event_type)
+                || subscription.settled.contains(position)
+            {
+                continue;
+            }
+            open += 1;
+            if let Some(Some(outlet)) = self.outlets.get_mut(*id as usize) {
+                outlet.offer(position, due);
+            }
+        }
+        self.tail.push(entry, tag, size, open);
+    }
+
+    fn end(&mut self, ended: &Ended, time: Timestamp, emitted: Emitted) {
+        let Ended {
+            subscription: id,
+            position,
+            ..
+        } = *ended;
+        let was_redriven = self.is_redriven(id, position);
+        if let Some(history) = &mut self.history {
+            history.push(Attempt::new(ended, time, emitted));
+        }
+        self.state.end(ended, time);
+        if matches!(ended.how, How::Retry { .. }) {
+            return;
+        }
+        if let Some(outlet) = self.outlet(id) {
+            outlet.settle(position);
+        }
+        if !was_redriven {
+            self.tail.release(position);
+        }
+        self.wake_settled(position);
+    }
+
+    fn is_redriven(&self, id: u32, position: u64) -> bool {
+        let status = self.state.subscription(id).map(|found| found.status(position));
+        matches!(status, Some(Status::Open { redriven: true, .. }))
+    }
+
+    fn outlet(&mut self, id: u32) -> Option<&mut Outlet> {
+        self.outlets.get_mut(id as usize)?.as_mut()
+    }
+
+    /// Applies a subscription, and counts it in for what the tail keeps.
+    fn subscribed(&mut self, op: &Op, time: Timestamp) {
+        let id = op.tag();
+        let own = |core: &Self| -> Vec<u64> {
+            let Some(subscription) = core.state.subscription(id) else {
+                return Vec::new();
+            };
+            let entries = core.tail.from(subscription.settled.low() + 1);
+            entries
+                .filter(|kept| subscription.is_open(&kept.entry))
+                .map(|kept| kept.entry.position.0)
+                .collect()
+        };
+        let before = own(self);
+        self.state.apply(op, time);
+        for position in own(self) {
+            self.tail.reopen(position);
+        }
+        for position in before {
+            self.tail.release(position);
+        }
+        let known = self.state.subscriptions().len();
+        self.outlets.resize_with(known, || None);
+    }
+
+    /// The number of a subscription that is known with just these types.
+    pub(crate) fn known(&self, spec: &SubscriptionSpec) -> Option<u32> {
+        let id = self.state.id_of(&spec.name)?;
+        let found = self.state.subscription(id)?;
+        found.has_types(&spec.types).then_some(id)
+    }
+
+    /// How a subscription begins or changes, and as what its open messages are to be counted.
+    pub(crate) fn plan(&self, spec: &SubscriptionSpec, start: u64) -> Result<Planned> {
+        let known = self.state.id_of(&spec.name);
+        let found = known.and_then(|id| self.state.subscription(id));
+        let count = self.state.subscriptions().len();
+        if found.is_none() && count >= SUBSCRIPTIONS_MAX {
+            let limit = format!("an engine keeps at most {SUBSCRIPTIONS_MAX} subscriptions");
+            return Err(Code::WIRING.error(limit));
+        }
+        let mut names = spec.types.clone();
+        names.sort_unstable();
+        names.dedup();
+        let since = |name: &str| match found {
+            Some(found) => found.since(name).unwrap_or(self.state.next),
+            None => start,
+        };
+        let types = names.into_iter().map(|name| Taken {
+            tag: identity::tag(&name),
+            since: since(&name),
+            name,
+        });
+        let subscribed = Subscribed {
+            subscription: known.unwrap_or(u32::try_from(count).unwrap_or(u32::MAX)),
+            name: spec.name.clone(),
+            types: types.collect(),
+            low: start.saturating_sub(1),
+            lag: 0,
+        };
+        let mut probe = Subscription::new(&subscribed);
+        if let Some(found) = found {
+            probe.settled.clone_from(&found.settled);
+            probe.lag = found.redriven().count() as u64;
+        }
+        Ok(Planned { subscribed, probe })
+    }
+
+    /// The operation with which a subscription begins or changes. `counted` says up to which
+    /// position open messages were counted, and how many there were; the rest is in the tail.
+    pub(crate) fn subscription_op(&self, planned: Planned, counted: (u64, u64)) -> Op {
+        let Planned {
+            mut subscribed,
+            probe,
+        } = planned;
+        let (upto, open) = counted;
+        let entries = self.tail.from(upto.saturating_add(1));
+        let rest = entries.filter(|kept| probe.is_open(&kept.entry)).count() as u64;
+        subscribed.lag = probe.lag + open + rest;
+        Op::Subscribed(subscribed)
+    }
+
+    /// Where a new subscription begins, as far as memory knows; time is looked up by the caller.
+    pub(crate) fn start(&self, start: Start) -> u64 {
+        match start {
+            Start::Latest => self.state.next,
+            Start::Earliest => 1,
+            Start::Position(position) => position.0.max(1),
+            Start::Time(time) => self
+                .tail
+                .from(0)
+                .find(|kept| kept.entry.appended >= time)
+                .map_or(self.state.next, |kept| kept.entry.position.0),
+        }
+    }
+
+    /// Attaches a known subscription.
+    pub(crate) fn attach(&mut self, id: u32) -> Result<()> {
+        let Some(subscription) = self.state.subscription(id) else {
+            return Err(Code::INTERNAL.error("a subscription without a number"));
+        };
+        match self.outlets.get_mut(id as usize) {
+            Some(slot @ None) => {
+                *slot = Some(Outlet::new(subscription, self.ready_events));
+                Ok(())
+            }
+            _ => Err(attached(&subscription.name)),
+        }
+    }
+
+    pub(crate) fn is_attached(&self, id: u32) -> bool {
+        matches!(self.outlets.get(id as usize), Some(Some(_)))
+    }
+
+    /// Gives back what an attached subscription held.
+    pub(crate) fn detach(&mut self, id: u32) {
+        if let Some(slot) = self.outlets.get_mut(id as usize) {
+            *slot = None;
+        }
+        // Whoever waited for this one need not any longer.
+        self.waiting.clear();
+    }
+
+    /// What an attached subscription may have now; see [`Outlet::take`].
+    pub(crate) fn take(
+        &mut self,
+        id: u32,
+        now: Timestamp,
+        (max, out): (usize, &mut Vec<Delivery>),
+    ) -> Option<Found> {
+        let subscription = self.state.subscription(id)?;
+        let outlet = self.outlets.get_mut(id as usize)?.as_mut()?;
+        let next = self.state.next;
+        Some(outlet.take(subscription, &self.tail, next, now, (max, out)))
+    }
+
+    /// Gives entries from the disk to an attached subscription; see [`Outlet::feed`].
+    pub(crate) fn feed(&mut self, id: u32, entries: Vec<Entry>, upto: u64, now: Timestamp) {
+        let subscription = self.state.subscription(id);
+        let outlet = self.outlets.get_mut(id as usize).and_then(Option::as_mut);
+        if let (Some(subscription), Some(outlet)) = (subscription, outlet) {
+            outlet.feed(subscription, entries, upto, now);
+        }
+    }
+
+    /// Gives one due entry from the disk to an attached subscription.
+    pub(crate) fn feed_one(&mut self, id: u32, entry: Entry) {
+        if let Some(outlet) = self.outlet(id) {
+            outlet.feed_one(entry);
+        }
+    }
+
+    /// What wakes an attached subscription.
+    pub(crate) fn notify(&mut self, id: u32) -> Option<std::sync::Arc<tokio::sync::Notify>> {
+        self.outlet(id).map(|outlet| outlet.notify.clone())
+    }
+
+    /// How every subscription stands.
+    pub(crate) fn reports(&self) -> Vec<SubscriptionReport> {
+        let last = self.state.last();
+        let in_flight = self.outlets.iter().map(|o| o.as_ref().map(Outlet::in_flight));
+        let found = self.state.subscriptions().iter().zip(in_flight);
+        found.map(|(found, held)| found.report(last, held)).collect()
+    }
+
+    /// What became of an entry in every subscription that takes it, without the attempts; and what
+    /// the last of these will be.
+    pub(crate) fn deliveries_of(&self, entry: &Entry) -> Vec<(u32, Expected, DeliveryReport)> {
+        let position = entry.position.0;
+        let tag = identity::tag(entry.message.attributes().event_type());
+        let report = |id: &u32| {
+            let subscription = self.state.subscription(*id)?;
+            let outlet = self.outlets.get(*id as usize)?.as_ref();
+            let held = outlet.is_some_and(|outlet| outlet.holds(position));
+            subscription.takes_entry(entry).then(|| {
+                let report = DeliveryReport {
+                    subscription: subscription.name.clone(),
+                    state: subscription.delivery_state(position, held),
+                    attempts: Vec::new(),
+                };
+                (*id, subscription.expected(position), report)
+            })
+        };
+        self.state.takers(tag).iter().filter_map(report).collect()
+    }
+
+    /// The attempts at a message that memory remembers; `None` when the journal has to be asked.
+    pub(crate) fn attempts(&self, position: u64) -> Option<Vec<Attempt>> {
+        self.history.as_ref().map(|history| history.of(position))
+    }
+
+    /// Waits for an attached subscription to settle an entry; `None` when all have.
+    pub(crate) fn unsettled(&mut self, entry: &Entry) -> Option<oneshot::Receiver<()>> {
+        let position = entry.position.0;
+        let tag = identity::tag(entry.message.attributes().event_type());
+        let is_open = |id: &u32| {
+            let subscription = self.state.subscription(*id);
+            self.is_attached(*id)
+                && subscription.is_some_and(|found| {
+                    found.takes_entry(entry)
+                        && matches!(found.status(position), Status::Open { .. })
+                })
+        };
+        if !self.state.takers(tag).iter().any(is_open) {
+            return None;
+        }
+        let (settled, wait) = oneshot::channel();
+        let waiting = self.waiting.entry(position).or_default();
+        waiting.retain(|waiting| !waiting.is_closed());
+        waiting.push(settled);
+        Some(wait)
+    }
+
+    fn wake_settled(&mut self, position: u64) {
+        if !self.waiting.is_empty()
+            && let Some(waiting) = self.waiting.remove(&position)
+        {
+            for settled in waiting {
+                // Whoever gave up waiting is not told.
+                settled.send(()).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Forgets waits for a position that were given up.
+    pub(crate) fn forget_waits(&mut self, position: u64) {
+        if let Some(waiting) = self.waiting.get_mut(&position) {
+            waiting.retain(|waiting| !waiting.is_closed());
+            if waiting.is_empty() {
+                self.waiting.remove(&position);
+            }
+        }
+    }
+
+    /// Tells everyone who waits that there will be no more.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.queue.clear();
+        self.waiting.clear();
+        self.outlets.iter_mut().flatten().for_each(Outlet::wake);
+    }
+}
+
+impl Batch {
+    fn end(&mut self, time: Timestamp) {
+        let end = self.ops.len();
+        self.frames.push(Decided { end, time });
+    }
+
+    /// Adds an operation as a commit of its own.
+    pub(crate) fn push(&mut self, op: Op, time: Timestamp) {
+        self.ops.push(op);
+        self.end(time);
+    }
+
+    /// The operations of the commit that was decided last.
+    pub(crate) fn last(&self) -> &[Op] {
+        let end = self.frames.len().checked_sub(2);
+        let begin = end.and_then(|at| self.frames.get(at)).map_or(0, |frame| frame.end);
+        self.ops.get(begin..).unwrap_or_default()
+    }
+}
+
+pub(crate) fn attached(name: &str) -> Error {
+    Code::CLOSED.error(format!("subscription '{name}' is attached already"))
+}

@@ -1,0 +1,357 @@
+//! Deciding: what a commit changes, or why it is refused, before anything is changed.
+//!
+//! Commits are decided in order against the state and against a [`Pending`] of what was decided
+//! and is not stored yet. So the state itself never knows more than the journal.
+
+use std::collections::HashMap;
+
+use hence_core::commit::{Commit, Durability, Receipt, Settlement};
+use hence_core::delivery::{Outcome, Position};
+use hence_core::error::{Code, Error, Result};
+use hence_core::message::Message;
+use hence_core::time::Timestamp;
+
+use crate::dead_letters::{self, clip};
+use crate::dedup::Known;
+use crate::identity::{Append, Direct, IdentityKey};
+use crate::op::{Ended, How, Op, Rejected};
+use crate::state::{State, no_subscription};
+use crate::subscription::Status;
+
+/// A commit with everything that can be worked out before its turn.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) settle: Vec<Settlement>,
+    pub(crate) publish: Vec<Append>,
+    pub(crate) redrive: Vec<String>,
+    pub(crate) durability: Durability,
+}
+
+impl Prepared {
+    pub(crate) fn new(key: IdentityKey, commit: Commit, encoded: bool) -> Self {
+        let append = |message| Append::new(key, message, encoded);
+        Self {
+            settle: commit.settle,
+            publish: commit.publish.into_iter().map(append).collect(),
+            redrive: commit.redrive,
+            durability: commit.durability,
+        }
+    }
+
+    /// The commit as it came.
+    pub(crate) fn into_commit(self) -> Commit {
+        Commit {
+            settle: self.settle,
+            publish: self.publish.into_iter().map(|append| append.message).collect(),
+            redrive: self.redrive,
+            durability: self.durability,
+        }
+    }
+
+    /// About how much memory its messages take.
+    pub(crate) fn size(&self) -> usize {
+        self.publish.iter().map(|append| append.size).sum()
+    }
+}
+
+/// What is decided and not stored yet.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    appends: u64,
+    ids: HashMap<u128, Known, Direct>,
+    deliveries: HashMap<(u32, u64), Status, Direct>,
+    /// How to take the last commit back.
+    undo: Vec<Undo>,
+}
+
+#[derive(Debug)]
+enum Undo {
+    Id(u128),
+    Delivery((u32, u64), Option<Status>),
+}
+
+impl Pending {
+    /// Forgets everything, after it was stored or given up.
+    pub(crate) fn clear(&mut self) {
+        self.appends = 0;
+        self.ids.clear();
+        self.deliveries.clear();
+        self.undo.clear();
+    }
+
+    fn begin(&mut self) {
+        self.undo.clear();
+    }
+
+    /// Takes the last commit back.
+    pub(crate) fn undo(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Id(id) => {
+                    self.appends -= 1;
+                    self.ids.remove(&id);
+                }
+                Undo::Delivery(delivery, Some(status)) => {
+                    self.deliveries.insert(delivery, status);
+                }
+                Undo::Delivery(delivery, None) => {
+                    self.deliveries.remove(&delivery);
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, delivery: (u32, u64), status: Status) {
+        let before = self.deliveries.insert(delivery, status);
+        self.undo.push(Undo::Delivery(delivery, before));
+    }
+}
+
+/// What deciding needs to know of deliveries beside the state.
+pub(crate) trait Window {
+    /// The last position before an open delivery that may be open too.
+    fn after(&self, subscription: u32, position: u64) -> u64;
+
+    /// Whether a subscription has an open delivery of a position, which is before the next one.
+    fn is_own(&self, subscription: u32, position: u64) -> Result<bool>;
+
+    /// The message at a position, and when it was taken.
+    fn message(&self, position: u64) -> Result<(Message, Timestamp)>;
+}
+
+/// Decides one commit: puts its operations behind `ops`, or refuses it and leaves no trace.
+pub(crate) fn decide(
+    state: &State,
+    pending: &mut Pending,
+    window: &impl Window,
+    commit: Prepared,
+    ops: &mut Vec<Op>,
+) -> Result<Vec<Receipt>> {
+    pending.begin();
+    let begin = ops.len();
+    let mut turn = Turn {
+        state,
+        pending,
+        window,
+        ops,
+    };
+    let decided = turn.commit(commit);
+    if decided.is_err() {
+        pending.undo();
+        ops.truncate(begin);
+    }
+    decided
+}
+
+struct Turn<'a, W> {
+    state: &'a State,
+    pending: &'a mut Pending,
+    window: &'a W,
+    ops: &'a mut Vec<Op>,
+}
+
+impl<W: Window> Turn<'_, W> {
+    fn commit(&mut self, commit: Prepared) -> Result<Vec<Receipt>> {
+        let fresh = self.is_fresh(&commit.settle)?;
+        let level = commit.durability;
+        let mut receipts = Vec::with_capacity(commit.publish.len());
+        for append in commit.publish {
+            receipts.push(if fresh {
+                self.publish(append, level)?
+            } else {
+                self.repeated(&append, level)
+            });
+        }
+        for settlement in commit.settle {
+            self.settle(settlement)?;
+        }
+        for id in &commit.redrive {
+            self.redrive(id)?;
+        }
+        Ok(receipts)
+    }
+
+    /// Whether any of the settlements is new. A commit of which all are known already is a
+    /// repetition, and nothing that it publishes may be stored twice.
+    fn is_fresh(&self, settle: &[Settlement]) -> Result<bool> {
+        let mut fresh = settle.is_empty();
+        for settlement in settle {
+            let (id, _) = self.state.named(&settlement.subscription)?;
+            let position = settlement.position.0;
+            if position == 0 || position >= self.state.next {
+                return Err(no_delivery(settlement));
+            }
+            if self.is_open(id, position, settlement.attempt) {
+                if !self.window.is_own(id, position)? {
+                    return Err(no_delivery(settlement));
+                }
+                fresh = true;
+            }
+        }
+        Ok(fresh)
+    }
+
+    fn status(&self, id: u32, position: u64) -> Status {
+        match self.pending.deliveries.get(&(id, position)) {
+            Some(status) => *status,
+            None => self
+                .state
+                .subscription(id)
+                .map_or(Status::Settled, |found| found.status(position)),
+        }
+    }
+
+    /// Whether an attempt can still end. One that has ended already, or that was given up in favour
+    /// of a later one, cannot: its worker is a zombie.
+    fn is_open(&self, id: u32, position: u64, attempt: u32) -> bool {
+        match self.status(id, position) {
+            Status::Open { attempts, .. } => attempt > attempts,
+            Status::Settled | Status::Dead => false,
+        }
+    }
+
+    fn known(&self, id: u128) -> Option<Known> {
+        let pending = self.pending.ids.get(&id).copied();
+        pending.or_else(|| self.state.dedup.get(id))
+    }
+
+    fn publish(&mut self, append: Append, level: Durability) -> Result<Receipt> {
+        if let Some(known) = self.known(append.id) {
+            if known.content == append.content {
+                return Ok(receipt(&append, Some(known.position), level, true));
+            }
+            return Err(conflict(&append, known.position));
+        }
+        let position = self.state.next + self.pending.appends;
+        let content = append.content;
+        let known = Known { position, content };
+        self.pending.appends += 1;
+        self.pending.ids.insert(append.id, known);
+        self.pending.undo.push(Undo::Id(append.id));
+        let receipt = receipt(&append, Some(position), level, false);
+        self.ops.push(Op::Append(append));
+        Ok(receipt)
+    }
+
+    /// The receipt of an event of a repeated commit.
+    fn repeated(&self, append: &Append, level: Durability) -> Receipt {
+        let position = self.known(append.id).map(|known| known.position);
+        receipt(append, position, level, true)
+    }
+
+    fn settle(&mut self, settlement: Settlement) -> Result<()> {
+        let Settlement {
+            subscription: name,
+            position: Position(position),
+            attempt,
+            outcome,
+            ran,
+        } = settlement;
+        let id = self.state.id_of(&name).ok_or_else(|| no_subscription(&name))?;
+        if !self.is_open(id, position, attempt) {
+            return Ok(());
+        }
+        let redriven = matches!(self.status(id, position), Status::Open { redriven: true, .. });
+        let (status, how) = match outcome {
+            Outcome::Done => (Status::Settled, How::Done),
+            Outcome::Retry { due, error } => {
+                let attempts = attempt;
+                let error = clip(error);
+                (Status::Open { attempts, redriven }, How::Retry { due, error })
+            }
+            Outcome::Reject {
+                reason,
+                error,
+                hold,
+            } => {
+                let (message, appended) = self.message(id, position)?;
+                let rejected = Rejected {
+                    reason,
+                    error: clip(error),
+                    hold,
+                    message,
+                    appended,
+                };
+                (Status::Dead, How::Reject(Box::new(rejected)))
+            }
+        };
+        self.pending.set((id, position), status);
+        self.ops.push(Op::Ended(Ended {
+            subscription: id,
+            position,
+            after: self.window.after(id, position),
+            attempt,
+            ran,
+            how,
+        }));
+        Ok(())
+    }
+
+    fn message(&self, id: u32, position: u64) -> Result<(Message, Timestamp)> {
+        let subscription = self.state.subscription(id);
+        match subscription.and_then(|found| found.dead.get(&position)) {
+            Some(dead) => Ok((dead.message.clone(), dead.appended)),
+            None => self.window.message(position),
+        }
+    }
+
+    fn redrive(&mut self, dead_letter: &str) -> Result<()> {
+        let (name, position) = dead_letters::parse(dead_letter)?;
+        let id = self.state.id_of(name);
+        let id = id.ok_or_else(|| dead_letters::not_found(dead_letter))?;
+        match self.status(id, position) {
+            Status::Dead => {
+                let status = Status::Open {
+                    attempts: 0,
+                    redriven: true,
+                };
+                self.pending.set((id, position), status);
+                self.ops.push(Op::Redriven {
+                    subscription: id,
+                    position,
+                });
+                Ok(())
+            }
+            // On its way, or handled meanwhile: whoever redrives twice has nothing to mend.
+            Status::Open { redriven: true, .. } => Ok(()),
+            Status::Settled if position < self.state.next => Ok(()),
+            Status::Settled | Status::Open { .. } => Err(dead_letters::not_found(dead_letter)),
+        }
+    }
+}
+
+fn receipt(
+    append: &Append,
+    position: Option<u64>,
+    durability: Durability,
+    duplicate: bool,
+) -> Receipt {
+    let attributes = append.message.attributes();
+    Receipt {
+        id: attributes.id().to_owned(),
+        source: attributes.source().to_owned(),
+        position: position.map(Position),
+        durability,
+        duplicate,
+    }
+}
+
+fn no_delivery(settlement: &Settlement) -> Error {
+    let Settlement {
+        subscription,
+        position,
+        ..
+    } = settlement;
+    Code::NOT_FOUND.error(format!(
+        "subscription '{subscription}' has no delivery of position {position}"
+    ))
+}
+
+fn conflict(append: &Append, position: u64) -> Error {
+    let attributes = append.message.attributes();
+    Code::DUPLICATE.error(format!(
+        "source '{}' published id '{}' before, at position {position}, with other content",
+        attributes.source(),
+        attributes.id()
+    ))
+}

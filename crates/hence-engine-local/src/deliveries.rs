@@ -1,0 +1,98 @@
+//! The deliveries of one attached subscription, as the runtime pulls them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::select;
+use hence_core::delivery::Delivery;
+use hence_core::engine::Deliveries;
+use hence_core::error::Result;
+use hence_core::handler::BoxFuture;
+use tokio::sync::Notify;
+
+use crate::engine::Shared;
+use crate::journal::Cold;
+use crate::outlet::Found;
+
+/// Holds a subscription until it is dropped.
+pub(crate) struct Attached {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: u32,
+    pub(crate) notify: Arc<Notify>,
+    pub(crate) held: BTreeMap<String, usize>,
+    pub(crate) tags: Vec<u32>,
+    /// While it is behind what memory holds: a reader of the disk, and where it stands.
+    pub(crate) cold: Option<(u64, Cold)>,
+}
+
+impl Attached {
+    async fn pull(&mut self, max: usize) -> Result<Vec<Delivery>> {
+        let mut out = Vec::new();
+        loop {
+            let clock = &self.shared.clock;
+            let found = {
+                let mut core = self.shared.lock();
+                if core.closed {
+                    return Ok(Vec::new());
+                }
+                core.take(self.id, clock.now(), (max.max(1), &mut out))
+            };
+            match found {
+                None => return Ok(Vec::new()),
+                Some(Found::Some) => return Ok(out),
+                Some(Found::Again) => {}
+                Some(Found::Cold(from)) => self.read_on(from)?,
+                Some(Found::ColdOne(position)) => self.read_one(position)?,
+                Some(Found::Nothing(due)) => {
+                    self.cold = None;
+                    let woken = std::pin::pin!(self.notify.notified());
+                    match due {
+                        None => woken.await,
+                        Some(due) => drop(select(woken, clock.reached(due)).await),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads on from the disk. It does not wait, so that nothing can be lost in between.
+    fn read_on(&mut self, from: u64) -> Result<()> {
+        let continues = matches!(&self.cold, Some((at, _)) if *at == from);
+        if !continues {
+            let core = self.shared.lock();
+            let reader = core.store.reader(from, Some(self.tags.clone()));
+            self.cold = reader.map(|reader| (from, reader));
+        }
+        let Some((at, reader)) = &mut self.cold else {
+            return Ok(());
+        };
+        let (entries, upto) = reader.chunk()?;
+        *at = upto + 1;
+        let now = self.shared.clock.now();
+        self.shared.lock().feed(self.id, entries, upto, now);
+        Ok(())
+    }
+
+    fn read_one(&self, position: u64) -> Result<()> {
+        let mut core = self.shared.lock();
+        let entry = core.store.get(position)?;
+        core.feed_one(self.id, entry);
+        Ok(())
+    }
+}
+
+impl Deliveries for Attached {
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Delivery>>> {
+        Box::pin(self.pull(max))
+    }
+
+    fn held(&self) -> BTreeMap<String, usize> {
+        self.held.clone()
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.shared.lock().detach(self.id);
+    }
+}

@@ -1,0 +1,576 @@
+//! `Local`: the engine as its users hold it.
+
+use std::path::Path as Directory;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use hence_core::commit::{Commit, Durability, Receipt};
+use hence_core::delivery::{DeadLetter, Position};
+use hence_core::engine::{
+    Capability, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Filter, Read,
+    Reader, SubscriptionReport, TryCommitError,
+};
+use hence_core::error::{Code, Result};
+use hence_core::handler::BoxFuture;
+use hence_core::message::Message;
+use hence_core::subscription::{Start, SubscriptionSpec};
+use tokio::sync::{Notify, oneshot};
+
+use crate::Options;
+use crate::clock::Clock;
+use crate::core::{Core, attached};
+use crate::decide::Prepared;
+use crate::deliveries::Attached;
+use crate::identity::{self, IdentityKey};
+use crate::journal::{AttemptScan, Store, no_entry};
+use crate::memory::{self, Taken, closed};
+use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
+use crate::reader::Tailing;
+use crate::state::State;
+use crate::tail::Tail;
+use crate::writer::{self, Figures};
+
+/// The largest event, in bytes of data and attributes.
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+/// The most events that one commit publishes.
+pub const BATCH_EVENTS_MAX: usize = 1_000;
+
+/// What the engine, its deliveries, its readers and its writer share.
+pub(crate) struct Shared {
+    core: Mutex<Core>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) key: IdentityKey,
+    /// Tells readers at the end that there is more.
+    pub(crate) appended: Notify,
+    pub(crate) figures: Figures,
+}
+
+impl Shared {
+    /// The one lock. Nothing under it can leave the tables half changed, so that a panic elsewhere
+    /// does no harm.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How commits reach the journal.
+enum Path {
+    /// On the caller's thread; so much memory may be taken by what is not settled.
+    Inline { limit: usize, floor: usize },
+    /// Through a queue and the writer's thread.
+    Writer {
+        queue: Arc<Queue>,
+        thread: Mutex<Option<JoinHandle<()>>>,
+        ended: Arc<Notify>,
+    },
+}
+
+/// The local engine.
+pub(crate) struct Local {
+    shared: Arc<Shared>,
+    capability: Capability,
+    path: Path,
+}
+
+/// A commit that was handed in.
+enum Submitted {
+    Now(Result<Vec<Receipt>>),
+    Later(oneshot::Receiver<Result<Vec<Receipt>>>),
+    Full(Box<Commit>),
+}
+
+impl Local {
+    pub(crate) fn memory(options: &Options) -> Self {
+        let state = State::new(options.dedup_events);
+        let tail = Tail::new(state.next, options.memory_keep_bytes, true);
+        let core = Core::new(state, tail, Store::Memory, options.ready_events);
+        let limit = options.memory_bytes;
+        Self {
+            shared: Arc::new(Shared {
+                core: Mutex::new(core),
+                clock: Arc::clone(&options.clock),
+                key: IdentityKey::random(),
+                appended: Notify::new(),
+                figures: Figures::default(),
+            }),
+            capability: capability("memory", vec![Durability::Accepted]),
+            path: Path::Inline {
+                limit,
+                floor: limit / options.memory_events.max(1),
+            },
+        }
+    }
+
+    pub(crate) fn log(dir: &Directory, options: &Options) -> Result<Self> {
+        let (writer, core, key) = writer::open(dir, options)?;
+        let shared = Arc::new(Shared {
+            core: Mutex::new(core),
+            clock: Arc::clone(&options.clock),
+            key,
+            appended: Notify::new(),
+            figures: Figures::default(),
+        });
+        let queue = Arc::new(Queue::new(options.queue_commits));
+        let ended = Arc::new(Notify::new());
+        let thread = writer::Thread {
+            shared: Arc::clone(&shared),
+            queue: Arc::clone(&queue),
+            writer,
+            ended: Arc::clone(&ended),
+        };
+        let named = std::thread::Builder::new().name("hence-writer".to_owned());
+        let thread = named
+            .spawn(move || thread.run())
+            .map_err(|error| Code::INTERNAL.caused("no thread could be started", error))?;
+        let levels = vec![Durability::Accepted, Durability::Written, Durability::Synced];
+        Ok(Self {
+            shared,
+            capability: capability("log", levels),
+            path: Path::Writer {
+                queue,
+                thread: Mutex::new(Some(thread)),
+                ended,
+            },
+        })
+    }
+
+    fn submit(&self, commit: Commit, wait: bool) -> Submitted {
+        if let Err(error) = self.check(&commit) {
+            return Submitted::Now(Err(error));
+        }
+        if commit.is_empty() {
+            return Submitted::Now(Ok(Vec::new()));
+        }
+        let encoded = matches!(self.path, Path::Writer { .. });
+        let mut commit = Prepared::new(self.shared.key, commit, encoded);
+        match &self.path {
+            Path::Inline { limit, floor } => {
+                for append in &mut commit.publish {
+                    append.size = append.size.max(*floor);
+                }
+                let now = self.shared.clock.now();
+                let publishes = !commit.publish.is_empty();
+                let mut core = self.shared.lock();
+                let taken = memory::submit(&mut core, commit, (*limit, now), wait);
+                drop(core);
+                if publishes || wait {
+                    self.shared.appended.notify_waiters();
+                }
+                match taken {
+                    Taken::Now(receipts) => Submitted::Now(receipts),
+                    Taken::Later(receipts) => Submitted::Later(receipts),
+                    Taken::Full(commit) => Submitted::Full(Box::new(commit.into_commit())),
+                }
+            }
+            Path::Writer { queue, .. } => {
+                let (answer, receipts) = oneshot::channel();
+                match queue.push(Request::Commit(commit, Some(answer)), wait) {
+                    Ok(()) => Submitted::Later(receipts),
+                    Err(Refused::Stopped) => Submitted::Now(Err(closed())),
+                    Err(Refused::Full(request)) => match *request {
+                        Request::Commit(commit, _) => {
+                            Submitted::Full(Box::new(commit.into_commit()))
+                        }
+                        Request::Subscribe(_) => Submitted::Now(Err(closed())),
+                    },
+                }
+            }
+        }
+    }
+
+    /// Refuses what this engine can never do.
+    fn check(&self, commit: &Commit) -> Result<()> {
+        let reached = &self.capability.durability;
+        if !reached.contains(&commit.durability) {
+            let levels: Vec<&str> = reached.iter().map(|level| level.as_str()).collect();
+            return Err(Code::DURABILITY.error(format!(
+                "the engine '{}' does not reach '{}', only: {}",
+                self.capability.name,
+                commit.durability,
+                levels.join(", ")
+            )));
+        }
+        let events = commit.publish.len();
+        if events > BATCH_EVENTS_MAX {
+            return Err(Code::TOO_LARGE.error(format!(
+                "a commit of {events} events; at most {BATCH_EVENTS_MAX} are taken"
+            )));
+        }
+        let too_large = |message: &&Message| identity::size(message) > EVENT_BYTES_MAX;
+        match commit.publish.iter().find(too_large) {
+            None => Ok(()),
+            Some(message) => Err(Code::TOO_LARGE.error(format!(
+                "event '{}' has more than {EVENT_BYTES_MAX} bytes",
+                message.attributes().id()
+            ))),
+        }
+    }
+
+    async fn begin(&self, spec: SubscriptionSpec) -> Result<Box<dyn Deliveries>> {
+        loop {
+            {
+                let mut core = self.shared.lock();
+                if core.closed {
+                    return Err(closed());
+                }
+                let known = core.state.id_of(&spec.name);
+                if known.is_some_and(|id| core.is_attached(id)) {
+                    return Err(attached(&spec.name));
+                }
+                if let Some(id) = core.known(&spec) {
+                    return self.attach(&mut core, id);
+                }
+            }
+            match &self.path {
+                Path::Inline { .. } => self.begin_inline(&spec)?,
+                Path::Writer { queue, .. } => self.begin_queued(queue, &spec).await?,
+            }
+        }
+    }
+
+    fn attach(&self, core: &mut Core, id: u32) -> Result<Box<dyn Deliveries>> {
+        core.attach(id)?;
+        let notify = core.notify(id).unwrap_or_default();
+        let types = core.state.subscription(id).map(|found| found.types.iter());
+        Ok(Box::new(Attached {
+            shared: Arc::clone(&self.shared),
+            id,
+            notify,
+            held: core.state.held(id),
+            tags: types.into_iter().flatten().map(|taken| taken.tag).collect(),
+            cold: None,
+        }))
+    }
+
+    fn begin_inline(&self, spec: &SubscriptionSpec) -> Result<()> {
+        let now = self.shared.clock.now();
+        let mut core = self.shared.lock();
+        let start = core.start(spec.start);
+        let planned = core.plan(spec, start)?;
+        let op = core.subscription_op(planned, (0, 0));
+        let mut batch = std::mem::take(&mut core.scratch);
+        batch.push(op, now);
+        core.apply(&mut batch);
+        core.scratch = batch;
+        Ok(())
+    }
+
+    /// Counts what is open on the disk, then has the writer begin the subscription.
+    async fn begin_queued(&self, queue: &Queue, spec: &SubscriptionSpec) -> Result<()> {
+        let (start, plan) = {
+            let core = self.shared.lock();
+            let is_new = core.state.id_of(&spec.name).is_none();
+            match spec.start {
+                Start::Latest if is_new => (None, None),
+                start => {
+                    let start = self.start(&core, start)?;
+                    let probe = core.plan(spec, start)?.probe;
+                    let tags = probe.types.iter().map(|taken| taken.tag).collect();
+                    let reader = core.store.reader(probe.settled.low() + 1, Some(tags));
+                    (Some(start), reader.map(|reader| (reader, probe, core.state.last())))
+                }
+            }
+        };
+        let counted = match plan {
+            // Nothing that exists already is open.
+            None => (u64::MAX, 0),
+            Some((reader, probe, upto)) => {
+                let count = move || crate::journal::count(reader, &probe, upto);
+                (upto, on_a_thread("hence-count", count).await?)
+            }
+        };
+        let (answer, done) = oneshot::channel();
+        let subscribe = Subscribe {
+            spec: spec.clone(),
+            start,
+            counted,
+            answer,
+        };
+        let request = Request::Subscribe(Box::new(subscribe));
+        if queue.push(request, true).is_err() {
+            return Err(closed());
+        }
+        done.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn start(&self, core: &Core, start: Start) -> Result<u64> {
+        match start {
+            Start::Time(moment) => core.store.position_at(moment, core.state.next),
+            other => Ok(core.start(other)),
+        }
+    }
+
+    fn reader(&self, from: Start, filter: Filter, follow: bool) -> Result<Tailing> {
+        let core = self.shared.lock();
+        if core.closed {
+            return Err(closed());
+        }
+        let from = match (&core.store, from) {
+            (Store::Log(..), from) => self.start(&core, from)?,
+            (Store::Memory, from) => core.start(from),
+        };
+        let end = (!follow).then(|| core.state.last());
+        let from = from.max(core.store.first().unwrap_or(1));
+        Ok(Tailing::new(Arc::clone(&self.shared), from, end, filter))
+    }
+
+    fn entry(&self, position: u64) -> Result<Entry> {
+        let core = self.shared.lock();
+        if core.closed {
+            return Err(closed());
+        }
+        if position == 0 || position >= core.state.next {
+            return Err(no_entry(position));
+        }
+        match core.tail.get(position) {
+            Some(kept) => Ok(kept.entry.clone()),
+            None => core.store.get(position),
+        }
+    }
+
+    async fn positions_of(&self, source: Option<&str>, id: &str) -> Result<Vec<Position>> {
+        if let Some(source) = source {
+            let core = self.shared.lock();
+            if core.closed {
+                return Err(closed());
+            }
+            let dedup = &core.state.dedup;
+            if let Some(known) = dedup.get(self.shared.key.id(source, id)) {
+                return Ok(vec![Position(known.position)]);
+            }
+            if dedup.is_complete() {
+                return Ok(Vec::new());
+            }
+        }
+        let filter = Filter {
+            source: source.map(str::to_owned),
+            id: Some(id.to_owned()),
+            ..Filter::default()
+        };
+        let mut reader = self.reader(Start::Earliest, filter, false)?;
+        let mut positions = Vec::new();
+        loop {
+            let entries = reader.read(crate::reader::READ_SCAN_MAX).await?;
+            if entries.is_empty() {
+                return Ok(positions);
+            }
+            positions.extend(entries.iter().map(|entry| entry.position));
+        }
+    }
+
+    async fn deliveries_of(&self, position: u64) -> Result<Vec<DeliveryReport>> {
+        let entry = self.entry(position)?;
+        let (reports, attempts, scan) = {
+            let core = self.shared.lock();
+            let scan = match &core.store {
+                Store::Memory => None,
+                Store::Log(log, _) => Some(AttemptScan::new(log, position)?),
+            };
+            (core.deliveries_of(&entry), core.attempts(position), scan)
+        };
+        let attempts = match (attempts, scan) {
+            (Some(attempts), _) => attempts,
+            (None, None) => Vec::new(),
+            (None, Some(scan)) => {
+                let wanted: Vec<_> = reports.iter().map(|(id, wanted, _)| (*id, *wanted)).collect();
+                on_a_thread("hence-report", move || scan.all(&wanted)).await?
+            }
+        };
+        let with_attempts = |(id, _, mut report): (u32, _, DeliveryReport)| {
+            let own = attempts.iter().filter(|attempt| attempt.subscription == id);
+            report.attempts = own.map(crate::history::Attempt::to_report).collect();
+            report
+        };
+        Ok(reports.into_iter().map(with_attempts).collect())
+    }
+
+    async fn until_settled(&self, position: u64) -> Result<()> {
+        let entry = match self.entry(position) {
+            Ok(entry) => entry,
+            // It is kept no longer, because nobody waits for it.
+            Err(error) if error.code() == Code::NOT_FOUND && self.existed(position) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let _forget = Forget(&self.shared, position);
+        loop {
+            let wait = {
+                let mut core = self.shared.lock();
+                if core.closed {
+                    return Err(closed());
+                }
+                core.unsettled(&entry)
+            };
+            match wait {
+                None => return Ok(()),
+                // Either way it is time to look again.
+                Some(wait) => drop(wait.await),
+            }
+        }
+    }
+
+    fn existed(&self, position: u64) -> bool {
+        position > 0 && position < self.shared.lock().state.next
+    }
+}
+
+/// Forgets a wait that is given up.
+struct Forget<'a>(&'a Shared, u64);
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.0.lock().forget_waits(self.1);
+    }
+}
+
+/// Runs what reads much from the disk on a thread of its own.
+async fn on_a_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (done, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    // Whoever asked may be gone; then the result is of no use.
+    let started = thread.spawn(move || drop(done.send(work())));
+    if let Err(error) = started {
+        return Err(Code::INTERNAL.caused("no thread could be started", error));
+    }
+    let lost = |_| Err(Code::INTERNAL.error("a thread ended without a result"));
+    result.await.unwrap_or_else(lost)
+}
+
+fn capability(name: &'static str, durability: Vec<Durability>) -> Capability {
+    Capability::new(name, durability, EVENT_BYTES_MAX, BATCH_EVENTS_MAX)
+}
+
+async fn answered(receipts: oneshot::Receiver<Result<Vec<Receipt>>>) -> Result<Vec<Receipt>> {
+    receipts.await.unwrap_or_else(|_| Err(closed()))
+}
+
+impl Engine for Local {
+    fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Receipt>>> {
+        Box::pin(async move {
+            match self.submit(commit, true) {
+                Submitted::Now(receipts) => receipts,
+                Submitted::Later(receipts) => answered(receipts).await,
+                Submitted::Full(_) => Err(Code::QUEUE_FULL.error("the queue is full")),
+            }
+        })
+    }
+
+    fn try_commit(&self, commit: Commit) -> Result<Committing, TryCommitError> {
+        match self.submit(commit, false) {
+            Submitted::Now(Ok(receipts)) => Ok(Box::pin(std::future::ready(Ok(receipts)))),
+            Submitted::Now(Err(error)) => Err(TryCommitError::Refused(error)),
+            Submitted::Later(receipts) => Ok(Box::pin(answered(receipts))),
+            Submitted::Full(commit) => Err(TryCommitError::Full(commit)),
+        }
+    }
+
+    fn subscribe(&self, spec: SubscriptionSpec) -> BoxFuture<'_, Result<Box<dyn Deliveries>>> {
+        Box::pin(self.begin(spec))
+    }
+
+    fn read(&self, read: Read) -> BoxFuture<'_, Result<Box<dyn Reader>>> {
+        Box::pin(async move {
+            let reader = self.reader(read.from, read.filter, read.follow)?;
+            Ok(Box::new(reader) as Box<dyn Reader>)
+        })
+    }
+
+    fn get(&self, position: Position) -> BoxFuture<'_, Result<Entry>> {
+        Box::pin(async move { self.entry(position.0) })
+    }
+
+    fn find<'a>(
+        &'a self,
+        source: Option<&'a str>,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Position>>> {
+        Box::pin(self.positions_of(source, id))
+    }
+
+    fn report(&self, position: Position) -> BoxFuture<'_, Result<Vec<DeliveryReport>>> {
+        Box::pin(self.deliveries_of(position.0))
+    }
+
+    fn settled(&self, position: Position) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.until_settled(position.0))
+    }
+
+    fn subscriptions(&self) -> Vec<SubscriptionReport> {
+        self.shared.lock().reports()
+    }
+
+    fn dead_letters<'a>(
+        &'a self,
+        subscription: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<DeadLetter>>> {
+        Box::pin(async move {
+            let core = self.shared.lock();
+            if core.closed {
+                return Err(closed());
+            }
+            core.state.dead_letters(subscription)
+        })
+    }
+
+    fn health(&self) -> Result<EngineReport> {
+        let core = self.shared.lock();
+        if let Some(error) = &core.failed {
+            return Err(error.clone());
+        }
+        let last = core.state.last();
+        let first = core.store.first().or_else(|| core.tail.oldest());
+        let (syncs, syncing) = self.shared.figures.syncs();
+        Ok(EngineReport {
+            first: Position(first.unwrap_or(last).min(last)),
+            last: Position(last),
+            bytes: core.store.bytes().unwrap_or(core.tail.bytes() as u64),
+            syncs,
+            syncing,
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            match &self.path {
+                Path::Inline { .. } => {
+                    self.shared.lock().close();
+                }
+                Path::Writer { queue, ended, .. } => {
+                    let mut ended = pin!(ended.notified());
+                    ended.as_mut().enable();
+                    queue.stop(Stop::Close);
+                    if !self.shared.figures.has_ended() {
+                        ended.await;
+                    }
+                }
+            }
+            self.shared.appended.notify_waiters();
+        })
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.shared.lock().close();
+        self.shared.appended.notify_waiters();
+        if let Path::Writer { queue, thread, .. } = &self.path {
+            queue.stop(Stop::Abandon);
+            let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(thread) = thread
+                && thread.join().is_err()
+            {
+                tracing::error!("the writer of the log panicked");
+            }
+            self.shared.lock().store = Store::Memory;
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `History`: the attempts that ended lately, for reports of what became of a message. A log
+//! engine reads them from its journal; this is what `memory:` has in its place.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hence_core::delivery::Position;
+use hence_core::engine::AttemptReport;
+use hence_core::time::Timestamp;
+
+use crate::op::{Ended, How};
+
+/// Ended attempts that `memory:` remembers.
+pub const HISTORY_ATTEMPTS_MAX: usize = 65_536;
+
+/// One ended attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) subscription: u32,
+    pub(crate) position: u64,
+    attempt: u32,
+    ended: Timestamp,
+    ran: Duration,
+    outcome: &'static str,
+    error: Box<str>,
+    pub(crate) emitted: Emitted,
+}
+
+/// Which attempt is the last one, so that a search through a journal knows its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Nothing,
+    Done,
+    Rejected(Timestamp),
+    Retried(u32),
+    Unknown,
+}
+
+impl Expected {
+    /// Whether the last attempt of a subscription is among these.
+    pub(crate) fn is_in(self, subscription: u32, attempts: &[Attempt]) -> bool {
+        let mut own = attempts.iter().filter(|a| a.subscription == subscription);
+        match self {
+            Self::Nothing => true,
+            Self::Done => own.any(|a| a.outcome == "done"),
+            Self::Rejected(since) => own.any(|a| a.outcome == "reject" && a.ended == since),
+            Self::Retried(attempt) => own.any(|a| a.outcome == "retry" && a.attempt == attempt),
+            Self::Unknown => false,
+        }
+    }
+}
+
+/// Positions that were appended with it: the first, and how many.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Emitted {
+    pub(crate) first: u64,
+    pub(crate) count: u64,
+}
+
+impl Attempt {
+    pub(crate) fn new(ended: &Ended, time: Timestamp, emitted: Emitted) -> Self {
+        let (outcome, error) = match &ended.how {
+            How::Done => ("done", ""),
+            How::Retry { error, .. } => ("retry", error.as_str()),
+            How::Reject(rejected) => ("reject", rejected.error.as_str()),
+        };
+        Self {
+            subscription: ended.subscription,
+            position: ended.position,
+            attempt: ended.attempt,
+            ended: time,
+            ran: ended.ran,
+            outcome,
+            error: error.into(),
+            emitted,
+        }
+    }
+
+    pub(crate) fn to_report(&self) -> AttemptReport {
+        let Emitted { first, count } = self.emitted;
+        AttemptReport {
+            attempt: self.attempt,
+            ended: self.ended,
+            ran: self.ran,
+            outcome: self.outcome,
+            error: self.error.to_string(),
+            emitted: (first..first + count).map(Position).collect(),
+        }
+    }
+}
+
+/// The newest attempts.
+#[derive(Debug, Default)]
+pub(crate) struct History(VecDeque<Attempt>);
+
+impl History {
+    pub(crate) fn push(&mut self, attempt: Attempt) {
+        if self.0.len() >= HISTORY_ATTEMPTS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(attempt);
+    }
+
+    /// The attempts at one message, in order.
+    pub(crate) fn of(&self, position: u64) -> Vec<Attempt> {
+        let at = |attempt: &&Attempt| attempt.position == position;
+        self.0.iter().filter(at).cloned().collect()
+    }
+}

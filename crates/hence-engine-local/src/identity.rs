@@ -1,0 +1,163 @@
+//! What makes two messages the same: keyed hashes in place of the strings.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+
+use bytes::Bytes;
+use hence_core::codec::compact;
+use hence_core::message::Message;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// Bytes that an entry costs beside its texts and data.
+const ENTRY_BYTES: usize = 384;
+/// Bytes that an extension attribute costs beside its texts.
+const EXTENSION_BYTES: usize = 64;
+
+/// The key of the hashes. It is secret, so that nobody can make an id that collides with another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IdentityKey(u64, u64);
+
+impl IdentityKey {
+    pub(crate) fn random() -> Self {
+        let random = || RandomState::new().build_hasher().finish();
+        Self(random(), random())
+    }
+
+    pub(crate) fn of(bytes: [u8; 16]) -> Self {
+        let number = u128::from_le_bytes(bytes);
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+        Self(number as u64, (number >> 64) as u64)
+    }
+
+    /// Stands for source and id together.
+    pub(crate) fn id(self, source: &str, id: &str) -> u128 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        write(&mut hasher, source);
+        write(&mut hasher, id);
+        hasher.finish128().as_u128()
+    }
+
+    /// Stands for what the message says. The time and extensions such as trace context are left
+    /// out: a publisher that tries again may set them anew.
+    fn content(self, message: &Message) -> u64 {
+        let attributes = message.attributes();
+        let mut hasher = SipHasher13::new_with_keys(self.1, self.0);
+        write(&mut hasher, attributes.event_type());
+        let optional = [
+            attributes.subject(),
+            attributes.key(),
+            attributes.datacontenttype(),
+            attributes.dataschema(),
+        ];
+        for text in optional {
+            hasher.write_u8(u8::from(text.is_some()));
+            write(&mut hasher, text.unwrap_or_default());
+        }
+        hasher.write_u8(u8::from(message.data().is_some()));
+        hasher.write(message.data().map_or(&[], |data| data));
+        hasher.finish()
+    }
+}
+
+fn write(hasher: &mut SipHasher13, text: &str) {
+    hasher.write_u64(text.len() as u64);
+    hasher.write(text.as_bytes());
+}
+
+/// The number that stands for a type in indexes: FNV-1a, stable for ever. Two types may share one,
+/// so whoever uses it compares the name as well. Its top bit is set; tags of other operations have
+/// it clear.
+pub(crate) fn tag(event_type: &str) -> u32 {
+    let hash = event_type.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash | 1 << 31
+}
+
+/// A message on its way in, with everything that can be worked out before its turn.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) message: Message,
+    pub(crate) tag: u32,
+    pub(crate) id: u128,
+    pub(crate) content: u64,
+    /// About how much memory it takes.
+    pub(crate) size: usize,
+    /// The compact form; empty when nobody stores it.
+    pub(crate) body: Bytes,
+}
+
+impl Append {
+    pub(crate) fn new(key: IdentityKey, message: Message, encoded: bool) -> Self {
+        let body = if encoded {
+            let mut body = Vec::with_capacity(size(&message));
+            compact::encode(&message, &mut body);
+            body.into()
+        } else {
+            Bytes::new()
+        };
+        Self::stored(key, message, body)
+    }
+
+    /// A message as it comes back from a journal.
+    pub(crate) fn stored(key: IdentityKey, message: Message, body: Bytes) -> Self {
+        let attributes = message.attributes();
+        Self {
+            tag: tag(attributes.event_type()),
+            id: key.id(attributes.source(), attributes.id()),
+            content: key.content(&message),
+            size: size(&message),
+            body,
+            message,
+        }
+    }
+}
+
+/// About how many bytes of memory a message takes as an entry.
+pub(crate) fn size(message: &Message) -> usize {
+    let attributes = message.attributes();
+    let extensions: usize = attributes
+        .extensions()
+        .map(|(name, value)| EXTENSION_BYTES + name.len() + value.to_text().len())
+        .sum();
+    ENTRY_BYTES
+        + attributes.id().len()
+        + attributes.source().len()
+        + attributes.event_type().len()
+        + attributes.subject().map_or(0, str::len)
+        + extensions
+        + message.data().map_or(0, Bytes::len)
+}
+
+/// A map whose keys are hashes, or positions, and need no further hashing.
+pub(crate) type Direct = BuildHasherDefault<DirectHasher>;
+
+/// Spreads numbers that are already well spread, or in a row, over a table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DirectHasher(u64);
+
+impl Hasher for DirectHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The odd number is 2^64 over the golden ratio (Knuth, TAOCP 3, 6.4).
+        self.0 = (self.0.rotate_left(32) ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+        self.write_u64(number as u64);
+    }
+}

@@ -1,0 +1,248 @@
+//! The two journals: memory, where the tail is all there is, and the durable log behind it.
+
+
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use hence_core::codec::compact;
+use hence_core::delivery::Position;
+use hence_core::engine::Entry;
+use hence_core::error::{Code, Error, Result};
+use hence_core::time::Timestamp;
+use hence_log::{ErrorKind, Frame, Log, Record};
+
+use crate::history::{Attempt, Emitted, Expected};
+use crate::identity::IdentityKey;
+use crate::op::{APPEND, ENDED, Ended, Op};
+use crate::state::State;
+use crate::subscription::Subscription;
+
+/// Entries that are read from the disk at once.
+pub const COLD_EVENTS_MAX: usize = 256;
+/// Bytes of entries after which one read from the disk ends.
+pub const COLD_BYTES_MAX: usize = 1 << 20;
+
+/// Where entries are that are not in the tail.
+pub(crate) enum Store {
+    /// Nowhere.
+    Memory,
+    /// In the log, in this directory.
+    Log(Log, PathBuf),
+}
+
+impl Store {
+    /// The entry at a position.
+    pub(crate) fn get(&self, position: u64) -> Result<Entry> {
+        match self {
+            Self::Memory => Err(no_entry(position)),
+            Self::Log(log, _) => match log.read(position).map_err(translate)? {
+                Some(record) => to_entry(&record),
+                None => Err(no_entry(position)),
+            },
+        }
+    }
+
+    /// The position of the first entry at or after a moment, or `next`. It is found by halving, so
+    /// where the wall clock jumped back it is one of several answers.
+    pub(crate) fn position_at(&self, moment: Timestamp, next: u64) -> Result<u64> {
+        let Self::Log(log, _) = self else {
+            return Ok(next);
+        };
+        let before = last_frame_where(log, |frame| time(frame.time()) < moment)?;
+        let mut frames = log.frames(before);
+        while let Some(frame) = frames.next_frame().map_err(translate)? {
+            let appends = frame.ops().any(|op| op.kind == APPEND);
+            if appends && time(frame.time()) >= moment {
+                return Ok(frame.position());
+            }
+        }
+        Ok(next)
+    }
+
+    /// The oldest position that is kept; `None` in memory.
+    pub(crate) fn first(&self) -> Option<u64> {
+        match self {
+            Self::Memory => None,
+            Self::Log(log, _) => Some(log.first_position()),
+        }
+    }
+
+    /// Bytes that are kept; `None` in memory.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Memory => None,
+            Self::Log(_, dir) => Some(bytes_in(dir)),
+        }
+    }
+
+    /// A reader from a position, of these tags or of all; `None` in memory.
+    pub(crate) fn reader(&self, from: u64, tags: Option<Vec<u32>>) -> Option<Cold> {
+        let Self::Log(log, _) = self else {
+            return None;
+        };
+        let reader = log.reader(from.max(log.first_position()));
+        let reader = match tags {
+            Some(tags) => reader.with_tags(tags),
+            None => reader,
+        };
+        Some(Cold {
+            log: log.clone(),
+            reader,
+        })
+    }
+}
+
+/// Bytes of the files in a directory, as far as they can be told.
+fn bytes_in(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+}
+
+/// A reader of entries on the disk.
+pub(crate) struct Cold {
+    log: Log,
+    reader: hence_log::Reader,
+}
+
+impl Cold {
+    /// Reads some entries; everything up to the returned position was looked at. Without an entry
+    /// the end is reached.
+    pub(crate) fn chunk(&mut self) -> Result<(Vec<Entry>, u64)> {
+        // Whatever the reader does not find from here on is behind this position.
+        let end = self.log.watermark();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while entries.len() < COLD_EVENTS_MAX && bytes < COLD_BYTES_MAX {
+            let Some(record) = self.reader.next_record().map_err(translate)? else {
+                let last = entries.last().map_or(0, |entry: &Entry| entry.position.0);
+                return Ok((entries, end.max(last)));
+            };
+            bytes += record.body.len();
+            entries.push(to_entry(&record)?);
+        }
+        let last = entries.last().map_or(end, |entry| entry.position.0);
+        Ok((entries, last))
+    }
+}
+
+/// Counts the open messages of a subscription on the disk, up to a position.
+pub(crate) fn count(mut cold: Cold, probe: &Subscription, upto: u64) -> Result<u64> {
+    let mut open = 0;
+    loop {
+        let (entries, end) = cold.chunk()?;
+        let within = entries.iter().filter(|entry| entry.position.0 <= upto);
+        open += within.filter(|entry| probe.is_open(entry)).count() as u64;
+        if entries.is_empty() || end >= upto {
+            return Ok(open);
+        }
+    }
+}
+
+fn to_entry(record: &Record) -> Result<Entry> {
+    Ok(Entry {
+        position: Position(record.position),
+        appended: time(record.time),
+        // A small body must not keep the whole block alive in which it was read.
+        message: compact::decode(Bytes::copy_from_slice(&record.body))?,
+    })
+}
+
+pub(crate) fn time(micros: u64) -> Timestamp {
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// Attempts at one message, read from the log from the message on.
+pub(crate) struct AttemptScan {
+    frames: hence_log::Frames,
+    position: u64,
+}
+
+impl AttemptScan {
+    pub(crate) fn new(log: &Log, position: u64) -> Result<Self> {
+        let number = last_frame_where(log, |frame| frame.position() <= position)?;
+        let frames = log.frames(number);
+        Ok(Self { frames, position })
+    }
+
+    /// Reads on until the expected attempts are found or there is no more.
+    pub(crate) fn all(mut self, expected: &[(u32, Expected)]) -> Result<Vec<Attempt>> {
+        let mut found = Vec::new();
+        while !expected.iter().all(|(id, last)| last.is_in(*id, &found)) {
+            let Some(frame) = self.frames.next_frame().map_err(translate)? else {
+                break;
+            };
+            self.look(&frame, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn look(&self, frame: &Frame, found: &mut Vec<Attempt>) -> Result<()> {
+        let first = frame.position();
+        let begin = found.len();
+        let mut count = 0;
+        for op in frame.ops() {
+            count += u64::from(op.kind == APPEND);
+            if op.kind == ENDED {
+                let ended = Ended::decode(op.tag, &mut op.body.clone())?;
+                if ended.position == self.position {
+                    let emitted = Emitted::default();
+                    found.push(Attempt::new(&ended, time(frame.time()), emitted));
+                }
+            }
+        }
+        for attempt in found.iter_mut().skip(begin) {
+            attempt.emitted = Emitted { first, count };
+        }
+        Ok(())
+    }
+}
+
+/// The last frame for which a test holds that holds for all before it; the first if for none.
+fn last_frame_where(log: &Log, test: impl Fn(&Frame) -> bool) -> Result<u64> {
+    let (mut low, mut high) = (log.first_frame(), log.last_frame());
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        let frame = log.frames(middle).next_frame().map_err(translate)?;
+        if frame.is_some_and(|frame| test(&frame)) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Ok(low)
+}
+
+/// Applies one stored frame to the state.
+pub(crate) fn replay(state: &mut State, key: IdentityKey, frame: &Frame) -> Result<()> {
+    let time = time(frame.time());
+    for op in frame.ops() {
+        if let Some(position) = op.position {
+            // Positions have a gap where a crash made some of them doubtful.
+            state.next = position;
+        }
+        state.apply(&Op::decode(key, op.kind, op.tag, op.body)?, time);
+    }
+    Ok(())
+}
+
+
+pub(crate) fn no_entry(position: u64) -> Error {
+    Code::NOT_FOUND.error(format!("there is no event at position {position}"))
+}
+
+/// The log's error under the library's code.
+pub(crate) fn translate(error: hence_log::Error) -> Error {
+    let code = match error.kind() {
+        ErrorKind::Full => Code::STORAGE_FULL,
+        ErrorKind::Corrupt { .. }
+        | ErrorKind::MissingSegment { .. }
+        | ErrorKind::ForeignSegment { .. } => Code::CORRUPT,
+        ErrorKind::Format { .. } => Code::FORMAT,
+        ErrorKind::Locked => Code::LOCKED,
+        ErrorKind::NotADirectory => Code::ENGINE_URL,
+        ErrorKind::TooLarge { .. } => Code::TOO_LARGE,
+        ErrorKind::Expired { .. } => Code::NOT_FOUND,
+        _ => Code::STORAGE,
+    };
+    code.caused(error.to_string(), error)
+}

@@ -1,0 +1,93 @@
+//! How `memory:` commits: at once, on the caller's thread, under the engine's lock.
+
+use hence_core::commit::Receipt;
+use hence_core::error::{Code, Error, Result};
+use hence_core::time::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::core::Core;
+use crate::decide::Prepared;
+
+/// Memory that events may take which some subscription has not settled.
+pub const MEMORY_BYTES_MAX: usize = 64 << 20;
+/// Such events, whatever their size.
+pub const MEMORY_EVENTS_MAX: usize = 131_072;
+/// Memory that settled events may take, for readers.
+pub const MEMORY_KEEP_BYTES: usize = 16 << 20;
+
+/// A commit that waits for room.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    commit: Prepared,
+    answer: oneshot::Sender<Result<Vec<Receipt>>>,
+}
+
+/// What became of a commit that was handed in.
+pub(crate) enum Taken {
+    /// It is done.
+    Now(Result<Vec<Receipt>>),
+    /// It waits for its turn.
+    Later(oneshot::Receiver<Result<Vec<Receipt>>>),
+    /// There is no room, and it was not to wait.
+    Full(Prepared),
+}
+
+/// Commits, or waits, or gives back. A commit that settles never waits: it is what makes room.
+pub(crate) fn submit(
+    core: &mut Core,
+    commit: Prepared,
+    (limit, now): (usize, Timestamp),
+    wait: bool,
+) -> Taken {
+    if core.closed {
+        return Taken::Now(Err(closed()));
+    }
+    let settles = !commit.settle.is_empty();
+    if settles || (core.queue.is_empty() && fits(core, &commit, limit)) {
+        let receipts = run(core, commit, now);
+        if settles {
+            serve(core, limit, now);
+        }
+        return Taken::Now(receipts);
+    }
+    if !wait {
+        return Taken::Full(commit);
+    }
+    let (answer, receipts) = oneshot::channel();
+    core.queue.push_back(Waiting { commit, answer });
+    Taken::Later(receipts)
+}
+
+fn fits(core: &Core, commit: &Prepared, limit: usize) -> bool {
+    core.tail.open_bytes() + commit.size() <= limit || core.tail.open_bytes() == 0
+}
+
+fn run(core: &mut Core, commit: Prepared, now: Timestamp) -> Result<Vec<Receipt>> {
+    let mut batch = std::mem::take(&mut core.scratch);
+    let receipts = core.decide(commit, now, &mut batch);
+    core.apply(&mut batch);
+    core.scratch = batch;
+    receipts
+}
+
+/// Runs commits that waited, as far as there is room for them.
+fn serve(core: &mut Core, limit: usize, now: Timestamp) {
+    while let Some(next) = core.queue.front() {
+        if next.answer.is_closed() {
+            core.queue.pop_front();
+            continue;
+        }
+        if !fits(core, &next.commit, limit) {
+            return;
+        }
+        if let Some(Waiting { commit, answer }) = core.queue.pop_front() {
+            let receipts = run(core, commit, now);
+            // Whoever gave up meanwhile does not learn that it was published after all.
+            drop(answer.send(receipts));
+        }
+    }
+}
+
+pub(crate) fn closed() -> Error {
+    Code::CLOSED.error("the engine is closed")
+}

@@ -1,0 +1,251 @@
+//! `Op`: one change of the state, and its bytes in a journal.
+//!
+//! ```text
+//! kind 0 append       tag of the type    the compact form of the message
+//!      1 ended        subscription       varints position, after, attempt, microseconds;
+//!                                        u8 0 done
+//!                                           1 retry: i64 due, text error
+//!                                           2 reject: text reason, text error, u8 hold,
+//!                                              i64 appended, the compact form of the message
+//!      2 redriven     subscription       varint position
+//!      3 subscribed   subscription       text name; varint count, each type: text, varint since;
+//!                                        varint low, varint lag
+//! ```
+
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes};
+use hence_core::codec::compact::{self, get_text, get_varint, put_text, put_varint};
+use hence_core::delivery::RejectReason;
+use hence_core::error::{Code, Error, Result};
+use hence_core::message::Message;
+use hence_core::time::Timestamp;
+
+use crate::identity::{Append, IdentityKey};
+
+/// The kind of an append; the only one that takes a position.
+pub(crate) const APPEND: u8 = 0;
+/// The kind of an attempt that ended.
+pub(crate) const ENDED: u8 = 1;
+const REDRIVEN: u8 = 2;
+const SUBSCRIBED: u8 = 3;
+
+/// One change of the state.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// A message takes the next position.
+    Append(Append),
+    /// An attempt ended.
+    Ended(Ended),
+    /// A dead letter is sent again.
+    Redriven { subscription: u32, position: u64 },
+    /// A subscription begins, or takes other types.
+    Subscribed(Subscribed),
+}
+
+/// The end of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) subscription: u32,
+    pub(crate) position: u64,
+    /// Nothing is open between here and `position`.
+    pub(crate) after: u64,
+    pub(crate) attempt: u32,
+    pub(crate) ran: Duration,
+    pub(crate) how: How,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Done,
+    Retry { due: Timestamp, error: String },
+    Reject(Box<Rejected>),
+}
+
+/// A message on its way to the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejected {
+    pub(crate) reason: RejectReason,
+    pub(crate) error: String,
+    pub(crate) hold: bool,
+    pub(crate) message: Message,
+    pub(crate) appended: Timestamp,
+}
+
+/// A subscription as it begins or changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subscribed {
+    pub(crate) subscription: u32,
+    pub(crate) name: String,
+    pub(crate) types: Vec<Taken>,
+    /// Everything up to here counts as settled; only for a new one.
+    pub(crate) low: u64,
+    /// Open messages at that time.
+    pub(crate) lag: u64,
+}
+
+/// A type that a subscription takes, from a position on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) name: String,
+    pub(crate) tag: u32,
+    pub(crate) since: u64,
+}
+
+impl Op {
+    pub(crate) fn kind(&self) -> u8 {
+        match self {
+            Self::Append(_) => APPEND,
+            Self::Ended(_) => ENDED,
+            Self::Redriven { .. } => REDRIVEN,
+            Self::Subscribed(_) => SUBSCRIBED,
+        }
+    }
+
+    pub(crate) fn tag(&self) -> u32 {
+        match self {
+            Self::Append(append) => append.tag,
+            Self::Ended(ended) => ended.subscription,
+            Self::Redriven { subscription, .. } => *subscription,
+            Self::Subscribed(subscribed) => subscribed.subscription,
+        }
+    }
+
+    /// The bytes that a journal stores.
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut out = Vec::new();
+        match self {
+            Self::Append(append) => return append.body.clone(),
+            Self::Ended(ended) => ended.encode(&mut out),
+            Self::Redriven { position, .. } => put_varint(&mut out, *position),
+            Self::Subscribed(subscribed) => subscribed.encode(&mut out),
+        }
+        out.into()
+    }
+
+    /// Reads what [`Op::encode`] wrote.
+    pub(crate) fn decode(key: IdentityKey, kind: u8, tag: u32, mut body: Bytes) -> Result<Self> {
+        match kind {
+            APPEND => {
+                let message = compact::decode(body)?;
+                Ok(Self::Append(Append::stored(key, message, Bytes::new())))
+            }
+            ENDED => Ended::decode(tag, &mut body).map(Self::Ended),
+            REDRIVEN => Ok(Self::Redriven {
+                subscription: tag,
+                position: get_varint(&mut body)?,
+            }),
+            SUBSCRIBED => Subscribed::decode(tag, &mut body).map(Self::Subscribed),
+            _ => Err(Code::FORMAT.error(format!("operation of kind {kind}"))),
+        }
+    }
+}
+
+impl Ended {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.position);
+        put_varint(out, self.after);
+        put_varint(out, u64::from(self.attempt));
+        put_varint(out, u64::try_from(self.ran.as_micros()).unwrap_or(u64::MAX));
+        match &self.how {
+            How::Done => out.put_u8(0),
+            How::Retry { due, error } => {
+                out.put_u8(1);
+                out.put_i64_le(due.as_micros());
+                put_text(out, error);
+            }
+            How::Reject(rejected) => {
+                out.put_u8(2);
+                put_text(out, rejected.reason.as_str());
+                put_text(out, &rejected.error);
+                out.put_u8(u8::from(rejected.hold));
+                out.put_i64_le(rejected.appended.as_micros());
+                compact::encode(&rejected.message, out);
+            }
+        }
+    }
+
+    pub(crate) fn decode(subscription: u32, body: &mut Bytes) -> Result<Self> {
+        let (position, after) = (get_varint(body)?, get_varint(body)?);
+        let attempt = get_u32(body)?;
+        let ran = Duration::from_micros(get_varint(body)?);
+        let how = match body.try_get_u8().map_err(|_| damaged())? {
+            0 => How::Done,
+            1 => How::Retry {
+                due: get_time(body)?,
+                error: get_text(body)?,
+            },
+            2 => How::Reject(Box::new(Rejected {
+                reason: get_reason(body)?,
+                error: get_text(body)?,
+                hold: body.try_get_u8().map_err(|_| damaged())? != 0,
+                appended: get_time(body)?,
+                message: compact::decode(std::mem::take(body))?,
+            })),
+            _ => return Err(damaged()),
+        };
+        Ok(Self {
+            subscription,
+            position,
+            after,
+            attempt,
+            ran,
+            how,
+        })
+    }
+}
+
+impl Subscribed {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, &self.name);
+        put_types(out, &self.types);
+        put_varint(out, self.low);
+        put_varint(out, self.lag);
+    }
+
+    fn decode(subscription: u32, body: &mut Bytes) -> Result<Self> {
+        Ok(Self {
+            subscription,
+            name: get_text(body)?,
+            types: get_types(body)?,
+            low: get_varint(body)?,
+            lag: get_varint(body)?,
+        })
+    }
+}
+
+pub(crate) fn put_types(out: &mut Vec<u8>, types: &[Taken]) {
+    put_varint(out, types.len() as u64);
+    for taken in types {
+        put_text(out, &taken.name);
+        put_varint(out, taken.since);
+    }
+}
+
+pub(crate) fn get_types(body: &mut Bytes) -> Result<Vec<Taken>> {
+    let mut types = Vec::new();
+    for _ in 0..get_varint(body)? {
+        let name = get_text(body)?;
+        let (tag, since) = (crate::identity::tag(&name), get_varint(body)?);
+        types.push(Taken { name, tag, since });
+    }
+    Ok(types)
+}
+
+pub(crate) fn get_reason(body: &mut Bytes) -> Result<RejectReason> {
+    RejectReason::parse(&get_text(body)?).ok_or_else(damaged)
+}
+
+pub(crate) fn get_time(body: &mut Bytes) -> Result<Timestamp> {
+    let micros = body.try_get_i64_le().map_err(|_| damaged())?;
+    Ok(Timestamp::from_micros(micros))
+}
+
+pub(crate) fn get_u32(body: &mut Bytes) -> Result<u32> {
+    u32::try_from(get_varint(body)?).map_err(|_| damaged())
+}
+
+pub(crate) fn damaged() -> Error {
+    Code::CORRUPT.error("a stored operation does not have the form of one")
+}

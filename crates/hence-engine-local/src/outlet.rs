@@ -1,0 +1,383 @@
+//! `Outlet`: what one attached subscription has ready, holds, and still has to read.
+//!
+//! While it keeps up, every new message of its types is put into its ready queue, as a position
+//! only. When the queue is full the outlet falls behind: it is left alone until it has room, then
+//! reads on from where it stopped. So its memory is bounded, and it blocks nobody.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use hence_core::delivery::{Delivery, Position};
+use hence_core::engine::Entry;
+use hence_core::time::Timestamp;
+use tokio::sync::Notify;
+
+use crate::identity::Direct;
+use crate::subscription::Subscription;
+use crate::tail::Tail;
+
+/// Deliveries that wait in memory for one subscription.
+pub const READY_EVENTS_MAX: usize = 1024;
+/// Events with a `deliverat` in the future that one subscription waits for at a time; with more it
+/// reads on when one of them is due.
+pub const DELAYED_EVENTS_MAX: usize = 100_000;
+/// Entries that are looked at before the lock is given to others.
+pub const SCAN_EVENTS_MAX: usize = 4096;
+
+/// What [`Outlet::take`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// At least one delivery.
+    Some,
+    /// Nothing yet; to be asked again at once.
+    Again,
+    /// Nothing until more is published, or until this moment.
+    Nothing(Option<Timestamp>),
+    /// The entries behind this position are not in memory.
+    Cold(u64),
+    /// The due entry at this position is not in memory.
+    ColdOne(u64),
+}
+
+#[derive(Debug)]
+struct Ready {
+    position: u64,
+    after: u64,
+    /// Only when it came from the disk.
+    entry: Option<Entry>,
+}
+
+/// One attached subscription.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    /// Every own message up to here was looked at.
+    cursor: u64,
+    /// The last open one of them.
+    after: u64,
+    /// Whether new messages are put into the queue at once.
+    live: bool,
+    ready: VecDeque<Ready>,
+    /// What the runtime holds, and the last open position before each.
+    in_flight: HashMap<u64, u64, Direct>,
+    /// By the moment when they are due: the last open position before each.
+    delayed: BTreeMap<(Timestamp, u64), u64>,
+    redriven: BTreeSet<u64>,
+    limit: usize,
+    asleep: bool,
+    pub(crate) notify: Arc<Notify>,
+}
+
+impl Outlet {
+    /// Begins with the first open message of a subscription.
+    pub(crate) fn new(subscription: &Subscription, limit: usize) -> Self {
+        let low = subscription.settled.low();
+        Self {
+            cursor: low,
+            after: low,
+            live: false,
+            ready: VecDeque::new(),
+            in_flight: HashMap::default(),
+            delayed: BTreeMap::new(),
+            redriven: subscription.redriven().collect(),
+            limit: limit.max(1),
+            asleep: false,
+            notify: Arc::new(Notify::new()),
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Whether the runtime has a delivery.
+    pub(crate) fn holds(&self, position: u64) -> bool {
+        self.in_flight.contains_key(&position)
+    }
+
+    /// The last position before a delivery that may be open too.
+    pub(crate) fn after(&self, position: u64) -> Option<u64> {
+        self.in_flight.get(&position).copied()
+    }
+
+    /// A new message of its types, due at a moment.
+    pub(crate) fn offer(&mut self, position: u64, due: Option<Timestamp>) {
+        if !self.live {
+            return;
+        }
+        let room = match due {
+            Some(_) => self.delayed.len() < DELAYED_EVENTS_MAX,
+            None => self.ready.len() < self.limit,
+        };
+        if room {
+            self.admit(position, due, None);
+            self.wake();
+        } else {
+            self.live = false;
+            self.cursor = position - 1;
+        }
+    }
+
+    fn admit(&mut self, position: u64, due: Option<Timestamp>, entry: Option<Entry>) {
+        let after = std::mem::replace(&mut self.after, position);
+        self.cursor = position;
+        match due {
+            Some(due) => {
+                self.delayed.insert((due, position), after);
+            }
+            None => self.ready.push_back(Ready {
+                position,
+                after,
+                entry,
+            }),
+        }
+    }
+
+    /// A dead letter to be sent again.
+    pub(crate) fn redrive(&mut self, position: u64) {
+        self.redriven.insert(position);
+        self.wake();
+    }
+
+    /// A delivery was settled, perhaps before it was given out.
+    pub(crate) fn settle(&mut self, position: u64) {
+        if self.in_flight.remove(&position).is_none() {
+            self.redriven.remove(&position);
+            self.ready.retain(|ready| ready.position != position);
+            self.delayed.retain(|(_, delayed), _| *delayed != position);
+        }
+    }
+
+    pub(crate) fn wake(&mut self) {
+        if self.asleep {
+            self.asleep = false;
+            self.notify.notify_one();
+        }
+    }
+
+    /// Gives out up to `max` deliveries.
+    pub(crate) fn take(
+        &mut self,
+        subscription: &Subscription,
+        tail: &Tail,
+        next: u64,
+        now: Timestamp,
+        (max, out): (usize, &mut Vec<Delivery>),
+    ) -> Found {
+        self.asleep = false;
+        self.take_redriven(subscription, max, out);
+        if let Some(cold) = self.take_due(subscription, tail, now, (max, out)) {
+            return if out.is_empty() { cold } else { Found::Some };
+        }
+        self.take_ready(subscription, tail, (max, out));
+        if !out.is_empty() {
+            return Found::Some;
+        }
+        match self.refill(subscription, tail, next, now) {
+            Found::Nothing(due) => {
+                self.asleep = true;
+                Found::Nothing(due)
+            }
+            found => found,
+        }
+    }
+
+    fn take_redriven(&mut self, found: &Subscription, max: usize, out: &mut Vec<Delivery>) {
+        while out.len() < max
+            && let Some(position) = self.redriven.pop_first()
+        {
+            let Some(dead) = found.dead.get(&position) else {
+                continue;
+            };
+            let (attempt, due) = next_attempt(found, position);
+            self.in_flight.insert(position, position);
+            out.push(Delivery {
+                position: Position(position),
+                message: dead.message.clone(),
+                appended: dead.appended,
+                attempt,
+                due,
+                redriven: true,
+            });
+        }
+    }
+
+    /// Gives out what was delayed and is due.
+    fn take_due(
+        &mut self,
+        subscription: &Subscription,
+        tail: &Tail,
+        now: Timestamp,
+        (max, out): (usize, &mut Vec<Delivery>),
+    ) -> Option<Found> {
+        while out.len() < max
+            && let Some(first) = self.delayed.first_entry()
+            && first.key().0 <= now
+        {
+            let position = first.key().1;
+            let Some(kept) = tail.get(position) else {
+                return Some(Found::ColdOne(position));
+            };
+            let after = first.remove();
+            self.give(subscription, &kept.entry, after, out);
+        }
+        None
+    }
+
+    fn take_ready(
+        &mut self,
+        subscription: &Subscription,
+        tail: &Tail,
+        (max, out): (usize, &mut Vec<Delivery>),
+    ) {
+        while out.len() < max
+            && let Some(ready) = self.ready.pop_front()
+        {
+            match (&ready.entry, tail.get(ready.position)) {
+                (Some(entry), _) => self.give(subscription, entry, ready.after, out),
+                (None, Some(kept)) => self.give(subscription, &kept.entry, ready.after, out),
+                (None, None) => {
+                    // It left the memory while it waited: read it, and all behind it, again.
+                    self.cursor = ready.position - 1;
+                    self.after = ready.after;
+                    self.live = false;
+                    self.ready.clear();
+                    let behind = |(_, position): &(Timestamp, u64)| *position < ready.position;
+                    self.delayed.retain(|key, _| behind(key));
+                }
+            }
+        }
+    }
+
+    fn give(
+        &mut self,
+        subscription: &Subscription,
+        entry: &Entry,
+        after: u64,
+        out: &mut Vec<Delivery>,
+    ) {
+        let position = entry.position.0;
+        self.in_flight.insert(position, after);
+        let (attempt, due) = next_attempt(subscription, position);
+        out.push(Delivery {
+            position: entry.position,
+            message: entry.message.clone(),
+            appended: entry.appended,
+            attempt,
+            due,
+            redriven: false,
+        });
+    }
+
+    /// Reads on from the cursor until the queue is full or there is no more.
+    fn refill(
+        &mut self,
+        subscription: &Subscription,
+        tail: &Tail,
+        next: u64,
+        now: Timestamp,
+    ) -> Found {
+        if self.live {
+            return self.nothing();
+        }
+        let from = subscription.settled.skip(self.cursor + 1);
+        if from < next && !tail.covers(from) {
+            return Found::Cold(from);
+        }
+        for (count, kept) in tail.from(from).enumerate() {
+            let position = kept.entry.position.0;
+            if count == SCAN_EVENTS_MAX {
+                self.cursor = position - 1;
+                return Found::Again;
+            }
+            let event_type = kept.entry.message.attributes().event_type();
+            let own = subscription.takes(position, kept.tag, event_type)
+                && !subscription.settled.contains(position);
+            if own && !self.look(&kept.entry, now, false) {
+                return self.behind();
+            }
+        }
+        self.cursor = next - 1;
+        self.live = true;
+        self.behind()
+    }
+
+    /// Admits an open message that was read; false when there is no room for it.
+    fn look(&mut self, entry: &Entry, now: Timestamp, keep: bool) -> bool {
+        let position = entry.position.0;
+        if self.holds(position) {
+            // Given out while it was due, before the cursor went back.
+            self.after = position;
+            self.cursor = position;
+            return true;
+        }
+        let due = delay(entry, now);
+        let room = match due {
+            Some(_) => self.delayed.len() < DELAYED_EVENTS_MAX,
+            None => self.ready.len() < self.limit,
+        };
+        if room {
+            self.admit(position, due, keep.then(|| entry.clone()));
+        }
+        room
+    }
+
+    fn behind(&self) -> Found {
+        if self.ready.is_empty() {
+            self.nothing()
+        } else {
+            Found::Again
+        }
+    }
+
+    fn nothing(&self) -> Found {
+        Found::Nothing(self.delayed.keys().next().map(|(due, _)| *due))
+    }
+
+    /// Takes entries that were read from the disk, everything from behind the cursor up to `upto`.
+    pub(crate) fn feed(
+        &mut self,
+        subscription: &Subscription,
+        entries: Vec<Entry>,
+        upto: u64,
+        now: Timestamp,
+    ) {
+        for entry in entries {
+            let position = entry.position.0;
+            let own = position > self.cursor
+                && subscription.takes_entry(&entry)
+                && !subscription.settled.contains(position);
+            if own && !self.look(&entry, now, true) {
+                return;
+            }
+        }
+        self.cursor = self.cursor.max(upto);
+    }
+
+    /// Takes a due entry that was read from the disk.
+    pub(crate) fn feed_one(&mut self, entry: Entry) {
+        let position = entry.position.0;
+        let found = self.delayed.keys().find(|(_, delayed)| *delayed == position);
+        if let Some(key) = found.copied()
+            && let Some(after) = self.delayed.remove(&key)
+        {
+            self.ready.push_front(Ready {
+                position,
+                after,
+                entry: Some(entry),
+            });
+        }
+    }
+}
+
+/// The moment before which an entry is not delivered, if it is still to come.
+pub(crate) fn delay(entry: &Entry, now: Timestamp) -> Option<Timestamp> {
+    let due = entry.message.attributes().deliver_at()?;
+    (due > now).then_some(due)
+}
+
+fn next_attempt(subscription: &Subscription, position: u64) -> (u32, Option<Timestamp>) {
+    match subscription.tried.get(&position) {
+        Some(tried) => (tried.attempts.saturating_add(1), Some(tried.due)),
+        None => (1, None),
+    }
+}

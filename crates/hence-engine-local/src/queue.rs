@@ -1,0 +1,211 @@
+//! `Queue`: commits on their way to the writer, bounded, in the order in which they came.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hence_core::commit::{Durability, Receipt};
+use hence_core::error::Result;
+use hence_core::subscription::SubscriptionSpec;
+use tokio::sync::oneshot;
+
+use crate::decide::Prepared;
+
+/// Commits that wait for the writer before publishers have to wait, too.
+pub const QUEUE_COMMITS_MAX: usize = 8192;
+/// Memory that these commits may take.
+pub const QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// Who hears what became of a commit.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
+
+/// What the writer is asked to do.
+pub(crate) enum Request {
+    /// To commit; nobody waits for the answer at `accepted`.
+    Commit(Prepared, Option<Answer<Vec<Receipt>>>),
+    /// To begin or change a subscription.
+    Subscribe(Box<Subscribe>),
+}
+
+/// A subscription that begins or changes.
+pub(crate) struct Subscribe {
+    pub(crate) spec: SubscriptionSpec,
+    /// Where it begins, if that is not at the end.
+    pub(crate) start: Option<u64>,
+    /// Up to which position open messages were counted, and how many there were.
+    pub(crate) counted: (u64, u64),
+    pub(crate) answer: Answer<()>,
+}
+
+/// How the writer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// With everything that was taken, a snapshot, and the mark of a clean end.
+    Close,
+    /// At once, as if the process had been killed.
+    Abandon,
+}
+
+#[derive(Default)]
+struct Inner {
+    taken: VecDeque<Request>,
+    bytes: usize,
+    /// Behind the taken ones, while these are too many. Each belongs to a caller that waits.
+    waiting: VecDeque<Request>,
+    stop: Option<Stop>,
+}
+
+/// The queue before the writer.
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    work: Condvar,
+    commits_max: usize,
+}
+
+/// What the writer wakes up to.
+pub(crate) enum Wake {
+    /// Requests were put into its hands.
+    Work,
+    /// There was nothing to do for a while.
+    Idle,
+    /// It ends.
+    Stop(Stop),
+}
+
+impl Queue {
+    pub(crate) fn new(commits_max: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            work: Condvar::new(),
+            commits_max: commits_max.max(1),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a request into the queue; gives it back when there is no room and it is not to wait,
+    /// or when the writer ends.
+    pub(crate) fn push(&self, mut request: Request, wait: bool) -> Result<(), Refused> {
+        let mut inner = self.lock();
+        if inner.stop.is_some() {
+            return Err(Refused::Stopped);
+        }
+        if inner.waiting.is_empty() && self.has_room(&inner) {
+            request.accept();
+            inner.bytes += request.size();
+            inner.taken.push_back(request);
+            drop(inner);
+            self.work.notify_one();
+            return Ok(());
+        }
+        if !wait {
+            return Err(Refused::Full(Box::new(request)));
+        }
+        inner.waiting.push_back(request);
+        Ok(())
+    }
+
+    fn has_room(&self, inner: &Inner) -> bool {
+        inner.taken.len() < self.commits_max && inner.bytes < QUEUE_BYTES_MAX
+    }
+
+    /// Waits for work, for a while, and moves all of it into `work`.
+    pub(crate) fn take(&self, work: &mut VecDeque<Request>, patience: Option<Duration>) -> Wake {
+        let mut inner = self.lock();
+        loop {
+            if inner.stop == Some(Stop::Abandon) {
+                return Wake::Stop(Stop::Abandon);
+            }
+            if !inner.taken.is_empty() {
+                std::mem::swap(work, &mut inner.taken);
+                inner.bytes = 0;
+                self.admit(&mut inner);
+                return Wake::Work;
+            }
+            if let Some(stop) = inner.stop {
+                return Wake::Stop(stop);
+            }
+            inner = match patience {
+                None => self.work.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                Some(patience) => {
+                    let waited = self.work.wait_timeout(inner, patience);
+                    let (inner, result) = waited.unwrap_or_else(PoisonError::into_inner);
+                    if result.timed_out() && inner.taken.is_empty() && inner.stop.is_none() {
+                        return Wake::Idle;
+                    }
+                    inner
+                }
+            };
+        }
+    }
+
+    /// Takes what waited, as far as there is room now.
+    fn admit(&self, inner: &mut Inner) {
+        while self.has_room(inner)
+            && let Some(mut request) = inner.waiting.pop_front()
+        {
+            if request.is_abandoned() {
+                continue;
+            }
+            request.accept();
+            inner.bytes += request.size();
+            inner.taken.push_back(request);
+        }
+    }
+
+    /// Tells the writer to end; requests that were not taken yet are dropped with their answers.
+    pub(crate) fn stop(&self, stop: Stop) {
+        let mut inner = self.lock();
+        if inner.stop.is_none() || stop == Stop::Abandon {
+            inner.stop = Some(stop);
+        }
+        inner.waiting.clear();
+        if stop == Stop::Abandon {
+            inner.taken.clear();
+        }
+        drop(inner);
+        self.work.notify_one();
+    }
+}
+
+/// Why a request was not taken.
+pub(crate) enum Refused {
+    Full(Box<Request>),
+    Stopped,
+}
+
+impl Request {
+    fn size(&self) -> usize {
+        match self {
+            Self::Commit(commit, _) => commit.size(),
+            Self::Subscribe(_) => 0,
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Commit(_, answer) => answer.as_ref().is_some_and(Answer::is_closed),
+            Self::Subscribe(subscribe) => subscribe.answer.is_closed(),
+        }
+    }
+
+    /// Answers a commit that asked for no more than a place in the queue.
+    fn accept(&mut self) {
+        if let Self::Commit(commit, answer) = self
+            && commit.durability == Durability::Accepted
+            && let Some(answer) = answer.take()
+        {
+            let receipt = |append: &crate::identity::Append| Receipt {
+                id: append.message.attributes().id().to_owned(),
+                source: append.message.attributes().source().to_owned(),
+                position: None,
+                durability: Durability::Accepted,
+                duplicate: false,
+            };
+            // Nobody listens any more: it is in the queue all the same.
+            drop(answer.send(Ok(commit.publish.iter().map(receipt).collect())));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Reading messages in the order of their positions, from memory where it can, else from the disk.
+
+use std::sync::Arc;
+
+use hence_core::engine::{Entry, Filter, Reader};
+use hence_core::error::Result;
+use hence_core::handler::BoxFuture;
+
+use crate::core::Core;
+use crate::engine::Shared;
+use crate::identity;
+use crate::journal::Cold;
+
+/// Entries that a reader looks at before the lock is given to others.
+pub(crate) const READ_SCAN_MAX: usize = 512;
+
+/// A reader at a position.
+pub(crate) struct Tailing {
+    shared: Arc<Shared>,
+    next: u64,
+    /// The last position that it reads; `None` when it follows.
+    end: Option<u64>,
+    filter: Filter,
+    cold: Option<(u64, Cold)>,
+}
+
+/// What one look into memory gave.
+enum Look {
+    Entries(Vec<Entry>),
+    Again,
+    Cold,
+    End,
+    Closed,
+}
+
+impl Tailing {
+    pub(crate) fn new(shared: Arc<Shared>, next: u64, end: Option<u64>, filter: Filter) -> Self {
+        Self {
+            shared,
+            next,
+            end,
+            filter,
+            cold: None,
+        }
+    }
+
+    pub(crate) async fn read(&mut self, max: usize) -> Result<Vec<Entry>> {
+        let max = max.max(1);
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let mut more = std::pin::pin!(shared.appended.notified());
+            // Registered before the look, so that nothing is published between the two.
+            more.as_mut().enable();
+            match self.look(max) {
+                Look::Entries(entries) => return Ok(entries),
+                Look::Closed => return Ok(Vec::new()),
+                Look::Again => {}
+                Look::Cold => {
+                    let entries = self.read_on(max)?;
+                    if !entries.is_empty() {
+                        return Ok(entries);
+                    }
+                }
+                Look::End if self.end.is_some() => return Ok(Vec::new()),
+                Look::End => more.await,
+            }
+        }
+    }
+
+    fn look(&mut self, max: usize) -> Look {
+        let shared = Arc::clone(&self.shared);
+        let core = shared.lock();
+        if core.closed {
+            return Look::Closed;
+        }
+        let end = self.end.unwrap_or(u64::MAX).min(core.state.last());
+        if self.next > end {
+            return Look::End;
+        }
+        if !core.tail.covers(self.next) {
+            return Look::Cold;
+        }
+        self.cold = None;
+        let entries = self.scan(&core, end, max);
+        if entries.is_empty() {
+            Look::Again
+        } else {
+            Look::Entries(entries)
+        }
+    }
+
+    fn scan(&mut self, core: &Core, end: u64, max: usize) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut seen = end;
+        for (count, kept) in core.tail.from(self.next).enumerate() {
+            let position = kept.entry.position.0;
+            if position > end {
+                break;
+            }
+            if count == READ_SCAN_MAX || entries.len() == max {
+                seen = position - 1;
+                break;
+            }
+            if self.filter.matches(&kept.entry) {
+                entries.push(kept.entry.clone());
+            }
+        }
+        self.next = seen + 1;
+        entries
+    }
+
+    /// Reads on from the disk.
+    fn read_on(&mut self, max: usize) -> Result<Vec<Entry>> {
+        if !matches!(&self.cold, Some((at, _)) if *at == self.next) {
+            let tags = (!self.filter.types.is_empty() && self.filter.type_prefixes.is_empty())
+                .then(|| self.filter.types.iter().map(|name| identity::tag(name)).collect());
+            let reader = self.shared.lock().store.reader(self.next, tags);
+            self.cold = reader.map(|reader| (self.next, reader));
+        }
+        let Some((at, reader)) = &mut self.cold else {
+            return Ok(Vec::new());
+        };
+        let (found, upto) = reader.chunk()?;
+        let end = self.end.unwrap_or(u64::MAX);
+        let mut entries = Vec::new();
+        self.next = upto + 1;
+        for entry in found {
+            if entries.len() == max {
+                self.next = entry.position.0;
+                break;
+            }
+            if entry.position.0 <= end && self.filter.matches(&entry) {
+                entries.push(entry);
+            }
+        }
+        *at = upto + 1;
+        Ok(entries)
+    }
+}
+
+impl Reader for Tailing {
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Entry>>> {
+        Box::pin(self.read(max))
+    }
+}

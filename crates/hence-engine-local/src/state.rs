@@ -1,0 +1,185 @@
+//! `State`: what the journal says, as tables. It is changed by operations alone, so that a replay
+//! of the journal gives the same state.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hence_core::delivery::DeadLetter;
+use hence_core::error::{Code, Error, Result};
+use hence_core::time::Timestamp;
+
+use crate::dedup::{Dedup, Known};
+use crate::identity::{Append, Direct};
+use crate::op::{Ended, Op, Subscribed};
+use crate::subscription::Subscription;
+
+/// How many subscriptions one engine keeps.
+pub const SUBSCRIPTIONS_MAX: usize = 100_000;
+
+/// The tables of the engine.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// The next position.
+    pub(crate) next: u64,
+    pub(crate) dedup: Dedup,
+    subscriptions: Vec<Subscription>,
+    names: HashMap<String, u32>,
+    /// Which subscriptions may take a type, by its tag; types that nobody takes cost nothing.
+    takers: HashMap<u32, Vec<u32>, Direct>,
+}
+
+impl State {
+    pub(crate) fn new(dedup_events: usize) -> Self {
+        Self {
+            next: 1,
+            dedup: Dedup::new(dedup_events),
+            subscriptions: Vec::new(),
+            names: HashMap::new(),
+            takers: HashMap::default(),
+        }
+    }
+
+    /// The newest position, or 0.
+    pub(crate) fn last(&self) -> u64 {
+        self.next - 1
+    }
+
+    pub(crate) fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
+    pub(crate) fn subscription(&self, id: u32) -> Option<&Subscription> {
+        self.subscriptions.get(id as usize)
+    }
+
+    fn subscription_mut(&mut self, id: u32) -> Option<&mut Subscription> {
+        self.subscriptions.get_mut(id as usize)
+    }
+
+    /// The number of a subscription.
+    pub(crate) fn id_of(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// A subscription that must exist.
+    pub(crate) fn named(&self, name: &str) -> Result<(u32, &Subscription)> {
+        self.id_of(name)
+            .and_then(|id| Some((id, self.subscription(id)?)))
+            .ok_or_else(|| no_subscription(name))
+    }
+
+    /// The subscriptions that may take a type, by its tag.
+    pub(crate) fn takers(&self, tag: u32) -> &[u32] {
+        self.takers.get(&tag).map_or(&[], Vec::as_slice)
+    }
+
+    /// Gives a message the next position.
+    pub(crate) fn append(&mut self, append: &Append) -> u64 {
+        let position = self.next;
+        self.next += 1;
+        let content = append.content;
+        self.dedup.insert(append.id, Known { position, content });
+        let event_type = append.message.attributes().event_type();
+        for id in self.takers.get(&append.tag).map_or(&[][..], Vec::as_slice) {
+            if let Some(subscription) = self.subscriptions.get_mut(*id as usize)
+                && subscription.takes(position, append.tag, event_type)
+                && !subscription.settled.contains(position)
+            {
+                subscription.lag += 1;
+            }
+        }
+        position
+    }
+
+    /// Applies one operation of a frame that was made at `time`.
+    pub(crate) fn apply(&mut self, op: &Op, time: Timestamp) {
+        match op {
+            Op::Append(append) => {
+                self.append(append);
+            }
+            Op::Ended(ended) => self.end(ended, time),
+            Op::Redriven {
+                subscription,
+                position,
+            } => {
+                if let Some(subscription) = self.subscription_mut(*subscription) {
+                    subscription.redrive(*position);
+                }
+            }
+            Op::Subscribed(subscribed) => self.subscribe(subscribed),
+        }
+    }
+
+    /// Notes the end of an attempt.
+    pub(crate) fn end(&mut self, ended: &Ended, time: Timestamp) {
+        if let Some(subscription) = self.subscription_mut(ended.subscription) {
+            subscription.end(ended, time);
+        }
+    }
+
+    fn subscribe(&mut self, subscribed: &Subscribed) {
+        let id = subscribed.subscription;
+        match self.subscription_mut(id) {
+            Some(known) => {
+                known.types.clone_from(&subscribed.types);
+                known.lag = subscribed.lag;
+                for takers in self.takers.values_mut() {
+                    takers.retain(|taker| *taker != id);
+                }
+                self.index(id);
+            }
+            None => self.restore(Subscription::new(subscribed)),
+        }
+    }
+
+    /// Adds a subscription under the next number.
+    pub(crate) fn restore(&mut self, subscription: Subscription) {
+        let id = u32::try_from(self.subscriptions.len()).unwrap_or(u32::MAX);
+        self.names.insert(subscription.name.clone(), id);
+        self.subscriptions.push(subscription);
+        self.index(id);
+    }
+
+    fn index(&mut self, id: u32) {
+        let subscription = self.subscriptions.get(id as usize);
+        for taken in subscription.map_or(&[][..], |found| &found.types) {
+            let takers = self.takers.entry(taken.tag).or_default();
+            if takers.last() != Some(&id) {
+                takers.push(id);
+            }
+        }
+        self.takers.retain(|_, takers| !takers.is_empty());
+    }
+
+    /// The dead letters of one subscription or of all, oldest first.
+    pub(crate) fn dead_letters(&self, name: Option<&str>) -> Result<Vec<DeadLetter>> {
+        let of = |subscription: &Subscription, letters: &mut Vec<DeadLetter>| {
+            let waiting = subscription.dead.iter().filter(|(_, dead)| !dead.redriven);
+            letters.extend(
+                waiting.map(|(position, dead)| dead.to_letter(&subscription.name, *position)),
+            );
+        };
+        let mut letters = Vec::new();
+        match name {
+            Some(name) => of(self.named(name)?.1, &mut letters),
+            None => self.subscriptions.iter().for_each(|found| of(found, &mut letters)),
+        }
+        letters.sort_by_key(|letter| (letter.since, letter.position));
+        Ok(letters)
+    }
+
+    /// The keys that wait for dead letters of a subscription, and how many each.
+    pub(crate) fn held(&self, id: u32) -> BTreeMap<String, usize> {
+        let mut held = BTreeMap::new();
+        let dead = self.subscription(id).map(|found| found.dead.values());
+        for dead in dead.into_iter().flatten().filter(|dead| dead.hold && !dead.redriven) {
+            if let Some(key) = dead.message.attributes().key() {
+                *held.entry(key.to_owned()).or_default() += 1;
+            }
+        }
+        held
+    }
+}
+
+pub(crate) fn no_subscription(name: &str) -> Error {
+    Code::NOT_FOUND.error(format!("there is no subscription '{name}'"))
+}

@@ -1,0 +1,191 @@
+//! `Subscription`: what is remembered of a durable subscription.
+
+use std::collections::BTreeMap;
+
+use hence_core::delivery::Position;
+use hence_core::engine::{DeliveryState, Entry, SubscriptionReport};
+use hence_core::time::Timestamp;
+
+use crate::dead_letters::Dead;
+use crate::history::Expected;
+use crate::op::{Ended, How, Subscribed, Taken};
+use crate::settled::Settled;
+
+/// The attempts of an open delivery that have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tried {
+    pub(crate) attempts: u32,
+    pub(crate) due: Timestamp,
+}
+
+/// Where one delivery stands for the state machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// To be settled; so many attempts have ended.
+    Open {
+        attempts: u32,
+        /// From the dead letters.
+        redriven: bool,
+    },
+    Settled,
+    Dead,
+}
+
+/// One durable subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) name: String,
+    pub(crate) types: Vec<Taken>,
+    pub(crate) settled: Settled,
+    /// Messages of its types that are open.
+    pub(crate) lag: u64,
+    pub(crate) tried: BTreeMap<u64, Tried>,
+    pub(crate) dead: BTreeMap<u64, Dead>,
+}
+
+impl Subscription {
+    pub(crate) fn new(subscribed: &Subscribed) -> Self {
+        Self {
+            name: subscribed.name.clone(),
+            types: subscribed.types.clone(),
+            settled: Settled::up_to(subscribed.low),
+            lag: subscribed.lag,
+            tried: BTreeMap::new(),
+            dead: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a message at a position is one of its own, by tag and name.
+    pub(crate) fn takes(&self, position: u64, tag: u32, event_type: &str) -> bool {
+        self.types
+            .iter()
+            .any(|t| t.tag == tag && t.since <= position && t.name == event_type)
+    }
+
+    /// As [`Subscription::takes`], of an entry.
+    pub(crate) fn takes_entry(&self, entry: &Entry) -> bool {
+        let event_type = entry.message.attributes().event_type();
+        self.takes(entry.position.0, crate::identity::tag(event_type), event_type)
+    }
+
+    /// Whether an entry is one of its own and not settled.
+    pub(crate) fn is_open(&self, entry: &Entry) -> bool {
+        !self.settled.contains(entry.position.0) && self.takes_entry(entry)
+    }
+
+    /// Whether these are the types that it takes.
+    pub(crate) fn has_types(&self, types: &[String]) -> bool {
+        self.types.iter().all(|taken| types.contains(&taken.name))
+            && types.iter().all(|name| self.since(name).is_some())
+    }
+
+    /// From which position on it takes a type.
+    pub(crate) fn since(&self, event_type: &str) -> Option<u64> {
+        let taken = self.types.iter().find(|taken| taken.name == event_type)?;
+        Some(taken.since)
+    }
+
+    pub(crate) fn status(&self, position: u64) -> Status {
+        let attempts = self.tried.get(&position).map_or(0, |tried| tried.attempts);
+        match self.dead.get(&position) {
+            Some(dead) if dead.redriven => Status::Open {
+                attempts,
+                redriven: true,
+            },
+            Some(_) => Status::Dead,
+            None if self.settled.contains(position) => Status::Settled,
+            None => Status::Open {
+                attempts,
+                redriven: false,
+            },
+        }
+    }
+
+    /// Notes the end of an attempt.
+    pub(crate) fn end(&mut self, ended: &Ended, now: Timestamp) {
+        let position = ended.position;
+        if let How::Retry { due, .. } = ended.how {
+            let attempts = ended.attempt;
+            self.tried.insert(position, Tried { attempts, due });
+            return;
+        }
+        self.tried.remove(&position);
+        self.settled.insert(ended.after, position);
+        self.lag = self.lag.saturating_sub(1);
+        match &ended.how {
+            How::Reject(rejected) => {
+                let dead = Dead {
+                    message: rejected.message.clone(),
+                    appended: rejected.appended,
+                    reason: rejected.reason,
+                    error: rejected.error.clone(),
+                    attempts: ended.attempt,
+                    since: now,
+                    hold: rejected.hold,
+                    redriven: false,
+                };
+                self.dead.insert(position, dead);
+            }
+            How::Done | How::Retry { .. } => {
+                self.dead.remove(&position);
+            }
+        }
+    }
+
+    /// Sends a dead letter again.
+    pub(crate) fn redrive(&mut self, position: u64) {
+        if let Some(dead) = self.dead.get_mut(&position)
+            && !dead.redriven
+        {
+            dead.redriven = true;
+            self.lag += 1;
+        }
+    }
+
+    /// The positions of dead letters that are being sent again.
+    pub(crate) fn redriven(&self) -> impl Iterator<Item = u64> {
+        self.dead
+            .iter()
+            .filter(|(_, dead)| dead.redriven)
+            .map(|(position, _)| *position)
+    }
+
+    /// Where a delivery stands, as far as the state machine knows.
+    pub(crate) fn delivery_state(&self, position: u64, with_runtime: bool) -> DeliveryState {
+        match (self.status(position), self.tried.get(&position)) {
+            (Status::Settled, _) => DeliveryState::Done,
+            (Status::Dead, _) => DeliveryState::Dead,
+            (Status::Open { .. }, Some(tried)) => DeliveryState::Retrying(tried.due),
+            (Status::Open { .. }, None) if with_runtime => DeliveryState::Running,
+            (Status::Open { .. }, None) => DeliveryState::Waiting,
+        }
+    }
+
+    /// The last attempt at a delivery that a journal must hold.
+    pub(crate) fn expected(&self, position: u64) -> Expected {
+        let (dead, tried) = (self.dead.get(&position), self.tried.get(&position));
+        match (self.status(position), dead, tried) {
+            (Status::Settled, _, _) => Expected::Done,
+            // A retry may be one from before it was a dead letter.
+            (_, Some(_), Some(_)) => Expected::Unknown,
+            (_, Some(dead), None) => Expected::Rejected(dead.since),
+            (_, None, Some(tried)) => Expected::Retried(tried.attempts),
+            (_, None, None) => Expected::Nothing,
+        }
+    }
+
+    /// How it stands; `last` is the newest position.
+    pub(crate) fn report(&self, last: u64, in_flight: Option<usize>) -> SubscriptionReport {
+        let low = if self.lag == 0 { last } else { self.settled.low() };
+        let settled = self.redriven().next().map_or(low, |first| low.min(first - 1));
+        SubscriptionReport {
+            name: self.name.clone(),
+            types: self.types.iter().map(|taken| taken.name.clone()).collect(),
+            settled: Position(settled.min(last)),
+            lag: self.lag,
+            in_flight: in_flight.unwrap_or(0) as u64,
+            dead: self.dead.values().filter(|dead| !dead.redriven).count() as u64,
+            attached: in_flight.is_some(),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The writer of `log:`: one thread that decides, stores and shows commits, group by group.
+//!
+//! It takes whatever waits, decides each commit in order, stores all of them with one write and
+//! one sync, applies them, and only then answers. While it syncs, the next group gathers.
+
+use std::collections::VecDeque;
+use std::path::Path as Directory;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hence_core::commit::{Durability, Receipt};
+use hence_core::error::{Code, Error, Result};
+use hence_core::time::Timestamp;
+use hence_log::{Level, Log, Op as Stored, Recovered, Writer};
+use tokio::sync::Notify;
+
+use crate::Options;
+use crate::core::{Batch, Core};
+use crate::decide::Prepared;
+use crate::engine::Shared;
+use crate::identity::IdentityKey;
+use crate::journal::{Store, count, replay, translate};
+use crate::op::Op;
+use crate::queue::{Answer, Queue, Request, Stop, Subscribe, Wake};
+use crate::state::State;
+use crate::tail::Tail;
+
+/// How long nothing is published before the log is marked as being at rest, and before what was
+/// only written is synced.
+pub const IDLE_MAX: Duration = Duration::from_millis(50);
+/// Memory for frames in the log itself: its readers here are those that are far behind.
+const LOG_TAIL_BYTES: usize = 1 << 20;
+
+/// What the writer counts.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    syncs: AtomicU64,
+    syncing_nanos: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Figures {
+    /// How often and how long it waited for stable storage.
+    pub(crate) fn syncs(&self) -> (u64, Duration) {
+        let nanos = self.syncing_nanos.load(Ordering::Relaxed);
+        (self.syncs.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+    }
+
+    /// Whether the writer has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// Opens the log and brings the tables to where it ends.
+pub(crate) fn open(dir: &Directory, options: &Options) -> Result<(Writer, Core, IdentityKey)> {
+    let settings = hence_log::Options::default()
+        .segment_bytes(options.segment_bytes)
+        .tail_bytes(LOG_TAIL_BYTES.min(options.tail_bytes));
+    let (writer, log, recovered) = Log::open(dir, settings).map_err(translate)?;
+    let key = IdentityKey::of(log.id());
+    let state = recover(&recovered, &log, key, options)?;
+    let tail = Tail::new(state.next, options.tail_bytes, false);
+    let core = Core::new(state, tail, Store::Log(log, dir.to_owned()), options.ready_events);
+    Ok((writer, core, key))
+}
+
+fn recover(
+    recovered: &Recovered,
+    log: &Log,
+    key: IdentityKey,
+    options: &Options,
+) -> Result<State> {
+    if let Some(cut) = &recovered.cut {
+        tracing::warn!(?cut, "the log ended in a torn frame, which was cut off");
+    }
+    let mut state = State::new(options.dedup_events);
+    let mut frames = recovered.frames();
+    while let Some(frame) = frames.next_frame().map_err(translate)? {
+        replay(&mut state, key, &frame)?;
+    }
+    // Positions that a crash made doubtful are never used again.
+    state.next = state.next.max(log.watermark() + 1);
+    Ok(state)
+}
+
+/// The thread's own things.
+pub(crate) struct Thread {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) writer: Writer,
+    pub(crate) ended: Arc<Notify>,
+}
+
+/// A commit of the group, with what its publisher will hear.
+struct Decided {
+    receipts: Vec<Receipt>,
+    answer: Option<Answer<Vec<Receipt>>>,
+}
+
+impl Thread {
+    /// Works until it is told to stop.
+    pub(crate) fn run(mut self) {
+        let mut work = VecDeque::new();
+        let mut batch = Batch::default();
+        let mut patience = Some(IDLE_MAX);
+        let stop = loop {
+            match self.queue.take(&mut work, patience) {
+                Wake::Work => {
+                    patience = Some(IDLE_MAX);
+                    while !work.is_empty() {
+                        self.group(&mut work, &mut batch);
+                    }
+                }
+                Wake::Idle => {
+                    patience = None;
+                    self.rest();
+                }
+                Wake::Stop(stop) => break stop,
+            }
+        };
+        self.end(stop);
+    }
+
+    fn rest(&mut self) {
+        if let Err(error) = self.writer.mark() {
+            self.note_failure(&translate(error));
+        }
+    }
+
+    /// Decides, stores, shows and answers as many requests as make one group.
+    fn group(&mut self, work: &mut VecDeque<Request>, batch: &mut Batch) {
+        let mut decided = Vec::new();
+        let mut level = Level::Written;
+        let shared = Arc::clone(&self.shared);
+        let mut core = shared.lock();
+        while !self.writer.is_full()
+            && let Some(request) = work.pop_front()
+        {
+            match request {
+                Request::Commit(commit, answer) => {
+                    if commit.durability == Durability::Synced {
+                        level = Level::Synced;
+                    }
+                    match self.decide(&mut core, commit, batch) {
+                        Ok(receipts) => decided.push(Decided { receipts, answer }),
+                        Err(error) => refuse(answer, error),
+                    }
+                }
+                Request::Subscribe(subscribe) if decided.is_empty() => {
+                    drop(core);
+                    self.subscribe(*subscribe, batch);
+                    return;
+                }
+                subscribe @ Request::Subscribe(_) => {
+                    work.push_front(subscribe);
+                    break;
+                }
+            }
+        }
+        drop(core);
+        match self.store(level) {
+            Ok(()) => {
+                self.show(batch);
+                for Decided { receipts, answer } in decided {
+                    // Whoever gave up waiting is not told.
+                    drop(answer.map(|answer| answer.send(Ok(receipts))));
+                }
+            }
+            Err(error) => {
+                self.shared.lock().forget(batch);
+                for Decided { answer, .. } in decided {
+                    refuse(answer, error.clone());
+                }
+            }
+        }
+    }
+
+    /// Decides one commit and stages its frame, or refuses it.
+    fn decide(
+        &mut self,
+        core: &mut Core,
+        commit: Prepared,
+        batch: &mut Batch,
+    ) -> Result<Vec<Receipt>> {
+        if let Some(error) = &core.failed {
+            return Err(error.clone());
+        }
+        let now = self.shared.clock.now();
+        let receipts = core.decide(commit, now, batch)?;
+        if let Err(error) = self.stage(batch.last(), now) {
+            core.undo(batch);
+            return Err(error);
+        }
+        Ok(receipts)
+    }
+
+    fn stage(&mut self, ops: &[Op], now: Timestamp) -> Result<()> {
+        if ops.is_empty() {
+            return Ok(());
+        }
+        let bodies: Vec<_> = ops.iter().map(Op::encode).collect();
+        let stored = ops.iter().zip(&bodies).map(|(op, body)| Stored {
+            kind: op.kind(),
+            tag: op.tag(),
+            body,
+        });
+        let time = u64::try_from(now.as_micros()).unwrap_or(0);
+        self.writer.stage(time, stored).map_err(translate)?;
+        Ok(())
+    }
+
+    fn store(&mut self, level: Level) -> Result<()> {
+        let begin = Instant::now();
+        let stored = self.writer.commit(level).map_err(translate);
+        if level == Level::Synced {
+            let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let figures = &self.shared.figures;
+            figures.syncs.fetch_add(1, Ordering::Relaxed);
+            figures.syncing_nanos.fetch_add(nanos, Ordering::Relaxed);
+        }
+        if let Err(error) = &stored {
+            self.note_failure(error);
+        }
+        stored
+    }
+
+    /// A full disk may pass; whatever else fails means that nothing will be stored any more.
+    fn note_failure(&self, error: &Error) {
+        if error.code() == Code::STORAGE {
+            tracing::error!(%error, "the log takes no more commits");
+            self.shared.lock().failed.get_or_insert_with(|| error.clone());
+        }
+    }
+
+    fn show(&self, batch: &mut Batch) {
+        self.shared.lock().apply(batch);
+        self.shared.appended.notify_waiters();
+    }
+
+    fn subscribe(&mut self, subscribe: Subscribe, batch: &mut Batch) {
+        let Subscribe {
+            spec,
+            start,
+            counted,
+            answer,
+        } = subscribe;
+        let now = self.shared.clock.now();
+        let op = {
+            let core = self.shared.lock();
+            if core.known(&spec).is_some() {
+                drop(answer.send(Ok(())));
+                return;
+            }
+            let begin = core.plan(&spec, start.unwrap_or(core.state.next));
+            begin.and_then(|planned| {
+                let last = core.state.last();
+                let (upto, open) = counted;
+                // What was appended since it was counted has left the memory already: go on.
+                let rest = match core.store.reader(upto.saturating_add(1), None) {
+                    Some(reader) if upto < last && !core.tail.covers(upto + 1) => {
+                        count(reader, &planned.probe, last)?
+                    }
+                    _ => return Ok(core.subscription_op(planned, counted)),
+                };
+                Ok(core.subscription_op(planned, (last, open + rest)))
+            })
+        };
+        let stored = op.and_then(|op| {
+            batch.push(op, now);
+            self.stage(batch.last(), now)?;
+            self.store(Level::Synced)
+        });
+        match stored {
+            Ok(()) => self.show(batch),
+            Err(_) => self.shared.lock().forget(batch),
+        }
+        // Whoever asked may be gone; the subscription is there all the same.
+        drop(answer.send(stored));
+    }
+
+    fn end(self, stop: Stop) {
+        let Self {
+            shared,
+            writer,
+            ended,
+            ..
+        } = self;
+        if stop == Stop::Close
+            && let Err(error) = writer.close()
+        {
+            tracing::error!(%error, "the log could not be closed cleanly");
+        }
+        let mut core = shared.lock();
+        core.close();
+        core.store = Store::Memory;
+        drop(core);
+        shared.figures.ended.store(true, Ordering::Release);
+        ended.notify_waiters();
+        shared.appended.notify_waiters();
+    }
+}
+
+fn refuse(answer: Option<Answer<Vec<Receipt>>>, error: Error) {
+    match answer {
+        // Whoever gave up waiting is not told.
+        Some(answer) => drop(answer.send(Err(error))),
+        None => tracing::warn!(%error, "a commit that was only accepted is lost"),
+    }
+}

@@ -1,0 +1,247 @@
+//! Makes engines and messages, and asks the questions that most tests ask.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hence_core::engine::{Deliveries, Engine, Entry};
+use hence_core::{
+    Attributes, Commit, Delivery, Durability, Message, Outcome, Position, Read, Receipt,
+    RejectReason, Result, Settlement, Start, SubscriptionSpec, Timestamp,
+};
+use hence_engine_local::{ManualClock, Options};
+use tempfile::TempDir;
+
+/// A journal to test on, with the clock of its engine.
+pub struct Bench {
+    dir: Option<TempDir>,
+    pub clock: ManualClock,
+    pub options: Options,
+}
+
+impl Bench {
+    pub fn memory() -> Self {
+        Self::on(None)
+    }
+
+    pub fn log() -> Self {
+        Self::on(Some(tempfile::tempdir().unwrap()))
+    }
+
+    fn on(dir: Option<TempDir>) -> Self {
+        let clock = ManualClock::new(Timestamp::from_micros(1_000_000));
+        let mut options = Options::default();
+        options.clock = Arc::new(clock.clone());
+        options.segment_bytes = 1 << 20;
+        Self {
+            dir,
+            clock,
+            options,
+        }
+    }
+
+    pub fn is_log(&self) -> bool {
+        self.dir.is_some()
+    }
+
+    pub fn open(&self) -> Arc<dyn Engine> {
+        match &self.dir {
+            None => hence_engine_local::memory(&self.options),
+            Some(dir) => hence_engine_local::log(dir.path(), &self.options).unwrap(),
+        }
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        self.dir.as_ref().unwrap().path()
+    }
+}
+
+/// Runs one test on both journals.
+macro_rules! on_both {
+    ($($(#[$doc:meta])* async fn $name:ident($bench:ident: Bench) $body:block)*) => {
+        $($(#[$doc])* mod $name {
+            use super::*;
+
+            async fn run($bench: Bench) $body
+
+            #[test]
+            fn memory() {
+                $crate::common::block_on(run(Bench::memory()));
+            }
+
+            #[test]
+            fn log() {
+                $crate::common::block_on(run(Bench::log()));
+            }
+        })*
+    };
+}
+pub(crate) use on_both;
+
+/// Runs a test, which fails when it hangs.
+pub fn block_on(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(60), test).await.expect("the test hangs");
+    });
+}
+
+pub fn strongest(engine: &Arc<dyn Engine>) -> Durability {
+    engine.capability().strongest()
+}
+
+/// An event of type `t` without a key.
+pub fn event(id: &str) -> Message {
+    typed(id, "t")
+}
+
+pub fn typed(id: &str, event_type: &str) -> Message {
+    let attributes = Attributes::new(id, "/test", event_type).unwrap();
+    Message::new(attributes, Some(format!("{{\"id\":\"{id}\"}}").into()))
+}
+
+pub fn with(message: Message, name: &str, value: &str) -> Message {
+    message.with_attributes(|attributes| attributes.set(name, value)).unwrap()
+}
+
+pub async fn publish(engine: &Arc<dyn Engine>, messages: Vec<Message>) -> Result<Vec<Receipt>> {
+    engine.commit(Commit::publish(messages, strongest(engine))).await
+}
+
+/// Publishes events `first..=last` of type `t`, one commit each.
+pub async fn publish_range(engine: &Arc<dyn Engine>, first: u64, last: u64) {
+    for id in first..=last {
+        publish(engine, vec![event(&id.to_string())]).await.unwrap();
+    }
+}
+
+pub fn spec(name: &str) -> SubscriptionSpec {
+    spec_of(name, &["t"], Start::Earliest)
+}
+
+pub fn spec_of(name: &str, types: &[&str], start: Start) -> SubscriptionSpec {
+    SubscriptionSpec {
+        name: name.to_owned(),
+        types: types.iter().map(|name| (*name).to_owned()).collect(),
+        start,
+    }
+}
+
+pub async fn subscribe(engine: &Arc<dyn Engine>, name: &str) -> Box<dyn Deliveries> {
+    engine.subscribe(spec(name)).await.unwrap()
+}
+
+/// Pulls exactly so many deliveries.
+pub async fn pull(deliveries: &mut Box<dyn Deliveries>, count: usize) -> Vec<Delivery> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let some = deliveries.next(count - all.len()).await.unwrap();
+        assert!(!some.is_empty(), "the engine closed");
+        all.extend(some);
+    }
+    all
+}
+
+/// What can be pulled without waiting.
+pub async fn ready(deliveries: &mut Box<dyn Deliveries>) -> Vec<Delivery> {
+    let mut all = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            some = deliveries.next(usize::MAX) => all.extend(some.unwrap()),
+            () = tokio::task::yield_now() => return all,
+        }
+    }
+}
+
+pub fn positions(deliveries: &[Delivery]) -> Vec<u64> {
+    deliveries.iter().map(|delivery| delivery.position.0).collect()
+}
+
+pub fn settlement(name: &str, delivery: &Delivery, outcome: Outcome) -> Settlement {
+    Settlement {
+        subscription: name.to_owned(),
+        position: delivery.position,
+        attempt: delivery.attempt,
+        outcome,
+        ran: Duration::from_millis(3),
+    }
+}
+
+pub async fn settle(
+    engine: &Arc<dyn Engine>,
+    name: &str,
+    delivery: &Delivery,
+    outcome: Outcome,
+) -> Result<Vec<Receipt>> {
+    settle_and_publish(engine, name, delivery, outcome, Vec::new()).await
+}
+
+pub async fn settle_and_publish(
+    engine: &Arc<dyn Engine>,
+    name: &str,
+    delivery: &Delivery,
+    outcome: Outcome,
+    publish: Vec<Message>,
+) -> Result<Vec<Receipt>> {
+    engine
+        .commit(Commit {
+            settle: vec![settlement(name, delivery, outcome)],
+            publish,
+            redrive: Vec::new(),
+            durability: strongest(engine),
+        })
+        .await
+}
+
+pub async fn done(engine: &Arc<dyn Engine>, name: &str, deliveries: &[Delivery]) {
+    for delivery in deliveries {
+        settle(engine, name, delivery, Outcome::Done).await.unwrap();
+    }
+}
+
+pub fn retry(due: Timestamp) -> Outcome {
+    Outcome::Retry {
+        due,
+        error: "not yet".to_owned(),
+    }
+}
+
+pub fn reject(hold: bool) -> Outcome {
+    Outcome::Reject {
+        reason: RejectReason::Rejected,
+        error: "never".to_owned(),
+        hold,
+    }
+}
+
+pub async fn redrive(engine: &Arc<dyn Engine>, ids: &[&str]) -> Result<Vec<Receipt>> {
+    engine
+        .commit(Commit {
+            redrive: ids.iter().map(|id| (*id).to_owned()).collect(),
+            durability: strongest(engine),
+            ..Commit::default()
+        })
+        .await
+}
+
+/// Everything that is kept, in order.
+pub async fn all_entries(engine: &Arc<dyn Engine>) -> Vec<Entry> {
+    let read = Read {
+        from: Start::Earliest,
+        ..Read::default()
+    };
+    let mut reader = engine.read(read).await.unwrap();
+    let mut all = Vec::new();
+    loop {
+        let some = reader.next(100).await.unwrap();
+        if some.is_empty() {
+            return all;
+        }
+        all.extend(some);
+    }
+}
+
+pub fn position(number: u64) -> Position {
+    Position(number)
+}

@@ -1,0 +1,10 @@
+//! The local engine through its public interface, the same over both journals.
+
+mod common;
+mod delivery;
+mod dead_letter;
+mod limits;
+mod lifecycle;
+mod publish;
+mod reading;
+mod restart;
