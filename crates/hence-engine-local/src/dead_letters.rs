@@ -19,6 +19,8 @@ pub(crate) struct Dead {
     pub(crate) attempts: u32,
     pub(crate) since: Timestamp,
     pub(crate) hold: bool,
+    /// How often it came here.
+    pub(crate) rejections: u32,
     /// Sent again and not settled yet.
     pub(crate) redriven: bool,
 }

@@ -31,7 +31,7 @@ pub(crate) struct Attempt {
 pub(crate) enum Expected {
     Nothing,
     Done,
-    Rejected(Timestamp),
+    Rejected(u32),
     Retried(u32),
     Unknown,
 }
@@ -43,7 +43,9 @@ impl Expected {
         match self {
             Self::Nothing => true,
             Self::Done => own.any(|a| a.outcome == "done"),
-            Self::Rejected(since) => own.any(|a| a.outcome == "reject" && a.ended == since),
+            Self::Rejected(times) => {
+                own.filter(|a| a.outcome == "reject").count() >= times as usize
+            }
             Self::Retried(attempt) => own.any(|a| a.outcome == "retry" && a.attempt == attempt),
             Self::Unknown => false,
         }

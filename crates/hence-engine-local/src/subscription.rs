@@ -114,6 +114,7 @@ impl Subscription {
         self.lag = self.lag.saturating_sub(1);
         match &ended.how {
             How::Reject(rejected) => {
+                let before = self.dead.get(&position).map_or(0, |dead| dead.rejections);
                 let dead = Dead {
                     message: rejected.message.clone(),
                     appended: rejected.appended,
@@ -122,6 +123,7 @@ impl Subscription {
                     attempts: ended.attempt,
                     since: now,
                     hold: rejected.hold,
+                    rejections: before.saturating_add(1),
                     redriven: false,
                 };
                 self.dead.insert(position, dead);
@@ -168,7 +170,7 @@ impl Subscription {
             (Status::Settled, _, _) => Expected::Done,
             // A retry may be one from before it was a dead letter.
             (_, Some(_), Some(_)) => Expected::Unknown,
-            (_, Some(dead), None) => Expected::Rejected(dead.since),
+            (_, Some(dead), None) => Expected::Rejected(dead.rejections),
             (_, None, Some(tried)) => Expected::Retried(tried.attempts),
             (_, None, None) => Expected::Nothing,
         }

@@ -32,6 +32,8 @@ pub const GROUP_BYTES_MAX: usize = 1 << 20;
 pub const GROUP_EVENTS_MAX: usize = 4096;
 /// Positions that one reservation covers.
 pub(crate) const RESERVATION: u64 = 1 << 16;
+/// Bytes that keep the two marks of a clean end in different sectors.
+pub(crate) const MARK_FILLER_BYTES: usize = 512;
 /// Bytes written between two looks at the free space.
 const SPACE_CHECK_BYTES: u64 = 1 << 20;
 /// Bytes the group buffer has at least when a group begins.
@@ -89,6 +91,17 @@ pub(crate) struct Tail {
     pub(crate) last_other: u64,
     /// Positions below this are covered by a durable reservation.
     pub(crate) reserved: u64,
+    pub(crate) marked: Marked,
+}
+
+/// With what marks a log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Marked {
+    No,
+    /// With one.
+    Idle,
+    /// With the two of a clean end.
+    Closed,
 }
 
 impl Tail {
@@ -112,6 +125,7 @@ impl Tail {
         let bytes = head.encode(self.segment.salt, self.end);
         self.end += HEAD_BYTES as u32 + head.length;
         self.chain = head.crc;
+        self.marked = Marked::No;
         (head, bytes)
     }
 
@@ -233,44 +247,72 @@ impl Writer {
     /// `Io`: the next group may succeed. `Poisoned`: nothing will.
     pub fn commit(&mut self, level: Level) -> Result<()> {
         self.shared.check_poison()?;
+        self.attempt(level, |writer, created| writer.store(level, created))
+    }
+
+    /// Does something that moves the tail; shows it to readers, or takes it back.
+    fn attempt(
+        &mut self,
+        level: Level,
+        step: impl FnOnce(&mut Self, &mut Vec<Arc<Segment>>) -> Result<()>,
+    ) -> Result<()> {
         let begin = self.tail.clone();
         let mut created = Vec::new();
-        let stored = self.store(level, &mut created);
-        if let Err(error) = stored {
+        let done = step(self, &mut created);
+        if let Err(error) = done {
             self.forget_group();
             self.tail = begin;
             self.next_position = self.tail.next_position;
-            return Err(self.undo(error, created));
+            return Err(self.undo(error, &created));
         }
         self.publish(level, created);
         Ok(())
     }
 
     /// Says in the log that all before is durable, so that later damage there cannot pass for a
-    /// write that was cut short. Cheap; worth calling when no group follows at once.
+    /// write that was cut short; commits what is staged first. Worth calling when no group follows
+    /// at once: one small write, no sync, nothing if the log ends with a mark.
     pub fn mark(&mut self) -> Result<()> {
+        if self.drafts.is_empty() && self.tail.marked != Marked::No {
+            return self.shared.check_poison();
+        }
         self.commit(Level::Synced)?;
-        let marked = self.tail.synced == self.tail.end;
-        if !marked || self.tail.room() < HEAD_BYTES {
+        self.leave_mark(&[], Marked::Idle)
+    }
+
+    /// Syncs what is written, drops what is only staged, and leaves the marks of a clean end: two,
+    /// a sector apart, so that one bad sector cannot take the last frame and all marks with it.
+    pub fn close(mut self) -> Result<()> {
+        self.forget_group();
+        self.commit(Level::Synced)?;
+        if self.tail.marked != Marked::Closed {
+            if self.tail.room() < 2 * HEAD_BYTES + MARK_FILLER_BYTES {
+                self.attempt(Level::Synced, Self::roll)?;
+            }
+            self.leave_mark(&[0; MARK_FILLER_BYTES], Marked::Idle)?;
+            self.leave_mark(&[], Marked::Closed)?;
+        }
+        self.sync_tail()
+    }
+
+    /// Writes a mark behind a durable tail, if there is room.
+    fn leave_mark(&mut self, filler: &[u8], marked: Marked) -> Result<()> {
+        if self.tail.room() < HEAD_BYTES + filler.len() {
             return Ok(());
         }
         let mut tail = self.tail.clone();
         let (offset, position) = (tail.end, tail.next_position);
-        let (head, bytes) = tail.lay_out(Role::Mark, tail.last_time, position, &[]);
-        self.write_frame(&tail.segment, offset, &bytes)?;
+        let (head, bytes) = tail.lay_out(Role::Mark, tail.last_time, position, filler);
+        let mut frame = bytes.to_vec();
+        frame.extend_from_slice(filler);
+        self.write_frame(&tail.segment, offset, &frame)?;
         tail.segment
             .index_mut()
             .note(offset, position, &head, Contents::default());
         tail.reserved = 0;
+        tail.marked = marked;
         self.tail = tail;
         Ok(())
-    }
-
-    /// Syncs what is written, drops what is only staged, and leaves the mark of a clean end.
-    pub fn close(mut self) -> Result<()> {
-        self.forget_group();
-        self.mark()?;
-        self.sync_tail()
     }
 
     /// A frame without a draft, with the end word behind it.
@@ -467,7 +509,12 @@ impl Writer {
             index.note(note.offset, note.position, &note.head, note.contents);
         }
         if !created.is_empty() {
-            retention::adopt(&self.shared, created);
+            let seals = self
+                .notes
+                .iter()
+                .filter(|note| note.head.role == Role::Seal);
+            let sealed: Vec<_> = seals.map(|note| Arc::clone(&note.segment)).collect();
+            retention::adopt(&self.shared, &sealed, created);
         }
         if level == Level::Synced {
             self.shared
@@ -500,7 +547,7 @@ impl Writer {
 
     /// Takes back what a failed commit wrote: the tail is where it was, and the end word stands
     /// there again. If that fails too, nobody knows what the disk holds.
-    fn undo(&mut self, error: Error, created: Vec<Arc<Segment>>) -> Error {
+    fn undo(&mut self, error: Error, created: &[Arc<Segment>]) -> Error {
         if *error.kind() == ErrorKind::Poisoned {
             return error;
         }
@@ -511,7 +558,7 @@ impl Writer {
             // The old segment must be open again on disk before its successor goes.
             Ok(()) => {
                 let synced = file.sync_data();
-                synced.and_then(|()| retention::discard(&self.shared, &created))
+                synced.and_then(|()| retention::discard(&self.shared, created))
             }
             Err(failed) => Err(failed),
         };

@@ -19,9 +19,11 @@
 //! groups of frames, a [`Frame`] is one commit made of [`Op`]s, [`Recovered`] is what opening
 //! found. The layout of the bytes stands at the top of `frame.rs`.
 
+mod check;
 mod error;
 mod frame;
 mod group;
+mod index_file;
 mod log;
 mod reader;
 mod recovery;
@@ -32,12 +34,17 @@ pub mod sim;
 mod snapshot;
 mod storage;
 
+pub use check::{
+    PROBLEMS_MAX, Problem, Report, Salvaged, Stat, check, check_on, salvage, salvage_on, stat,
+    stat_on,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{APPEND, FORMAT_VERSION, Frame, Op, Ops, StoredOp};
 pub use group::{GROUP_BYTES_MAX, GROUP_EVENTS_MAX, Level, Staged, Writer};
 pub use log::{Log, Options, Subscription};
 pub use reader::{Frames, Reader, Record};
 pub use recovery::{Cut, Recovered};
+pub use retention::{Retention, Retired};
 pub use segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use snapshot::Snapshot;
 pub use storage::{DiskStorage, File, Lock, Space, Storage};

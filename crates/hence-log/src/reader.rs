@@ -340,8 +340,8 @@ impl Reader {
         }
     }
 
-    /// The position that is read next, or a later one if its tag is not wanted.
-    pub fn position(&self) -> u64 {
+    /// The next position this reader may return; all before are read or not wanted.
+    pub fn next_position(&self) -> u64 {
         self.next
     }
 }

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, END_BYTES, Frame, HEAD_BYTES, Head, Role, read_u64};
-use crate::group::{Tail, Writer};
+use crate::group::{Marked, Tail, Writer};
+use crate::index_file;
 use crate::log::{Log, Options, Shared, Visible, locked};
 use crate::reader::Frames;
 use crate::retention::{self, Step as MakeStep};
@@ -88,7 +89,7 @@ pub(crate) struct Scan {
     /// Bytes before this are durable by the word of a valid frame.
     pub(crate) synced: u32,
     pub(crate) reserved: u64,
-    pub(crate) marked: bool,
+    pub(crate) marked: Marked,
     /// What is wrong at the end, if it is not an end word or a seal.
     pub(crate) bad: Option<&'static str>,
 }
@@ -106,9 +107,10 @@ pub(crate) fn scan(
         index,
         synced: HEADER_BYTES,
         reserved: 0,
-        marked: false,
+        marked: Marked::No,
         bad: None,
     };
+    let mut filler = false;
     while !scan.index.sealed {
         let (offset, head, body) = match walk.step()? {
             Step::Frame { offset, head, body } => (offset, head, body),
@@ -142,7 +144,12 @@ pub(crate) fn scan(
             });
         }
         scan.synced = scan.synced.max(head.synced);
-        scan.marked = head.role == Role::Mark;
+        scan.marked = match (head.role, body.len()) {
+            (Role::Mark, 0) if filler => Marked::Closed,
+            (Role::Mark, _) => Marked::Idle,
+            _ => Marked::No,
+        };
+        filler = head.role == Role::Mark && !body.is_empty();
         match head.role {
             Role::Reserve => scan.reserved = read_u64(&body, 0).unwrap_or(0),
             Role::Mark => scan.reserved = 0,
@@ -155,15 +162,30 @@ pub(crate) fn scan(
 
 /// Heads of frames of this generation behind an offset, wherever they lie.
 #[derive(Default)]
-struct Ahead {
+pub(crate) struct Ahead {
     /// How far the furthest-reaching of them says that the segment was durable.
-    synced: u32,
+    pub(crate) synced: u32,
     /// Behind the last of them; 0 if there is none.
-    end: u32,
+    pub(crate) end: u32,
 }
 
-fn look_ahead(segment: &Segment, from: u32) -> Result<Ahead> {
+pub(crate) fn look_ahead(segment: &Segment, from: u32) -> Result<Ahead> {
     let mut ahead = Ahead::default();
+    each_head(segment, from, |offset, head| {
+        let end = (offset + HEAD_BYTES as u32).saturating_add(head.length);
+        ahead.synced = ahead.synced.max(head.synced);
+        ahead.end = ahead.end.max(end.min(segment.header.bytes));
+        true
+    })?;
+    Ok(ahead)
+}
+
+/// Finds valid heads of frames wherever they lie, until the function returns false.
+pub(crate) fn each_head(
+    segment: &Segment,
+    from: u32,
+    mut each: impl FnMut(u32, Head) -> bool,
+) -> Result<()> {
     let room = segment.header.bytes.saturating_sub(from) as usize;
     let mut bytes = vec![0; LOOK_BYTES.min(room)];
     let mut at = from;
@@ -177,10 +199,10 @@ fn look_ahead(segment: &Segment, from: u32) -> Result<Ahead> {
                 continue;
             }
             let offset = at + distance as u32;
-            if let Some(head) = Head::decode(candidate, segment.salt, offset) {
-                let end = (offset + HEAD_BYTES as u32).saturating_add(head.length);
-                ahead.synced = ahead.synced.max(head.synced);
-                ahead.end = ahead.end.max(end.min(segment.header.bytes));
+            if let Some(head) = Head::decode(candidate, segment.salt, offset)
+                && !each(offset, head)
+            {
+                return Ok(());
             }
         }
         if count < LOOK_BYTES {
@@ -188,7 +210,7 @@ fn look_ahead(segment: &Segment, from: u32) -> Result<Ahead> {
         }
         at += (LOOK_BYTES - HEAD_BYTES + 1) as u32;
     }
-    Ok(ahead)
+    Ok(())
 }
 
 /// Opens the log on a storage; see [`Log::open_on`].
@@ -216,7 +238,7 @@ pub(crate) fn open(
     let snapshots = snapshot::load(&*storage, &segment.header.log, &names)?;
     check_snapshot(&segments, &last, snapshots.newest.as_ref())?;
 
-    let clean = last.marked && cut.is_none();
+    let clean = last.marked != Marked::No && cut.is_none();
     let visible = Visible {
         next_position: last.index.next_position,
         next_number: last.index.next_number,
@@ -226,12 +248,14 @@ pub(crate) fn open(
     let tail = Tail {
         end: last.index.end,
         chain: last.index.chain,
-        synced: last.index.end,
+        // A mark may itself not be durable; all before it is.
+        synced: if clean { last.synced } else { last.index.end },
         next_number: last.index.next_number,
         next_position: last.index.next_position.max(last.reserved),
         last_time: last.index.last_time,
         last_other: last.index.last_other,
         reserved: 0,
+        marked: if clean { last.marked } else { Marked::No },
         segment: Arc::clone(&segment),
     };
     *segment.index_mut() = last.index;
@@ -260,7 +284,7 @@ fn take_lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
 }
 
 /// Opens all segments, oldest first, and checks that they are of one log and without gaps.
-pub(crate) fn open_segments(storage: &dyn Storage, names: &[String]) -> Result<Vec<Arc<Segment>>> {
+fn open_segments(storage: &dyn Storage, names: &[String]) -> Result<Vec<Arc<Segment>>> {
     let mut generations: Vec<u64> = names
         .iter()
         .filter_map(|name| generation_of(name))
@@ -317,11 +341,26 @@ fn settle_segments(
 ) -> Result<Scan> {
     let mut before: Option<(Arc<Segment>, Scan)> = None;
     for (at, segment) in segments.clone().iter().enumerate() {
-        let found = scan(segment, read_ahead, |_| {})?;
+        let last = at + 1 == segments.len();
+        let stored = if last {
+            None
+        } else {
+            index_file::load(storage, &segment.header)
+        };
+        let found = match stored {
+            // Written after the seal was synced.
+            Some(index) => Scan {
+                synced: index.end,
+                index,
+                reserved: 0,
+                marked: Marked::No,
+                bad: None,
+            },
+            None => scan(segment, read_ahead, |_| {})?,
+        };
         if let Some((old, sealed)) = before.take() {
             if !sealed.index.sealed {
-                let untouched =
-                    at + 1 == segments.len() && look_ahead(segment, HEADER_BYTES)?.end == 0;
+                let untouched = last && look_ahead(segment, HEADER_BYTES)?.end == 0;
                 if !untouched {
                     let what = sealed.bad.unwrap_or("the segment ends without its seal");
                     return Err(Error::corrupt(&old.name, sealed.index.end.into(), what));
@@ -347,7 +386,8 @@ fn settle_segments(
     Ok(last)
 }
 
-fn check_successor(old: &Index, segment: &Segment) -> Result<()> {
+/// Whether a segment continues a sealed one.
+pub(crate) fn check_successor(old: &Index, segment: &Segment) -> Result<()> {
     let header = &segment.header;
     let continues = header.previous == old.chain
         && header.number == old.next_number
@@ -381,7 +421,7 @@ fn settle_tail(storage: &dyn Storage, segment: &Segment, last: &Scan) -> Result<
     } else {
         None
     };
-    if torn || !last.marked {
+    if torn || last.marked == Marked::No {
         rewrite_tail(segment, last.synced, end, ahead.end)
             .map_err(|e| Error::io("repair the tail of", &segment.name, e))?;
     }

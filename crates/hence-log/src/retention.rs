@@ -1,15 +1,150 @@
-//! Segment files come and go here: made from spares, retired into spares.
+//! Segment files come and go here: made from spares, retired into spares when nothing needs them.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::END_BYTES;
-use crate::log::{Shared, locked};
+use crate::index_file;
+use crate::log::{Log, Shared, locked};
 use crate::segment::{Header, Segment, file_name};
 use crate::storage::{File, Storage, is_full, write_all};
 
 const SPARE_PREFIX: &str = "spare-";
+/// Bytes written at once when a spare is prepared.
+const PREPARE_BYTES: usize = 1 << 20;
+
+/// Which segments may go. Only whole segments go, the oldest first, never the one being written,
+/// and never one with an operation other than append that the kept snapshots do not all reflect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Segments go whose last frame is older than this time, in microseconds since 1970.
+    pub older_than: Option<u64>,
+    /// Segments go while all together have more bytes than this.
+    pub bytes_max: Option<u64>,
+    /// No segment goes that has a position behind this one. Given alone, all others go.
+    pub settled: Option<u64>,
+}
+
+/// What retention removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// How many segments.
+    pub segments: usize,
+    /// How many bytes of segment files.
+    pub bytes: u64,
+}
+
+impl Retention {
+    fn permits(&self, segment: &Segment, bytes: u64, reflected: u64) -> bool {
+        let index = segment.index();
+        let free = self
+            .settled
+            .is_none_or(|settled| index.next_position - 1 <= settled)
+            && index.last_other <= reflected;
+        let old = self.older_than.is_some_and(|limit| index.last_time < limit);
+        let large = self.bytes_max.is_some_and(|limit| bytes > limit);
+        let done = self.older_than.is_none() && self.bytes_max.is_none() && self.settled.is_some();
+        index.sealed && free && (old || large || done)
+    }
+}
+
+impl Log {
+    /// Retires segments that need not be kept; their files become spares or are removed.
+    ///
+    /// Readers inside a retired segment read on to its end.
+    pub fn retain(&self, retention: &Retention) -> Result<Retired> {
+        let shared = &*self.shared;
+        shared.check_poison()?;
+        // Held throughout, so that no snapshot goes while its segments are judged.
+        let snapshots = locked(&shared.snapshots);
+        let reflected = snapshots.first().copied().unwrap_or(0);
+        let mut retired = Retired::default();
+        while let Some(segment) = take_oldest(shared, retention, reflected) {
+            retired.segments += 1;
+            retired.bytes += u64::from(segment.header.bytes);
+            retire(shared, segment)?;
+        }
+        Ok(retired)
+    }
+
+    /// Makes a spare segment ready whose blocks are all written, so that syncs need not wait for
+    /// the file system to allocate them; false if one is there, or there is no room. Writes a whole
+    /// segment: call it from a thread that may wait.
+    pub fn prepare_spare(&self) -> Result<bool> {
+        let shared = &*self.shared;
+        shared.check_poison()?;
+        let bytes = u64::from(shared.options.segment_bytes);
+        let storage = &*shared.storage;
+        let space = storage.space();
+        let space = space.map_err(|e| Error::io("measure the free space of", ".", e))?;
+        let room = space.free.saturating_sub(shared.options.reserve_bytes);
+        if !locked(&shared.spares).is_empty() || shared.options.spares == 0 || room < 2 * bytes {
+            return Ok(false);
+        }
+        let name = format!(
+            "{SPARE_PREFIX}blank-{:020}.hlog",
+            shared.visible().generation
+        );
+        match fill(storage, &name, bytes) {
+            Ok(()) => {
+                locked(&shared.spares).push(name);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) if is_full(&error) => Err(Error::because(ErrorKind::Full, error)),
+            Err(error) => Err(Error::io("prepare", &name, error)),
+        }
+    }
+}
+
+fn fill(storage: &dyn Storage, name: &str, bytes: u64) -> io::Result<()> {
+    let file = storage.create(name)?;
+    let zeros = vec![0; PREPARE_BYTES];
+    let mut at = 0;
+    while at < bytes {
+        let step = (bytes - at).min(PREPARE_BYTES as u64);
+        write_all(&*file, zeros.get(..step as usize).unwrap_or_default(), at)?;
+        at += step;
+    }
+    file.sync_data()
+}
+
+/// Takes the oldest segment out of the list, if it may go.
+fn take_oldest(shared: &Shared, retention: &Retention, reflected: u64) -> Option<Arc<Segment>> {
+    let mut segments = shared
+        .segments
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    let bytes = segments
+        .iter()
+        .map(|segment| u64::from(segment.header.bytes))
+        .sum();
+    let oldest = segments.front()?;
+    let goes = segments.len() > 1 && retention.permits(oldest, bytes, reflected);
+    if goes { segments.pop_front() } else { None }
+}
+
+/// Takes a segment off the disk. Each removal is synced before the next, so that a crash cannot
+/// leave a gap.
+fn retire(shared: &Shared, segment: Arc<Segment>) -> Result<()> {
+    let (storage, generation) = (&*shared.storage, segment.header.generation);
+    let name = segment.name.clone();
+    index_file::remove(storage, generation)
+        .map_err(|e| Error::io("remove the index of", &name, e))?;
+    let mut spares = locked(&shared.spares);
+    // A file that a reader still has open must keep its contents: it is unlinked instead.
+    let unused = Arc::into_inner(segment).is_some();
+    let spare = spare_name(generation);
+    let moved = if unused && spares.len() < shared.options.spares {
+        let moved = storage.rename(&name, &spare);
+        moved.map(|()| spares.push(spare))
+    } else {
+        storage.remove(&name)
+    };
+    moved.map_err(|e| Error::io("retire", &name, e))?;
+    storage.sync_dir("").map_err(|e| shared.poison(e))
+}
 
 /// The name of a file that waits for reuse.
 fn spare_name(generation: u64) -> String {
@@ -24,17 +159,26 @@ pub(crate) fn is_spare(name: &str) -> bool {
 /// Makes a segment, durable under its name before this returns.
 pub(crate) fn create_segment(shared: &Shared, header: Header) -> Result<Segment> {
     let spare = locked(&shared.spares).pop();
-    let made = make_segment(&*shared.storage, header, spare);
-    made.map_err(|(step, error)| match step {
-        // Until the sync the file is no part of the log, so nothing in doubt.
-        Step::Prepare if is_full(&error) => Error::because(ErrorKind::Full, error),
-        Step::Prepare => Error::io("create", "a segment", error),
-        Step::Sync => shared.poison(error),
+    let made = make_segment(&*shared.storage, header, spare.clone());
+    made.map_err(|(step, error)| {
+        match step {
+            // Until the sync the file is no part of the log, so nothing is in doubt.
+            Step::Prepare => locked(&shared.spares).extend(spare),
+            Step::Sync => return shared.poison(error),
+        }
+        if is_full(&error) {
+            Error::because(ErrorKind::Full, error)
+        } else {
+            Error::io("create", "a segment", error)
+        }
     })
 }
 
+/// How far making a segment came when it failed.
 pub(crate) enum Step {
+    /// The file has no name of a segment yet.
     Prepare,
+    /// A sync failed.
     Sync,
 }
 
@@ -69,13 +213,18 @@ fn prepare(storage: &dyn Storage, name: &str, header: &Header) -> io::Result<Box
     Ok(file)
 }
 
-/// Takes new segments into the list.
-pub(crate) fn adopt(shared: &Shared, created: Vec<Arc<Segment>>) {
+/// Takes new segments into the list, and writes the indexes of those they follow.
+pub(crate) fn adopt(shared: &Shared, sealed: &[Arc<Segment>], created: Vec<Arc<Segment>>) {
     let mut segments = shared
         .segments
         .write()
         .unwrap_or_else(PoisonError::into_inner);
     segments.extend(created);
+    drop(segments);
+    for segment in sealed {
+        // Without its index a segment is read when the log is opened: slower, not wrong.
+        let _ = index_file::store(&*shared.storage, segment);
+    }
 }
 
 /// Removes segments that were made for a group that failed, newest first. They are not kept as

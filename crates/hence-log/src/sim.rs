@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::log::locked;
 use crate::storage::{File, Lock, Space, Storage};
 
+pub mod damage;
+
 /// Bytes that a disk writes whole or not at all, mostly.
 const SECTOR: usize = 512;
 

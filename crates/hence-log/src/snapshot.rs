@@ -103,7 +103,8 @@ pub(crate) fn decode(log: &[u8; 16], name: &str, bytes: &Bytes) -> Result<Option
     Ok(parse())
 }
 
-fn read(storage: &dyn Storage, name: &str) -> io::Result<Bytes> {
+/// Reads the file of a snapshot.
+pub(crate) fn read(storage: &dyn Storage, name: &str) -> io::Result<Bytes> {
     let file = storage.open(name)?;
     let limit = (SNAPSHOT_BYTES_MAX + HEAD) as u64;
     let mut bytes = vec![0; file.length()?.min(limit) as usize];

@@ -13,18 +13,18 @@ use hence_engine_local::{ManualClock, Options};
 use tempfile::TempDir;
 
 /// A journal to test on, with the clock of its engine.
-pub struct Bench {
+pub(crate) struct Bench {
     dir: Option<TempDir>,
-    pub clock: ManualClock,
-    pub options: Options,
+    pub(crate) clock: ManualClock,
+    pub(crate) options: Options,
 }
 
 impl Bench {
-    pub fn memory() -> Self {
+    pub(crate) fn memory() -> Self {
         Self::on(None)
     }
 
-    pub fn log() -> Self {
+    pub(crate) fn log() -> Self {
         Self::on(Some(tempfile::tempdir().unwrap()))
     }
 
@@ -40,18 +40,18 @@ impl Bench {
         }
     }
 
-    pub fn is_log(&self) -> bool {
+    pub(crate) fn is_log(&self) -> bool {
         self.dir.is_some()
     }
 
-    pub fn open(&self) -> Arc<dyn Engine> {
+    pub(crate) fn open(&self) -> Arc<dyn Engine> {
         match &self.dir {
             None => hence_engine_local::memory(&self.options),
             Some(dir) => hence_engine_local::log(dir.path(), &self.options).unwrap(),
         }
     }
 
-    pub fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         self.dir.as_ref().unwrap().path()
     }
 }
@@ -79,47 +79,47 @@ macro_rules! on_both {
 pub(crate) use on_both;
 
 /// Runs a test, which fails when it hangs.
-pub fn block_on(test: impl Future<Output = ()>) {
+pub(crate) fn block_on(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(60), test).await.expect("the test hangs");
     });
 }
 
-pub fn strongest(engine: &Arc<dyn Engine>) -> Durability {
+pub(crate) fn strongest(engine: &Arc<dyn Engine>) -> Durability {
     engine.capability().strongest()
 }
 
 /// An event of type `t` without a key.
-pub fn event(id: &str) -> Message {
+pub(crate) fn event(id: &str) -> Message {
     typed(id, "t")
 }
 
-pub fn typed(id: &str, event_type: &str) -> Message {
+pub(crate) fn typed(id: &str, event_type: &str) -> Message {
     let attributes = Attributes::new(id, "/test", event_type).unwrap();
     Message::new(attributes, Some(format!("{{\"id\":\"{id}\"}}").into()))
 }
 
-pub fn with(message: Message, name: &str, value: &str) -> Message {
+pub(crate) fn with(message: Message, name: &str, value: &str) -> Message {
     message.with_attributes(|attributes| attributes.set(name, value)).unwrap()
 }
 
-pub async fn publish(engine: &Arc<dyn Engine>, messages: Vec<Message>) -> Result<Vec<Receipt>> {
+pub(crate) async fn publish(engine: &Arc<dyn Engine>, messages: Vec<Message>) -> Result<Vec<Receipt>> {
     engine.commit(Commit::publish(messages, strongest(engine))).await
 }
 
 /// Publishes events `first..=last` of type `t`, one commit each.
-pub async fn publish_range(engine: &Arc<dyn Engine>, first: u64, last: u64) {
+pub(crate) async fn publish_range(engine: &Arc<dyn Engine>, first: u64, last: u64) {
     for id in first..=last {
         publish(engine, vec![event(&id.to_string())]).await.unwrap();
     }
 }
 
-pub fn spec(name: &str) -> SubscriptionSpec {
+pub(crate) fn spec(name: &str) -> SubscriptionSpec {
     spec_of(name, &["t"], Start::Earliest)
 }
 
-pub fn spec_of(name: &str, types: &[&str], start: Start) -> SubscriptionSpec {
+pub(crate) fn spec_of(name: &str, types: &[&str], start: Start) -> SubscriptionSpec {
     SubscriptionSpec {
         name: name.to_owned(),
         types: types.iter().map(|name| (*name).to_owned()).collect(),
@@ -127,12 +127,12 @@ pub fn spec_of(name: &str, types: &[&str], start: Start) -> SubscriptionSpec {
     }
 }
 
-pub async fn subscribe(engine: &Arc<dyn Engine>, name: &str) -> Box<dyn Deliveries> {
+pub(crate) async fn subscribe(engine: &Arc<dyn Engine>, name: &str) -> Box<dyn Deliveries> {
     engine.subscribe(spec(name)).await.unwrap()
 }
 
 /// Pulls exactly so many deliveries.
-pub async fn pull(deliveries: &mut Box<dyn Deliveries>, count: usize) -> Vec<Delivery> {
+pub(crate) async fn pull(deliveries: &mut Box<dyn Deliveries>, count: usize) -> Vec<Delivery> {
     let mut all = Vec::new();
     while all.len() < count {
         let some = deliveries.next(count - all.len()).await.unwrap();
@@ -143,7 +143,7 @@ pub async fn pull(deliveries: &mut Box<dyn Deliveries>, count: usize) -> Vec<Del
 }
 
 /// What can be pulled without waiting.
-pub async fn ready(deliveries: &mut Box<dyn Deliveries>) -> Vec<Delivery> {
+pub(crate) async fn ready(deliveries: &mut Box<dyn Deliveries>) -> Vec<Delivery> {
     let mut all = Vec::new();
     loop {
         tokio::select! {
@@ -154,11 +154,11 @@ pub async fn ready(deliveries: &mut Box<dyn Deliveries>) -> Vec<Delivery> {
     }
 }
 
-pub fn positions(deliveries: &[Delivery]) -> Vec<u64> {
+pub(crate) fn positions(deliveries: &[Delivery]) -> Vec<u64> {
     deliveries.iter().map(|delivery| delivery.position.0).collect()
 }
 
-pub fn settlement(name: &str, delivery: &Delivery, outcome: Outcome) -> Settlement {
+pub(crate) fn settlement(name: &str, delivery: &Delivery, outcome: Outcome) -> Settlement {
     Settlement {
         subscription: name.to_owned(),
         position: delivery.position,
@@ -168,7 +168,7 @@ pub fn settlement(name: &str, delivery: &Delivery, outcome: Outcome) -> Settleme
     }
 }
 
-pub async fn settle(
+pub(crate) async fn settle(
     engine: &Arc<dyn Engine>,
     name: &str,
     delivery: &Delivery,
@@ -177,7 +177,7 @@ pub async fn settle(
     settle_and_publish(engine, name, delivery, outcome, Vec::new()).await
 }
 
-pub async fn settle_and_publish(
+pub(crate) async fn settle_and_publish(
     engine: &Arc<dyn Engine>,
     name: &str,
     delivery: &Delivery,
@@ -194,20 +194,20 @@ pub async fn settle_and_publish(
         .await
 }
 
-pub async fn done(engine: &Arc<dyn Engine>, name: &str, deliveries: &[Delivery]) {
+pub(crate) async fn done(engine: &Arc<dyn Engine>, name: &str, deliveries: &[Delivery]) {
     for delivery in deliveries {
         settle(engine, name, delivery, Outcome::Done).await.unwrap();
     }
 }
 
-pub fn retry(due: Timestamp) -> Outcome {
+pub(crate) fn retry(due: Timestamp) -> Outcome {
     Outcome::Retry {
         due,
         error: "not yet".to_owned(),
     }
 }
 
-pub fn reject(hold: bool) -> Outcome {
+pub(crate) fn reject(hold: bool) -> Outcome {
     Outcome::Reject {
         reason: RejectReason::Rejected,
         error: "never".to_owned(),
@@ -215,7 +215,7 @@ pub fn reject(hold: bool) -> Outcome {
     }
 }
 
-pub async fn redrive(engine: &Arc<dyn Engine>, ids: &[&str]) -> Result<Vec<Receipt>> {
+pub(crate) async fn redrive(engine: &Arc<dyn Engine>, ids: &[&str]) -> Result<Vec<Receipt>> {
     engine
         .commit(Commit {
             redrive: ids.iter().map(|id| (*id).to_owned()).collect(),
@@ -226,7 +226,7 @@ pub async fn redrive(engine: &Arc<dyn Engine>, ids: &[&str]) -> Result<Vec<Recei
 }
 
 /// Everything that is kept, in order.
-pub async fn all_entries(engine: &Arc<dyn Engine>) -> Vec<Entry> {
+pub(crate) async fn all_entries(engine: &Arc<dyn Engine>) -> Vec<Entry> {
     let read = Read {
         from: Start::Earliest,
         ..Read::default()
@@ -242,6 +242,6 @@ pub async fn all_entries(engine: &Arc<dyn Engine>) -> Vec<Entry> {
     }
 }
 
-pub fn position(number: u64) -> Position {
+pub(crate) fn position(number: u64) -> Position {
     Position(number)
 }

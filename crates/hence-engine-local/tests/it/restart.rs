@@ -1,1 +1,161 @@
+use hence_core::engine::DeliveryState;
+use hence_core::{Outcome, Start, Timestamp};
 
+use crate::common::*;
+
+/// Runs a test once with an engine that is dropped, as if killed, and once with one that is closed.
+fn over_a_restart<F: Future<Output = ()>>(test: impl Fn(Bench, bool) -> F) {
+    for clean in [false, true] {
+        block_on(test(Bench::log(), clean));
+    }
+}
+
+async fn end(engine: std::sync::Arc<dyn hence_core::Engine>, clean: bool) {
+    if clean {
+        engine.close().await;
+    }
+    drop(engine);
+}
+
+#[test]
+fn a_subscription_continues_where_it_was() {
+    over_a_restart(|bench, clean| async move {
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        publish_range(&engine, 1, 6).await;
+        let got = pull(&mut deliveries, 5).await;
+        done(&engine, "s", &[got[0].clone(), got[1].clone(), got[3].clone()]).await;
+        drop(deliveries);
+        end(engine, clean).await;
+
+        let engine = bench.open();
+        let report = &engine.subscriptions()[0];
+        assert_eq!((report.settled, report.lag, report.attached), (position(2), 3, false));
+        // It is known, so that where it would start when new does not matter.
+        let mut deliveries = engine.subscribe(spec_of("s", &["t"], Start::Latest)).await.unwrap();
+        let got = ready(&mut deliveries).await;
+        assert_eq!(positions(&got), [3, 5, 6]);
+        assert!(got.iter().all(|delivery| delivery.attempt == 1));
+        assert_eq!(got[0].message, event("3"));
+        publish_range(&engine, 7, 7).await;
+        assert_eq!(positions(&pull(&mut deliveries, 1).await), [7]);
+    });
+}
+
+#[test]
+fn a_retry_keeps_its_count_and_its_time() {
+    over_a_restart(|bench, clean| async move {
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        publish_range(&engine, 1, 1).await;
+        let mut delivery = pull(&mut deliveries, 1).await.remove(0);
+        for attempt in 1..=2 {
+            delivery.attempt = attempt;
+            let due = Timestamp::from_micros(i64::from(attempt) * 1_000_000_000);
+            settle(&engine, "s", &delivery, retry(due)).await.unwrap();
+        }
+        drop(deliveries);
+        end(engine, clean).await;
+
+        let engine = bench.open();
+        let due = Timestamp::from_micros(2_000_000_000);
+        let report = engine.report(position(1)).await.unwrap().remove(0);
+        assert_eq!((report.state, report.attempts.len()), (DeliveryState::Retrying(due), 2));
+        let mut deliveries = subscribe(&engine, "s").await;
+        let again = pull(&mut deliveries, 1).await.remove(0);
+        assert_eq!((again.attempt, again.due), (3, Some(due)));
+    });
+}
+
+#[test]
+fn dead_letters_and_redrives_are_kept() {
+    over_a_restart(|bench, clean| async move {
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        let keyed = |id: &str| with(event(id), "partitionkey", "k");
+        publish(&engine, vec![keyed("1"), keyed("2"), keyed("3")]).await.unwrap();
+        for delivery in &pull(&mut deliveries, 3).await {
+            settle(&engine, "s", delivery, reject(true)).await.unwrap();
+        }
+        redrive(&engine, &["s.2"]).await.unwrap();
+        let before = engine.dead_letters(None).await.unwrap();
+        drop(deliveries);
+        end(engine, clean).await;
+
+        let engine = bench.open();
+        let after = engine.dead_letters(None).await.unwrap();
+        assert_eq!(format!("{after:?}"), format!("{before:?}"));
+        let mut deliveries = subscribe(&engine, "s").await;
+        assert_eq!(deliveries.held()["k"], 2);
+        let again = ready(&mut deliveries).await;
+        assert_eq!(positions(&again), [2]);
+        assert!(again[0].redriven);
+        assert_eq!(again[0].message, keyed("2"));
+        done(&engine, "s", &again).await;
+        drop(deliveries);
+        end(engine, clean).await;
+
+        let engine = bench.open();
+        assert_eq!(engine.dead_letters(None).await.unwrap().len(), 2);
+        assert_eq!(engine.subscriptions()[0].lag, 0);
+        assert!(ready(&mut subscribe(&engine, "s").await).await.is_empty());
+    });
+}
+
+#[test]
+fn a_delayed_event_waits_over_a_restart_and_is_never_early() {
+    over_a_restart(|bench, clean| async move {
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        let later = with(event("1"), "deliverat", "1970-01-01T00:00:10Z");
+        publish(&engine, vec![later, event("2")]).await.unwrap();
+        done(&engine, "s", &ready(&mut deliveries).await).await;
+        drop(deliveries);
+        end(engine, clean).await;
+
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        assert!(ready(&mut deliveries).await.is_empty());
+        bench.clock.set(Timestamp::from_micros(10_000_000));
+        let got = ready(&mut deliveries).await;
+        assert_eq!(positions(&got), [1]);
+        done(&engine, "s", &got).await;
+        assert_eq!(engine.subscriptions()[0].settled, position(2));
+    });
+}
+
+#[test]
+fn ids_and_positions_are_remembered() {
+    over_a_restart(|bench, clean| async move {
+        let engine = bench.open();
+        publish_range(&engine, 1, 3).await;
+        end(engine, clean).await;
+
+        let engine = bench.open();
+        let receipts = publish(&engine, vec![event("2"), event("4")]).await.unwrap();
+        let told: Vec<_> = receipts.iter().map(|r| (r.position.unwrap().0, r.duplicate)).collect();
+        assert_eq!(told, [(2, true), (4, false)]);
+        assert_eq!(engine.find(Some("/test"), "3").await.unwrap(), [position(3)]);
+        assert!(publish(&engine, vec![typed("1", "u")]).await.is_err());
+    });
+}
+
+#[test]
+fn a_settlement_and_what_it_publishes_are_one() {
+    over_a_restart(|bench, clean| async move {
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        publish_range(&engine, 1, 1).await;
+        let delivery = pull(&mut deliveries, 1).await.remove(0);
+        let emit = vec![typed("x", "u"), typed("y", "u")];
+        settle_and_publish(&engine, "s", &delivery, Outcome::Done, emit).await.unwrap();
+        drop(deliveries);
+        end(engine, clean).await;
+
+        let engine = bench.open();
+        assert_eq!(all_entries(&engine).await.len(), 3);
+        assert_eq!(engine.subscriptions()[0].lag, 0);
+        let report = engine.report(position(1)).await.unwrap().remove(0);
+        assert_eq!(report.attempts[0].emitted, [position(2), position(3)]);
+    });
+}

@@ -80,8 +80,8 @@ impl Oracle {
             &self.possible[..more.len()],
             "survivors are no prefix of the written"
         );
-        for frame in more.to_vec() {
-            self.see(&frame);
+        for frame in more {
+            self.see(frame);
         }
         self.certain = found;
         self.possible.clear();

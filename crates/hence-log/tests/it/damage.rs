@@ -1,0 +1,122 @@
+//! Damage to stored bytes, sampled; the exhaustive runs use the same functions with a step of 1.
+
+use std::sync::Arc;
+
+use hence_log::sim::{SimStorage, damage};
+use hence_log::{ErrorKind, Level, Log, Op, Options, check_on};
+
+/// Between two cases; `HENCE_DAMAGE_STEP=1` tries all.
+fn step(short: u64) -> u64 {
+    std::env::var("HENCE_DAMAGE_STEP")
+        .ok()
+        .and_then(|step| step.parse().ok())
+        .unwrap_or(short)
+}
+
+#[test]
+fn no_truncation_loses_in_silence() {
+    let tally = damage::truncations(step(97)).unwrap();
+    assert!(
+        tally.cases > 500 && tally.refused > tally.cases / 2,
+        "{tally:?}"
+    );
+}
+
+#[test]
+fn no_flipped_bit_loses_in_silence() {
+    let tally = damage::flips(step(401)).unwrap();
+    assert!(
+        tally.cases > 1000 && tally.refused > tally.cases / 2,
+        "{tally:?}"
+    );
+}
+
+#[test]
+fn no_damaged_sector_loses_in_silence() {
+    let tally = damage::sectors().unwrap();
+    assert!(
+        tally.cases > 300 && tally.refused > tally.cases / 2,
+        "{tally:?}"
+    );
+}
+
+fn write(storage: &SimStorage, count: u64) {
+    let options = Options::default().segment_bytes(8 << 10);
+    let (mut writer, _, _) = Log::open_on(Arc::new(storage.clone()), options).unwrap();
+    for time in 0..count {
+        writer
+            .stage(time, [Op::append(1, &[time as u8; 500])])
+            .unwrap();
+        writer.commit(Level::Synced).unwrap();
+    }
+    writer.close().unwrap();
+}
+
+fn refusal(storage: &SimStorage) -> ErrorKind {
+    let opened = Log::open_on(Arc::new(storage.clone()), Options::default());
+    opened.map(drop).unwrap_err().kind().clone()
+}
+
+#[test]
+fn a_missing_segment_is_named_and_never_forgotten() {
+    let whole = SimStorage::new();
+    write(&whole, 60);
+    let segments: Vec<String> = whole
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("segment-"))
+        .collect();
+    for lost in &segments[1..] {
+        let storage = whole.fork();
+        hence_log::Storage::remove(&storage, lost).unwrap();
+        assert_eq!(
+            refusal(&storage),
+            ErrorKind::MissingSegment { file: lost.clone() }
+        );
+        let report = check_on(&storage).unwrap();
+        assert_eq!(report.problems[0].file, *lost);
+    }
+    assert_eq!(check_on(&whole).unwrap().problems, []);
+}
+
+#[test]
+fn a_segment_of_another_log_is_refused() {
+    let (mine, other) = (SimStorage::new(), SimStorage::new());
+    write(&mine, 60);
+    // One call more before the id is drawn gives the other log another id.
+    other.names();
+    hence_log::Storage::space(&other).unwrap();
+    write(&other, 60);
+    let name = mine
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("segment-"))
+        .nth(2)
+        .unwrap();
+    let foreign = other.contents(&name);
+    mine.damage(&name, |bytes| *bytes = foreign);
+    assert_eq!(refusal(&mine), ErrorKind::ForeignSegment { file: name });
+}
+
+#[test]
+fn a_newer_format_is_refused_by_its_number() {
+    let storage = SimStorage::new();
+    write(&storage, 3);
+    let name = storage
+        .names()
+        .into_iter()
+        .find(|name| name.starts_with("segment-"))
+        .unwrap();
+    storage.damage(&name, |bytes| {
+        bytes[8..12].copy_from_slice(&7u32.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..12]);
+        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    });
+    assert_eq!(
+        refusal(&storage),
+        ErrorKind::Format {
+            file: name,
+            found: 7
+        }
+    );
+}
