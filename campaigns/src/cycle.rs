@@ -74,11 +74,6 @@ impl Cycle {
         }
     }
 
-    /// The ledger.
-    pub(crate) fn ledger(&self) -> &Path {
-        &self.ledger
-    }
-
     fn start(&mut self, mode: &'static str, dir: &Path) -> Result<Process> {
         self.life += 1;
         let start = Start {
@@ -118,7 +113,7 @@ impl Cycle {
             let text = format!("life {} ended by itself: {}", self.life, subject.complaints());
             self.oracle.problems.push(text);
         }
-        self.outcome.busy += u64::from(self.oracle.open() > 0);
+        self.outcome.busy += u64::from(is_busy(&rest));
         self.outcome.lossy += u64::from(self.oracle.count.written_lost > lost);
         self.outcome.bad += u64::from(self.oracle.problems.len() > problems);
         Ok(())
@@ -182,6 +177,19 @@ impl Cycle {
         }
         Ok(to.display().to_string())
     }
+}
+
+/// Whether the subject was killed between the announcement and the answer of a commit.
+fn is_busy(lines: &[Line]) -> bool {
+    let mut open = 0_i64;
+    for line in lines {
+        match line {
+            Line::Send { .. } => open += 1,
+            Line::Ack { duplicate: false, .. } | Line::Refused { .. } => open -= 1,
+            _ => {}
+        }
+    }
+    open > 0
 }
 
 /// The entries among some lines.

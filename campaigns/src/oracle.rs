@@ -78,11 +78,6 @@ impl Oracle {
         self.acked.len()
     }
 
-    /// How many were sent of which nobody knows whether they are stored.
-    pub(crate) fn open(&self) -> usize {
-        self.sent.len() - self.sent.keys().filter(|id| self.acked.contains_key(*id)).count()
-    }
-
     /// Takes note of what a subject said.
     pub(crate) fn hear(&mut self, line: &Line) {
         match line {

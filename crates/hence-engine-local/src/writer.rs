@@ -60,7 +60,9 @@ pub(crate) fn open(dir: &Directory, options: &Options) -> Result<(Writer, Core, 
         .tail_bytes(LOG_TAIL_BYTES.min(options.tail_bytes));
     let (writer, log, recovered) = Log::open(dir, settings).map_err(translate)?;
     let key = IdentityKey::of(log.id());
-    let state = recover(&recovered, &log, key, options)?;
+    let mut state = recover(&recovered, key, options)?;
+    // Positions that a crash made doubtful are never used again.
+    state.next = writer.next_position();
     let tail = Tail::new(state.next, options.tail_bytes, false);
     let core = Core::new(state, tail, Store::Log(log, dir.to_owned()), options.ready_events);
     Ok((writer, core, key))
@@ -68,7 +70,6 @@ pub(crate) fn open(dir: &Directory, options: &Options) -> Result<(Writer, Core, 
 
 fn recover(
     recovered: &Recovered,
-    log: &Log,
     key: IdentityKey,
     options: &Options,
 ) -> Result<State> {
@@ -80,8 +81,6 @@ fn recover(
     while let Some(frame) = frames.next_frame().map_err(translate)? {
         replay(&mut state, key, &frame)?;
     }
-    // Positions that a crash made doubtful are never used again.
-    state.next = state.next.max(log.watermark() + 1);
     Ok(state)
 }
 

@@ -229,6 +229,12 @@ impl Writer {
         })
     }
 
+    /// The position that the next append will have. Behind a crash it may lie further ahead than
+    /// the watermark tells, because positions that may have been seen are never used again.
+    pub fn next_position(&self) -> u64 {
+        self.next_position
+    }
+
     /// Whether the group should be committed before more is staged.
     pub fn is_full(&self) -> bool {
         self.buffer.len() >= GROUP_BYTES_MAX || self.ops >= GROUP_EVENTS_MAX
