@@ -51,14 +51,8 @@ impl Dedup {
         self.order.len() < self.limit
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// What is known, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u128, Known)> {
-        self.order
-            .iter()
-            .filter_map(|id| Some((*id, self.get(*id)?)))
+    /// What is known, in no order.
+    pub(crate) fn known(&self) -> Vec<(u128, Known)> {
+        self.known.iter().map(|(id, known)| (*id, *known)).collect()
     }
 }

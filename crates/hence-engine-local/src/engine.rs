@@ -1,6 +1,5 @@
 //! `Local`: the engine as its users hold it.
 
-use std::path::Path as Directory;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,6 +14,7 @@ use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
 use hence_core::message::Message;
 use hence_core::subscription::{Start, SubscriptionSpec};
+use hence_log::Storage;
 use tokio::sync::{Notify, oneshot};
 
 use crate::Options;
@@ -102,8 +102,13 @@ impl Local {
         }
     }
 
-    pub(crate) fn log(dir: &Directory, options: &Options) -> Result<Self> {
-        let (writer, core, key) = writer::open(dir, options)?;
+    pub(crate) fn log(storage: Arc<dyn Storage>, options: &Options) -> Result<Self> {
+        let writer::Opened {
+            writer,
+            core,
+            key,
+            snapshots,
+        } = writer::open(storage, options)?;
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             clock: Arc::clone(&options.clock),
@@ -118,6 +123,7 @@ impl Local {
             queue: Arc::clone(&queue),
             writer,
             ended: Arc::clone(&ended),
+            snapshots,
         };
         let named = std::thread::Builder::new().name("hence-writer".to_owned());
         let thread = named

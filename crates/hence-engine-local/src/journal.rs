@@ -2,7 +2,7 @@
 
 
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hence_core::codec::compact;
@@ -10,7 +10,7 @@ use hence_core::delivery::Position;
 use hence_core::engine::Entry;
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
-use hence_log::{ErrorKind, Frame, Log, Record};
+use hence_log::{ErrorKind, Frame, Log, Record, Storage, stat_on};
 
 use crate::history::{Attempt, Emitted, Expected};
 use crate::identity::IdentityKey;
@@ -27,8 +27,8 @@ pub const COLD_BYTES_MAX: usize = 1 << 20;
 pub(crate) enum Store {
     /// Nowhere.
     Memory,
-    /// In the log, in this directory.
-    Log(Log, PathBuf),
+    /// In the log, on this storage.
+    Log(Log, Arc<dyn Storage>),
 }
 
 impl Store {
@@ -72,7 +72,8 @@ impl Store {
     pub(crate) fn bytes(&self) -> Option<u64> {
         match self {
             Self::Memory => None,
-            Self::Log(_, dir) => Some(bytes_in(dir)),
+            // Storage that cannot be measured keeps nothing that anyone could use.
+            Self::Log(_, storage) => Some(stat_on(&**storage).map_or(0, |stat| stat.bytes)),
         }
     }
 
@@ -91,12 +92,6 @@ impl Store {
             reader,
         })
     }
-}
-
-/// Bytes of the files in a directory, as far as they can be told.
-fn bytes_in(dir: &Path) -> u64 {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
 }
 
 /// A reader of entries on the disk.

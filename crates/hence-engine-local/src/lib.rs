@@ -33,16 +33,19 @@ mod outlet;
 mod queue;
 mod reader;
 mod settled;
+mod snapshot;
 mod state;
 mod subscription;
 mod tail;
 mod writer;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use hence_core::engine::Engine;
 use hence_core::error::{Code, Result};
+use hence_log::{DiskStorage, Storage};
 
 pub use clock::{CLOCK_LOOK_MAX, Clock, ManualClock, SystemClock};
 pub use dead_letters::ERROR_BYTES_MAX;
@@ -53,6 +56,7 @@ pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX};
 pub use memory::{MEMORY_BYTES_MAX, MEMORY_EVENTS_MAX, MEMORY_KEEP_BYTES};
 pub use outlet::{DELAYED_EVENTS_MAX, READY_EVENTS_MAX, SCAN_EVENTS_MAX};
 pub use queue::{QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
+pub use snapshot::{SNAPSHOT_FRAMES, SNAPSHOT_INTERVAL_MIN};
 pub use state::SUBSCRIPTIONS_MAX;
 pub use writer::IDLE_MAX;
 
@@ -79,6 +83,8 @@ pub struct Options {
     pub ready_events: usize,
     /// Events that are known by their ids.
     pub dedup_events: usize,
+    /// Commits after which the tables are stored anew, of `log:`.
+    pub snapshot_frames: u64,
     /// Bytes of one file of the log.
     pub segment_bytes: u32,
 }
@@ -94,6 +100,7 @@ impl Default for Options {
             queue_commits: QUEUE_COMMITS_MAX,
             ready_events: READY_EVENTS_MAX,
             dedup_events: DEDUP_EVENTS_MAX,
+            snapshot_frames: SNAPSHOT_FRAMES,
             segment_bytes: 64 << 20,
         }
     }
@@ -122,5 +129,21 @@ pub fn memory(options: &Options) -> Arc<dyn Engine> {
 /// # Errors
 /// `HN0204` to `HN0208` when the log cannot be opened; nothing is changed then.
 pub fn log(dir: impl AsRef<Path>, options: &Options) -> Result<Arc<dyn Engine>> {
-    Ok(Arc::new(engine::Local::log(dir.as_ref(), options)?))
+    let dir = dir.as_ref();
+    let storage = DiskStorage::new(dir).map_err(|error| {
+        let code = match error.kind() {
+            ErrorKind::NotADirectory => Code::ENGINE_URL,
+            _ => Code::STORAGE,
+        };
+        code.caused(format!("'{}' cannot be used: {error}", dir.display()), error)
+    })?;
+    log_on(Arc::new(storage), options)
+}
+
+/// The engine on the durable log on any storage: the seam at which tests let a disk fail.
+///
+/// # Errors
+/// As [`log`].
+pub fn log_on(storage: Arc<dyn Storage>, options: &Options) -> Result<Arc<dyn Engine>> {
+    Ok(Arc::new(engine::Local::log(storage, options)?))
 }

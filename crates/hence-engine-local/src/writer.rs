@@ -4,15 +4,15 @@
 //! one sync, applies them, and only then answers. While it syncs, the next group gathers.
 
 use std::collections::VecDeque;
-use std::path::Path as Directory;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hence_core::commit::{Durability, Receipt};
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
-use hence_log::{Level, Log, Op as Stored, Recovered, Writer};
+use hence_log::{Level, Log, Op as Stored, Recovered, Storage, Writer};
 use tokio::sync::Notify;
 
 use crate::Options;
@@ -23,6 +23,7 @@ use crate::identity::IdentityKey;
 use crate::journal::{Store, count, replay, translate};
 use crate::op::Op;
 use crate::queue::{Answer, Queue, Request, Stop, Subscribe, Wake};
+use crate::snapshot::{Frozen, SNAPSHOT_INTERVAL_MIN, thaw};
 use crate::state::State;
 use crate::tail::Tail;
 
@@ -53,19 +54,33 @@ impl Figures {
     }
 }
 
+/// A log that was opened.
+pub(crate) struct Opened {
+    pub(crate) writer: Writer,
+    pub(crate) core: Core,
+    pub(crate) key: IdentityKey,
+    pub(crate) snapshots: Snapshots,
+}
+
 /// Opens the log and brings the tables to where it ends.
-pub(crate) fn open(dir: &Directory, options: &Options) -> Result<(Writer, Core, IdentityKey)> {
+pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opened> {
     let settings = hence_log::Options::default()
         .segment_bytes(options.segment_bytes)
         .tail_bytes(LOG_TAIL_BYTES.min(options.tail_bytes));
-    let (writer, log, recovered) = Log::open(dir, settings).map_err(translate)?;
+    let opened = Log::open_on(Arc::clone(&storage), settings);
+    let (writer, log, recovered) = opened.map_err(translate)?;
     let key = IdentityKey::of(log.id());
     let mut state = recover(&recovered, key, options)?;
     // Positions that a crash made doubtful are never used again.
     state.next = writer.next_position();
     let tail = Tail::new(state.next, options.tail_bytes, false);
-    let core = Core::new(state, tail, Store::Log(log, dir.to_owned()), options.ready_events);
-    Ok((writer, core, key))
+    let frame = recovered.snapshot.map_or(0, |snapshot| snapshot.frame);
+    Ok(Opened {
+        writer,
+        core: Core::new(state, tail, Store::Log(log, storage), options.ready_events),
+        key,
+        snapshots: Snapshots::new(options.snapshot_frames, frame),
+    })
 }
 
 fn recover(
@@ -76,7 +91,10 @@ fn recover(
     if let Some(cut) = &recovered.cut {
         tracing::warn!(?cut, "the log ended in a torn frame, which was cut off");
     }
-    let mut state = State::new(options.dedup_events);
+    let mut state = match &recovered.snapshot {
+        Some(snapshot) => thaw(snapshot.bytes.clone(), options.dedup_events)?,
+        None => State::new(options.dedup_events),
+    };
     let mut frames = recovered.frames();
     while let Some(frame) = frames.next_frame().map_err(translate)? {
         replay(&mut state, key, &frame)?;
@@ -90,6 +108,43 @@ pub(crate) struct Thread {
     pub(crate) queue: Arc<Queue>,
     pub(crate) writer: Writer,
     pub(crate) ended: Arc<Notify>,
+    pub(crate) snapshots: Snapshots,
+}
+
+/// When the tables were stored last, and who stores them now.
+pub(crate) struct Snapshots {
+    frames: u64,
+    /// The commit that the newest snapshot reflects.
+    frame: u64,
+    taken: Instant,
+    storing: Option<JoinHandle<()>>,
+}
+
+impl Snapshots {
+    /// Snapshots after so many commits; the newest reflects this one.
+    fn new(frames: u64, frame: u64) -> Self {
+        Self {
+            frames: frames.max(1),
+            frame,
+            taken: Instant::now(),
+            storing: None,
+        }
+    }
+
+    fn are_due(&self, frame: u64) -> bool {
+        frame.saturating_sub(self.frame) >= self.frames
+            && self.taken.elapsed() >= SNAPSHOT_INTERVAL_MIN
+            && self.storing.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the snapshot that is being stored.
+    fn wait(&mut self) {
+        if let Some(storing) = self.storing.take()
+            && storing.join().is_err()
+        {
+            tracing::error!("a snapshot panicked");
+        }
+    }
 }
 
 /// A commit of the group, with what its publisher will hear.
@@ -111,6 +166,7 @@ impl Thread {
                     while !work.is_empty() {
                         self.group(&mut work, &mut batch);
                     }
+                    self.snapshot();
                 }
                 Wake::Idle => {
                     patience = None;
@@ -120,6 +176,27 @@ impl Thread {
             }
         };
         self.end(stop);
+    }
+
+    /// Stores the tables when it is time, beside the commits that go on.
+    fn snapshot(&mut self) {
+        let core = self.shared.lock();
+        let Store::Log(log, _) = &core.store else {
+            return;
+        };
+        let frame = log.durable_frame();
+        // Only what is durable may be in it: then the tables are those of the last commit.
+        if frame != log.last_frame() || !self.snapshots.are_due(frame) {
+            return;
+        }
+        let (log, frozen) = (log.clone(), Frozen::of(&core.state));
+        drop(core);
+        self.snapshots.wait();
+        self.snapshots.frame = frame;
+        self.snapshots.taken = Instant::now();
+        let thread = std::thread::Builder::new().name("hence-snapshot".to_owned());
+        let storing = thread.spawn(move || store_snapshot(&log, frame, frozen));
+        self.snapshots.storing = storing.ok();
     }
 
     fn rest(&mut self) {
@@ -279,25 +356,44 @@ impl Thread {
         drop(answer.send(stored));
     }
 
-    fn end(self, stop: Stop) {
+    fn end(mut self, stop: Stop) {
+        self.snapshots.wait();
         let Self {
             shared,
-            writer,
+            mut writer,
             ended,
+            snapshots,
             ..
         } = self;
-        if stop == Stop::Close
-            && let Err(error) = writer.close()
-        {
-            tracing::error!(%error, "the log could not be closed cleanly");
-        }
         let mut core = shared.lock();
         core.close();
-        core.store = Store::Memory;
+        let store = std::mem::replace(&mut core.store, Store::Memory);
+        let frozen = Frozen::of(&core.state);
         drop(core);
+        if stop == Stop::Close {
+            if let Err(error) = writer.commit(Level::Synced) {
+                tracing::error!(%error, "the log could not be synced at its end");
+            }
+            if let Store::Log(log, _) = &store
+                && log.last_frame() > snapshots.frame
+            {
+                store_snapshot(log, log.last_frame(), frozen);
+            }
+            if let Err(error) = writer.close() {
+                tracing::error!(%error, "the log could not be closed cleanly");
+            }
+        }
+        drop(store);
         shared.figures.ended.store(true, Ordering::Release);
         ended.notify_waiters();
         shared.appended.notify_waiters();
+    }
+}
+
+fn store_snapshot(log: &Log, frame: u64, frozen: Frozen) {
+    // Without it the next start takes longer, and that is all.
+    if let Err(error) = log.store_snapshot(frame, &frozen.encode()) {
+        tracing::warn!(%error, "a snapshot could not be stored");
     }
 }
 

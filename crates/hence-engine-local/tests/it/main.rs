@@ -4,6 +4,7 @@ mod common;
 mod delivery;
 mod dead_letter;
 mod limits;
+mod model;
 mod lifecycle;
 mod publish;
 mod reading;
