@@ -1,5 +1,5 @@
 use hence_core::engine::DeliveryState;
-use hence_core::{Commit, Durability, Outcome, Start, Timestamp};
+use hence_core::{Commit, Durability, Outcome, Read, Start, Timestamp};
 
 use crate::common::*;
 
@@ -169,6 +169,13 @@ fn a_receipt_names_the_place_behind_positions_that_a_crash_made_doubtful() {
         end(engine, clean).await;
 
         let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        assert_eq!(positions(&ready(&mut deliveries).await), [1]);
+        let read = Read { from: Start::Earliest, ..Read::default() };
+        let mut reader = engine.read(read).await.unwrap();
+        assert_eq!(reader.next(9).await.unwrap().len(), 1);
+        assert!(reader.next(9).await.unwrap().is_empty(), "the end is found");
+        drop(deliveries);
         let receipts = publish(&engine, vec![event("2")]).await.unwrap();
         let position = receipts[0].position.unwrap();
         assert_eq!(engine.get(position).await.unwrap().message, event("2"));
