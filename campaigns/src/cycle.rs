@@ -175,6 +175,7 @@ impl Cycle {
         for entry in std::fs::read_dir(dir)?.flatten().filter(|entry| entry.path().is_file()) {
             std::fs::copy(entry.path(), to.join("log").join(entry.file_name()))?;
         }
+        std::fs::write(to.join("problems"), self.oracle.problems.join("\n"))?;
         Ok(to.display().to_string())
     }
 }

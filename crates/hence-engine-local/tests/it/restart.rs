@@ -175,7 +175,7 @@ fn a_receipt_names_the_place_behind_positions_that_a_crash_made_doubtful() {
         let mut reader = engine.read(read).await.unwrap();
         assert_eq!(reader.next(9).await.unwrap().len(), 1);
         assert!(reader.next(9).await.unwrap().is_empty(), "the end is found");
-        drop(deliveries);
+        drop((deliveries, reader));
         let receipts = publish(&engine, vec![event("2")]).await.unwrap();
         let position = receipts[0].position.unwrap();
         assert_eq!(engine.get(position).await.unwrap().message, event("2"));
