@@ -113,6 +113,10 @@ impl Cycle {
             let text = format!("life {} ended by itself: {}", self.life, subject.complaints());
             self.oracle.problems.push(text);
         }
+        let complaints = subject.complaints();
+        if complaints.contains("panicked") {
+            self.oracle.problems.push(format!("life {}: {complaints}", self.life));
+        }
         self.outcome.busy += u64::from(is_busy(&rest));
         self.outcome.lossy += u64::from(self.oracle.count.written_lost > lost);
         self.outcome.bad += u64::from(self.oracle.problems.len() > problems);

@@ -40,6 +40,8 @@ pub(crate) struct Oracle {
     unchecked: Vec<String>,
     /// Which event was ever seen at a position.
     seen: BTreeMap<u64, String>,
+    /// Where an event was found after a disaster.
+    found: HashMap<String, u64>,
     /// Attempts begun, by subscription and event.
     tries: HashMap<(String, String), u32>,
     /// Events that a loss of power took.
@@ -153,7 +155,7 @@ impl Oracle {
             let Some((position, synced)) = self.acked.get(&id).copied() else {
                 continue;
             };
-            match places.get(&*id) {
+            match places.get(&*id).or_else(|| self.found.get(&id)) {
                 Some(found) if *found == position => {}
                 Some(found) => self.double(format!("{id}: acknowledged at {position}, at {found}")),
                 None if power_lost && !synced => {
@@ -174,6 +176,7 @@ impl Oracle {
         }
         for entry in tail {
             self.see(entry.position, &entry.id);
+            self.found.insert(entry.id.clone(), entry.position);
         }
         self.checked = tail.last().map_or(self.checked, |entry| entry.position);
     }
@@ -200,6 +203,12 @@ impl Oracle {
     pub(crate) fn check_all(&mut self, all: &[Stored], dead: &[(String, String)]) {
         self.checked = 0;
         self.unchecked = self.acked.keys().cloned().collect();
+        // What was found once must be there for ever, whether it was acknowledged or not.
+        for (id, position) in std::mem::take(&mut self.found) {
+            if self.acked.insert(id.clone(), (position, true)).is_none() {
+                self.unchecked.push(id);
+            }
+        }
         self.check_tail(all, false);
         let mut places = HashMap::new();
         for entry in all {

@@ -14,6 +14,9 @@ use crate::line::Line;
 /// How long a subject may say nothing before it counts as hanging.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// How long the threads of a process take to see that it is stopped.
+const FREEZING: Duration = Duration::from_micros(200);
+
 /// How to start a subject.
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
@@ -123,6 +126,17 @@ impl Process {
         use std::os::unix::process::ExitStatusExt as _;
         self.child.kill()?;
         Ok(self.child.wait()?.signal() == Some(9))
+    }
+
+    /// Stops it where it is: it says nothing more, and only the call that each of its threads is
+    /// in goes on in the kernel.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        let id = i32::try_from(self.child.id())?;
+        let id = rustix::process::Pid::from_raw(id).context("a child has an id")?;
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::STOP);
+        std::thread::sleep(FREEZING);
+        Ok(())
     }
 
     /// Waits for its own end.

@@ -28,7 +28,9 @@ const OLD: u64 = 6;
 /// Bytes that a large event carries, at most.
 const FILLER_MAX: u64 = 3000;
 /// How long the publishers stay at one level of durability.
-const PHASE: Duration = Duration::from_millis(6);
+const PHASE: Duration = Duration::from_millis(5);
+/// One phase in so many is synced while handlers commit, and while nobody does.
+const SYNCED_PHASE: (u128, u128) = (2, 5);
 /// How long a publisher waits before it tries again what may succeed later.
 const AGAIN_AFTER: Duration = Duration::from_millis(2);
 /// Refusals in a row after which a publisher gives up.
@@ -45,6 +47,7 @@ struct Publisher {
     count: u64,
     numbers: Vec<u64>,
     written: bool,
+    quiet: bool,
     begin: Instant,
 }
 
@@ -60,13 +63,18 @@ impl Publisher {
             // Numbers go on rising in later lives.
             numbers: vec![subject.life * 10_000; KEYS as usize],
             written: subject.written,
+            quiet: subject.mode == Mode::Quiet,
             begin: Instant::now(),
         }
     }
 
     fn level(&self) -> Durability {
         let phase = self.begin.elapsed().as_micros() / PHASE.as_micros();
-        if self.written && phase % 2 == 1 { Durability::Written } else { Durability::Synced }
+        let every = if self.quiet { SYNCED_PHASE.1 } else { SYNCED_PHASE.0 };
+        match self.written && !phase.is_multiple_of(every) {
+            true => Durability::Written,
+            false => Durability::Synced,
+        }
     }
 
     fn next_message(&mut self, filler: usize) -> Option<(Message, String, u64)> {
