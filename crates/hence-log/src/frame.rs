@@ -46,6 +46,8 @@ pub const FORMAT_VERSION: u32 = 1;
 pub const APPEND: u8 = 0;
 /// Bytes of a frame before its body.
 pub(crate) const HEAD_BYTES: usize = 32;
+/// Where in a head the role stands.
+pub(crate) const ROLE_OFFSET: usize = 7;
 /// Zero bytes behind the last frame.
 pub(crate) const END_BYTES: usize = 8;
 /// The largest time a frame can carry, in microseconds: the year 4253.
@@ -170,7 +172,7 @@ impl Head {
     /// Reads a head; `None` if it was not made for this place.
     pub(crate) fn decode(bytes: &[u8], salt: u32, offset: u32) -> Option<Self> {
         let (first, bytes) = bytes.split_first_chunk::<8>()?;
-        let role = Role::from_byte(first[7])?;
+        let role = Role::from_byte(first[ROLE_OFFSET])?;
         let (crc, bytes) = bytes.split_first_chunk::<4>()?;
         let rest = bytes.first_chunk::<20>()?;
         let crc = u32::from_le_bytes(*crc);

@@ -34,7 +34,7 @@ pub const GROUP_EVENTS_MAX: usize = 4096;
 pub(crate) const RESERVATION: u64 = 1 << 16;
 /// Bytes that keep the two marks of a clean end in different sectors.
 pub(crate) const MARK_FILLER_BYTES: usize = 512;
-/// Bytes written between two looks at the free space.
+/// Bytes written between two looks at the free space, at most.
 const SPACE_CHECK_BYTES: u64 = 1 << 20;
 /// Bytes the group buffer has at least when a group begins.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -152,6 +152,8 @@ pub struct Writer {
     next_position: u64,
     /// Bytes written since the free space was looked at.
     unchecked: u64,
+    /// How many of those there may be before the next look.
+    look_after: u64,
     scarce: bool,
 }
 
@@ -166,7 +168,8 @@ impl Writer {
             notes: Vec::new(),
             tags: Vec::new(),
             ops: 0,
-            unchecked: SPACE_CHECK_BYTES,
+            unchecked: 0,
+            look_after: 0,
             scarce: false,
         }
     }
@@ -337,13 +340,15 @@ impl Writer {
     }
 
     fn look_at_space(&mut self) -> Result<()> {
-        if self.unchecked < SPACE_CHECK_BYTES && !self.scarce {
+        if self.unchecked < self.look_after && !self.scarce {
             return Ok(());
         }
         let space = self.shared.storage.space();
         let space = space.map_err(|e| Error::io("measure the free space of", ".", e))?;
         let reserve = self.shared.options.reserve_bytes.min(space.total / 50);
         self.scarce = space.free < reserve;
+        // On a small disk the reserve must not be used up between two looks.
+        self.look_after = SPACE_CHECK_BYTES.min(reserve / 4);
         self.unchecked = 0;
         Ok(())
     }

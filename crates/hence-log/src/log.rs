@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::group::Writer;
 use crate::reader::{Frames, Reader, Record};
 use crate::recovery::{self, Recovered};
-use crate::segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segment};
+use crate::segment::{INDEX_STRIDE, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segment};
 use crate::storage::{DiskStorage, Lock, Storage};
 
 /// Bytes of one segment, unless told otherwise.
@@ -154,7 +154,8 @@ pub(crate) struct Shared {
     watermark: AtomicU64,
     /// The last commit known to be durable.
     pub(crate) durable: AtomicU64,
-    hooks: RwLock<Vec<(u64, Hook)>>,
+    /// Replaced as a whole, so that a hook may end its own subscription.
+    hooks: Mutex<Arc<Vec<(u64, Hook)>>>,
     next_hook: AtomicU64,
     poison: Mutex<Option<String>>,
     /// Names of spare files.
@@ -187,7 +188,7 @@ impl Shared {
             advanced: Condvar::new(),
             watermark: AtomicU64::new(visible.next_position - 1),
             durable: AtomicU64::new(visible.next_number - 1),
-            hooks: RwLock::default(),
+            hooks: Mutex::default(),
             next_hook: AtomicU64::new(0),
             poison: Mutex::new(None),
             spares: Mutex::default(),
@@ -209,9 +210,17 @@ impl Shared {
         *locked(&self.visible) = visible;
         self.watermark.store(position, Ordering::Release);
         self.advanced.notify_all();
-        let hooks = self.hooks.read().unwrap_or_else(PoisonError::into_inner);
+        let hooks = Arc::clone(&locked(&self.hooks));
         for (_, hook) in hooks.iter() {
             hook(position);
+        }
+    }
+
+    /// Drops groups from memory that are no longer stored.
+    pub(crate) fn forget_before(&self, number: u64) {
+        let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
+        while let Some(oldest) = hot.chunks.pop_front_if(|chunk| chunk.next_number <= number) {
+            hot.bytes -= oldest.bytes.len();
         }
     }
 
@@ -311,7 +320,10 @@ impl Log {
 
     /// The append at a position; `None` if nothing visible has it.
     pub fn read(&self, position: u64) -> Result<Option<Record>> {
-        let found = self.reader(position).next_record()?;
+        let found = self
+            .reader(position)
+            .with_read_ahead(INDEX_STRIDE)
+            .next_record()?;
         Ok(found.filter(|record| record.position == position))
     }
 
@@ -324,12 +336,8 @@ impl Log {
     /// the subscription is dropped. The function must not block.
     pub fn on_advance(&self, hook: impl Fn(u64) + Send + Sync + 'static) -> Subscription {
         let id = self.shared.next_hook.fetch_add(1, Ordering::Relaxed);
-        let mut hooks = self
-            .shared
-            .hooks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        hooks.push((id, Arc::new(hook)));
+        let mut hooks = locked(&self.shared.hooks);
+        Arc::make_mut(&mut hooks).push((id, Arc::new(hook)));
         Subscription {
             shared: Arc::clone(&self.shared),
             id,
@@ -358,11 +366,7 @@ pub struct Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut hooks = self
-            .shared
-            .hooks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        hooks.retain(|(id, _)| *id != self.id);
+        let mut hooks = locked(&self.shared.hooks);
+        Arc::make_mut(&mut hooks).retain(|(id, _)| *id != self.id);
     }
 }

@@ -55,6 +55,7 @@ pub struct Frames {
     source: Source,
     /// Sorted; segments without any of them are skipped.
     tags: Option<Vec<u32>>,
+    read_ahead: u32,
 }
 
 impl Frames {
@@ -64,12 +65,17 @@ impl Frames {
         } else {
             from
         };
-        let wanted = Wanted::Number(from);
+        Self::wanting(shared, Wanted::Number(from))
+    }
+
+    fn wanting(shared: Arc<Shared>, wanted: Wanted) -> Self {
+        let read_ahead = shared.options.read_ahead;
         Self {
             shared,
             wanted,
             source: Source::Nowhere,
             tags: None,
+            read_ahead,
         }
     }
 
@@ -195,7 +201,7 @@ impl Frames {
         let last = segment.header.generation == visible.generation;
         let end = if last { visible.end } else { index.end };
         drop(index);
-        let read_ahead = self.shared.options.read_ahead;
+        let read_ahead = self.read_ahead;
         let (walk, number) = match entry {
             Some(entry) => (Walk::from(segment, entry.offset, read_ahead), entry.number),
             None => {
@@ -273,20 +279,19 @@ impl Reader {
         } else {
             from
         };
-        let wanted = Wanted::Position(next);
-        let frames = Frames {
-            shared,
-            wanted,
-            source: Source::Nowhere,
-            tags: None,
-        };
         Self {
-            frames,
+            frames: Frames::wanting(shared, Wanted::Position(next)),
             next,
             current: None,
             at: 0,
             position: 0,
         }
+    }
+
+    /// Reads fewer bytes at once, for a look at one place.
+    pub(crate) fn with_read_ahead(mut self, bytes: u32) -> Self {
+        self.frames.read_ahead = bytes.min(self.frames.read_ahead);
+        self
     }
 
     /// Reads only appends with one of these tags; segments without any are skipped.

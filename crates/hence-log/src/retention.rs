@@ -65,6 +65,7 @@ impl Log {
             retired.bytes += u64::from(segment.header.bytes);
             retire(shared, segment)?;
         }
+        shared.forget_before(shared.first_segment().header.number);
         Ok(retired)
     }
 

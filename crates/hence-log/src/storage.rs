@@ -210,8 +210,12 @@ impl Storage for DiskStorage {
     }
 }
 
+/// Interruptions of one transfer after which it fails: a signal storm is no reason to hang.
+const INTERRUPTIONS_MAX: u32 = 1000;
+
 /// Writes everything, over short writes and interruptions.
 pub(crate) fn write_all(file: &dyn File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    let mut interruptions = 0;
     while !bytes.is_empty() {
         match file.write_at(bytes, offset) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -219,8 +223,7 @@ pub(crate) fn write_all(file: &dyn File, mut bytes: &[u8], mut offset: u64) -> i
                 bytes = bytes.get(count..).unwrap_or_default();
                 offset += count as u64;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => absorb(error, &mut interruptions)?,
         }
     }
     Ok(())
@@ -228,16 +231,23 @@ pub(crate) fn write_all(file: &dyn File, mut bytes: &[u8], mut offset: u64) -> i
 
 /// Reads until the buffer is full or the file ends; says how much was read.
 pub(crate) fn read_full(file: &dyn File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut interruptions = 0;
     let mut done = 0;
     while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, offset + done as u64) {
             Ok(0) => break,
             Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => absorb(error, &mut interruptions)?,
         }
     }
     Ok(done)
+}
+
+/// Passes on every error but an interruption.
+fn absorb(error: io::Error, interruptions: &mut u32) -> io::Result<()> {
+    *interruptions += 1;
+    let goes_on = error.kind() == io::ErrorKind::Interrupted && *interruptions < INTERRUPTIONS_MAX;
+    if goes_on { Ok(()) } else { Err(error) }
 }
 
 /// Whether an error says that there is no room, now: the caller may try again later.

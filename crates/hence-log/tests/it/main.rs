@@ -8,3 +8,7 @@
 mod crash;
 mod damage;
 mod disk;
+mod faults;
+mod format;
+mod naive;
+mod readers;
