@@ -10,49 +10,70 @@ use hence_core::{
     RejectReason, Result, Settlement, Start, SubscriptionSpec, Timestamp,
 };
 use hence_engine_local::{ManualClock, Options};
+use hence_log::Storage;
 use tempfile::TempDir;
+
+enum Journal {
+    Memory,
+    Log(TempDir),
+    Storage(Arc<dyn Storage>),
+}
 
 /// A journal to test on, with the clock of its engine.
 pub(crate) struct Bench {
-    dir: Option<TempDir>,
+    journal: Journal,
     pub(crate) clock: ManualClock,
     pub(crate) options: Options,
 }
 
 impl Bench {
     pub(crate) fn memory() -> Self {
-        Self::on(None)
+        Self::on(Journal::Memory)
     }
 
     pub(crate) fn log() -> Self {
-        Self::on(Some(tempfile::tempdir().unwrap()))
+        Self::on(Journal::Log(tempfile::tempdir().unwrap()))
     }
 
-    fn on(dir: Option<TempDir>) -> Self {
+    pub(crate) fn storage(storage: Arc<dyn Storage>) -> Self {
+        Self::on(Journal::Storage(storage))
+    }
+
+    fn on(journal: Journal) -> Self {
         let clock = ManualClock::new(Timestamp::from_micros(1_000_000));
         let mut options = Options::default();
         options.clock = Arc::new(clock.clone());
         options.segment_bytes = 1 << 20;
         Self {
-            dir,
+            journal,
             clock,
             options,
         }
     }
 
     pub(crate) fn is_log(&self) -> bool {
-        self.dir.is_some()
+        !matches!(self.journal, Journal::Memory)
     }
 
     pub(crate) fn open(&self) -> Arc<dyn Engine> {
-        match &self.dir {
-            None => hence_engine_local::memory(&self.options),
-            Some(dir) => hence_engine_local::log(dir.path(), &self.options).unwrap(),
+        self.try_open().unwrap()
+    }
+
+    pub(crate) fn try_open(&self) -> Result<Arc<dyn Engine>> {
+        match &self.journal {
+            Journal::Memory => Ok(hence_engine_local::memory(&self.options)),
+            Journal::Log(dir) => hence_engine_local::log(dir.path(), &self.options),
+            Journal::Storage(storage) => {
+                hence_engine_local::log_on(Arc::clone(storage), &self.options)
+            }
         }
     }
 
     pub(crate) fn path(&self) -> &std::path::Path {
-        self.dir.as_ref().unwrap().path()
+        match &self.journal {
+            Journal::Log(dir) => dir.path(),
+            Journal::Memory | Journal::Storage(_) => panic!("it has no directory"),
+        }
     }
 }
 

@@ -54,6 +54,7 @@ on_both! {
         let mut deliveries = subscribe(&engine, "s").await;
         publish_range(&engine, 1, 3).await;
         let mut got = pull(&mut deliveries, 3).await;
+        settle(&engine, "s", &got[0], retry(Timestamp::from_micros(1))).await.unwrap();
         got[0].attempt = 5;
         for delivery in &got {
             settle(&engine, "s", delivery, reject(true)).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod common;
 mod delivery;
+mod fault;
 mod dead_letter;
 mod limits;
 mod model;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hence_core::engine::Deliveries;
 use hence_core::{Commit, Delivery, Engine, Outcome, Start, Timestamp};
+use hence_log::sim::SimStorage;
 use proptest::prelude::*;
 
 use crate::common::*;
@@ -21,7 +22,16 @@ enum Step {
     /// Settles some of what is held, and publishes; sometimes a settlement is repeated.
     Settle(usize, Vec<(prop::sample::Index, End)>, Option<(u8, u8)>, bool),
     Redrive(usize, prop::sample::Index),
-    Restart(bool),
+    Restart(Ending),
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Clean,
+    Kill,
+    /// The power goes; the seed says what of the unsynced sectors is lost.
+    PowerCut(u64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -32,18 +42,24 @@ enum End {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let event = || (0u8..40, 0u8..3);
-    let end = prop_oneof![3 => Just(End::Done), 1 => Just(End::Retry), 1 => Just(End::Reject)];
+    // Mostly new ids, and seldom one that has another type than before.
+    let event = || {
+        let types = prop_oneof![20 => Just(0u8), 1 => Just(1u8)];
+        (0u8..120, types).prop_map(|(id, other)| (id, (id + other) % 3))
+    };
+    let end = prop_oneof![2 => Just(End::Done), 1 => Just(End::Retry), 1 => Just(End::Reject)];
+    let power_cut = any::<u64>().prop_map(Ending::PowerCut);
+    let ending = prop_oneof![Just(Ending::Clean), Just(Ending::Kill), power_cut];
     let ends = prop::collection::vec((any::<prop::sample::Index>(), end), 1..4);
     prop_oneof![
         4 => prop::collection::vec(event(), 1..5).prop_map(Step::Publish),
-        2 => (0..3usize).prop_map(Step::Subscribe),
+        3 => (0..3usize).prop_map(Step::Subscribe),
         1 => (0..3usize).prop_map(Step::Detach),
         4 => (0..3usize, 1..6usize).prop_map(|(name, max)| Step::Pull(name, max)),
         5 => (0..3usize, ends, prop::option::of(event()), any::<bool>())
             .prop_map(|(name, ends, emit, twice)| Step::Settle(name, ends, emit, twice)),
-        2 => (0..3usize, any::<prop::sample::Index>()).prop_map(|(n, i)| Step::Redrive(n, i)),
-        1 => any::<bool>().prop_map(Step::Restart),
+        3 => (0..3usize, any::<prop::sample::Index>()).prop_map(|(n, i)| Step::Redrive(n, i)),
+        2 => ending.prop_map(Step::Restart),
     ]
 }
 
@@ -161,6 +177,7 @@ impl Subscription {
 
 struct World {
     bench: Bench,
+    disk: Option<SimStorage>,
     engine: Arc<dyn Engine>,
     attached: BTreeMap<usize, Box<dyn Deliveries>>,
     model: Model,
@@ -264,7 +281,11 @@ impl World {
         let Some(subscription) = self.model.subscriptions.get_mut(&name) else {
             return;
         };
-        let own: Vec<u64> = subscription.fates.keys().copied().collect();
+        // Mostly what is dead, sometimes what is not.
+        let dead = subscription.fates.iter().filter(|(_, fate)| **fate == Fate::Dead);
+        let dead: Vec<u64> = dead.map(|(position, _)| *position).collect();
+        let all = subscription.fates.keys().copied().take(2);
+        let own: Vec<u64> = dead.iter().chain(&dead).copied().chain(all).collect();
         if own.is_empty() {
             return;
         }
@@ -278,16 +299,21 @@ impl World {
         }
     }
 
-    async fn restart(&mut self, clean: bool) {
+    async fn restart(&mut self, ending: Ending) {
         if !self.bench.is_log() {
             return;
         }
-        if clean {
+        if let Ending::Clean = ending {
             self.engine.close().await;
         }
         self.attached.clear();
         // The old engine goes before the new one comes.
         self.engine = hence_engine_local::memory(&self.bench.options);
+        match (&self.disk, ending) {
+            (None, _) | (_, Ending::Clean) => {}
+            (Some(disk), Ending::Kill) => disk.kill(),
+            (Some(disk), Ending::PowerCut(seed)) => disk.crash(seed),
+        }
         self.engine = self.bench.open();
         for subscription in self.model.subscriptions.values_mut() {
             subscription.held.clear();
@@ -316,7 +342,7 @@ impl World {
             Step::Pull(name, max) => self.pull(name, max).await,
             Step::Settle(name, ends, emit, twice) => self.settle(name, &ends, emit, twice).await,
             Step::Redrive(name, index) => self.redrive(name, index).await,
-            Step::Restart(clean) => self.restart(clean).await,
+            Step::Restart(ending) => self.restart(ending).await,
         }
         self.compare();
     }
@@ -349,9 +375,9 @@ impl World {
             };
             let mut deliveries = self.engine.subscribe(spec).await.unwrap();
             let got = ready(&mut deliveries).await;
-            let expected: Vec<_> =
-                subscription.pull(usize::MAX).into_iter().map(|(position, _, _)| position).collect();
-            assert_eq!(positions(&got), expected);
+            let told = |d: &Delivery| (d.position.0, d.attempt, d.redriven);
+            let expected = subscription.pull(usize::MAX);
+            assert_eq!(got.iter().map(told).collect::<Vec<_>>(), expected);
         }
         let entries = all_entries(&self.engine).await;
         let messages: Vec<_> = entries.into_iter().map(|entry| entry.message).collect();
@@ -367,7 +393,7 @@ impl World {
     }
 }
 
-fn run(mut bench: Bench, small: bool, steps: Vec<Step>) {
+fn run(mut bench: Bench, disk: Option<SimStorage>, small: bool, steps: Vec<Step>) {
     if small {
         // So that queues overflow, files end and memory is left all the time.
         bench.options.ready_events = 2;
@@ -377,7 +403,8 @@ fn run(mut bench: Bench, small: bool, steps: Vec<Step>) {
     block_on(async {
         let engine = bench.open();
         let (attached, model) = (BTreeMap::new(), Model::default());
-        let mut world = World { bench, engine, attached, model };
+        let mut world = World { bench, disk, engine, attached, model };
+        world.step(Step::Subscribe(2)).await;
         for step in steps {
             world.step(step).await;
         }
@@ -391,16 +418,25 @@ proptest! {
     #[test]
     fn memory_behaves_as_the_model(
         small in any::<bool>(),
-        steps in prop::collection::vec(step(), 1..60),
+        steps in prop::collection::vec(step(), 1..100),
     ) {
-        run(Bench::memory(), small, steps);
+        run(Bench::memory(), None, small, steps);
     }
 
     #[test]
     fn log_behaves_as_the_model(
         small in any::<bool>(),
-        steps in prop::collection::vec(step(), 1..60),
+        steps in prop::collection::vec(step(), 1..100),
     ) {
-        run(Bench::log(), small, steps);
+        run(Bench::log(), None, small, steps);
+    }
+
+    #[test]
+    fn log_behaves_as_the_model_when_the_power_goes(
+        small in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..100),
+    ) {
+        let disk = SimStorage::new();
+        run(Bench::storage(Arc::new(disk.clone())), Some(disk), small, steps);
     }
 }

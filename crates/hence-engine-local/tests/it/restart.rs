@@ -186,3 +186,19 @@ fn a_receipt_names_the_place_behind_positions_that_a_crash_made_doubtful() {
         assert_eq!(engine.find(None, "2").await.unwrap(), [position]);
     });
 }
+
+#[test]
+fn a_clean_end_leaves_a_snapshot() {
+    block_on(async {
+        let bench = Bench::log();
+        let engine = bench.open();
+        publish_range(&engine, 1, 3).await;
+        engine.close().await;
+        drop(engine);
+        let names = || -> Vec<String> {
+            let files = std::fs::read_dir(bench.path()).unwrap();
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        assert!(names().iter().any(|name| name.starts_with("snapshot-")), "{:?}", names());
+    });
+}
