@@ -95,8 +95,12 @@ impl Pump {
         stop: CancellationToken,
     ) {
         let mut pulling = true;
-        while pulling || self.running + self.committing > 0 {
+        loop {
+            // Before the question whether there is anything left: nothing else would wake it.
             pulling &= !drain.is_cancelled();
+            if !pulling && self.running + self.committing == 0 {
+                return;
+            }
             let credit = if pulling { self.credit() } else { 0 };
             if pulling {
                 self.start_calls();
