@@ -20,7 +20,7 @@ use hence::{App, HandlerExt, Running, Start};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use crate::line::{Line, Pipe, Stored};
-use handling::{chain, flaky, plain, strict};
+use handling::{chain, drain, flaky, plain, strict};
 
 /// How long a subject may take to come to rest.
 const REST_MAX: Duration = Duration::from_secs(60);
@@ -67,6 +67,9 @@ pub(crate) struct Subject {
     /// Bytes of a segment.
     #[arg(long, default_value_t = 256 << 10)]
     pub(crate) segment: u32,
+    /// Commits between two snapshots.
+    #[arg(long, default_value_t = 150)]
+    pub(crate) snapshot: u64,
     /// How many events a script publishes.
     #[arg(long, default_value_t = 24)]
     pub(crate) events: u64,
@@ -105,7 +108,7 @@ async fn live(subject: &Subject) -> Result<()> {
         bytes: size(&subject.dir),
     });
     let told = Told { pipe: pipe.clone(), mercy: AtomicBool::new(subject.mode == Mode::Finish) };
-    let running = app(told, subject.mode != Mode::Quiet).start_on(engine).await?;
+    let running = app(told, subject.mode).start_on(engine).await?;
     match subject.mode {
         Mode::Load | Mode::Quiet => {
             tell(&running, subject.from, &pipe).await?;
@@ -115,8 +118,9 @@ async fn live(subject: &Subject) -> Result<()> {
         Mode::Finish => finish(&running, &pipe).await?,
         Mode::Script => {
             publishing::script(&running, subject, &pipe).await;
-            rest(&running, &[]).await?;
-            pipe.say(&Line::Rest);
+            if rest(&running, &[]).await? {
+                pipe.say(&Line::Rest);
+            }
         }
         Mode::Fill => publishing::fill(&running, subject, &pipe).await,
     }
@@ -127,26 +131,30 @@ async fn live(subject: &Subject) -> Result<()> {
 fn open(subject: &Subject) -> Result<Arc<dyn Engine>> {
     let mut options = hence_engine_local::Options::default();
     options.segment_bytes = subject.segment;
+    options.snapshot_frames = subject.snapshot;
     let opened = hence_engine_local::log(&subject.dir, &options);
     opened.context("the log does not open")
 }
 
-fn app(told: Told, handles: bool) -> App {
+fn app(told: Told, mode: Mode) -> App {
     let app = App::new("subject").state(told);
-    if !handles {
-        return app;
+    match mode {
+        Mode::Quiet => app,
+        Mode::Fill => app.subscribe("drain", eager(drain)),
+        Mode::Load | Mode::Finish | Mode::Script => app
+            .subscribe("plain", eager(plain))
+            .subscribe("flaky", eager(flaky).after_dead_letter(AfterDeadLetter::Continue))
+            .subscribe("strict", eager(strict))
+            .subscribe("chain", eager(chain)),
     }
-    fn eager<A: 'static>(handler: impl hence::Handler<A>) -> impl hence::Handler<A> {
-        handler.from(Start::Earliest).with(|options| {
-            options.retry.attempts = ATTEMPTS;
-            options.retry.first = Duration::from_millis(2);
-            options.retry.max = Duration::from_millis(8);
-        })
-    }
-    app.subscribe("plain", eager(plain))
-        .subscribe("flaky", eager(flaky).after_dead_letter(AfterDeadLetter::Continue))
-        .subscribe("strict", eager(strict))
-        .subscribe("chain", eager(chain))
+}
+
+fn eager<A: 'static>(handler: impl hence::Handler<A>) -> impl hence::Handler<A> {
+    handler.from(Start::Earliest).with(|options| {
+        options.retry.attempts = ATTEMPTS;
+        options.retry.first = Duration::from_millis(2);
+        options.retry.max = Duration::from_millis(8);
+    })
 }
 
 /// Tells every entry from a position on.
@@ -186,7 +194,7 @@ async fn finish(running: &Running, pipe: &Pipe) -> Result<()> {
         // Asking twice is safe; what was handled meanwhile is no dead letter any more.
         drop(running.redrive(ids).await);
     }
-    rest(running, &["strict"]).await?;
+    ensure!(rest(running, &["strict"]).await?, "storage failed");
     tell(running, 1, pipe).await?;
     tell_dead(running, pipe).await?;
     pipe.say(&Line::Told);
@@ -194,8 +202,9 @@ async fn finish(running: &Running, pipe: &Pipe) -> Result<()> {
     Ok(())
 }
 
-/// Waits until nothing is unsettled, and the named subscriptions keep no dead letters.
-async fn rest(running: &Running, empty: &[&str]) -> Result<()> {
+/// Waits until nothing is unsettled, and the named subscriptions keep no dead letters; false when
+/// storage failed, so that there will be no rest.
+async fn rest(running: &Running, empty: &[&str]) -> Result<bool> {
     let begin = Instant::now();
     loop {
         let all = running.engine().subscriptions();
@@ -204,7 +213,10 @@ async fn rest(running: &Running, empty: &[&str]) -> Result<()> {
                 || report.dead > 0 && empty.contains(&&*report.name)
         };
         if !all.iter().any(|report| open(&report)) {
-            return Ok(());
+            return Ok(true);
+        }
+        if running.engine().health().is_err() {
+            return Ok(false);
         }
         if begin.elapsed() > REST_MAX {
             let open: Vec<_> = all.iter().filter(open).map(|report| format!("{report:?}")).collect();
@@ -222,4 +234,4 @@ pub(crate) fn size(dir: &Path) -> u64 {
 }
 
 pub(crate) use handling::{HELD, NEVER, THIRD_TIME};
-pub(crate) use publishing::SOURCE;
+pub(crate) use publishing::{DRAINED, SOURCE};

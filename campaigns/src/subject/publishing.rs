@@ -1,7 +1,5 @@
 //! What the subject publishes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -35,6 +33,8 @@ const SYNCED_PHASE: (u128, u128) = (2, 5);
 const AGAIN_AFTER: Duration = Duration::from_millis(2);
 /// Refusals in a row after which a publisher gives up.
 const REFUSALS_MAX: u32 = 5000;
+/// What the subject notes when everything was settled while the disk was full.
+pub(crate) const DRAINED: &str = "settled all while the disk was full";
 /// Bytes that an event carries which is to fill a disk.
 const FILL_BYTES: usize = 8 << 10;
 
@@ -211,24 +211,23 @@ pub(crate) async fn script(running: &Running, subject: &Subject, pipe: &Pipe) {
     }
 }
 
-/// Publishes large events until the disk is full, and on once there is room; ends when it has
-/// gone on for a while. Says when the first refusal came, and what handlers did meanwhile.
+/// Publishes large events until the disk is full, waits until its handler has settled all there
+/// is all the same, and publishes on once there is room, for a while.
 pub(crate) async fn fill(running: &Running, subject: &Subject, pipe: &Pipe) {
-    debug_assert_eq!(subject.mode, Mode::Fill);
-    let full = Arc::new(AtomicBool::new(false));
-    let stored_after = Arc::new(AtomicU64::new(0));
     let mut publisher = Publisher::new(running, subject, pipe, 0);
-    while stored_after.load(Ordering::Relaxed) < subject.events {
+    let mut after = None;
+    while after != Some(subject.events) {
         let batch: Vec<_> = publisher.next_message(FILL_BYTES).into_iter().collect();
         publisher.announce(&batch);
         let batch: Vec<_> = batch.into_iter().map(|(message, ..)| message).collect();
         match publisher.send(&batch).await {
-            Some(true) if full.load(Ordering::Relaxed) => {
-                stored_after.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(true) => {}
+            Some(true) => after = after.map(|count: u64| count + 1),
             Some(false) => {
-                full.store(true, Ordering::Relaxed);
+                let drained = super::rest(running, &[]).await;
+                if after.is_none() && drained.is_ok_and(|rested| rested) {
+                    pipe.say(&Line::Note { text: DRAINED.to_owned() });
+                }
+                after = after.or(Some(0));
                 if !publisher.insist(&batch).await {
                     return;
                 }
@@ -236,4 +235,5 @@ pub(crate) async fn fill(running: &Running, subject: &Subject, pipe: &Pipe) {
             None => return,
         }
     }
+    pipe.say(&Line::Rest);
 }
