@@ -10,41 +10,43 @@ use tokio::sync::Notify;
 /// An event whose data is 256 bytes of JSON.
 #[derive(Clone, Event, Serialize, Deserialize)]
 #[event(type = "bench.load")]
-pub struct Load {
+pub(crate) struct Load {
     text: String,
 }
 
 impl Load {
     /// 256 bytes, once encoded.
-    pub fn new() -> Self {
-        Self { text: "x".repeat(256 - r#"{"text":""}"#.len()) }
+    pub(crate) fn new() -> Self {
+        Self {
+            text: "x".repeat(256 - r#"{"text":""}"#.len()),
+        }
     }
 }
 
 /// Counts what was handled and tells when all of it was.
 #[derive(Clone)]
-pub struct Counter(Arc<(AtomicUsize, usize, Notify)>);
+pub(crate) struct Counter(Arc<(AtomicUsize, usize, Notify)>);
 
 impl Counter {
     /// Waits for so many.
-    pub fn new(expected: usize) -> Self {
+    pub(crate) fn new(expected: usize) -> Self {
         Self(Arc::new((AtomicUsize::new(0), expected, Notify::new())))
     }
 
     /// One more.
-    pub fn add(&self) {
+    pub(crate) fn add(&self) {
         if self.0.0.fetch_add(1, Relaxed) + 1 == self.0.1 {
             self.0.2.notify_one();
         }
     }
 
     /// Waits until all were counted.
-    pub async fn all(&self) {
+    pub(crate) async fn all(&self) {
         self.0.2.notified().await;
     }
 }
 
 /// The handler under test: it only counts.
-pub async fn count(_: Load, counter: State<Counter>) {
+pub(crate) async fn count(_: Load, counter: State<Counter>) {
     counter.add();
 }

@@ -7,31 +7,39 @@ use serde::Serialize;
 
 /// One measured figure.
 #[derive(Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// What was measured.
-    pub row: String,
+    pub(crate) row: String,
     /// The median.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Its unit.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
     /// What it stands beside, with its median.
-    pub beside: Option<String>,
+    pub(crate) beside: Option<String>,
     /// The median of the ratios, round by round.
-    pub ratio: Option<f64>,
+    pub(crate) ratio: Option<f64>,
     /// What the ratio, or the value where there is none, should reach.
-    pub goal: Option<f64>,
+    pub(crate) goal: Option<f64>,
     /// Whether it does.
-    pub met: Option<bool>,
+    pub(crate) met: Option<bool>,
 }
 
 impl Row {
     /// A figure without a peer.
-    pub fn plain(row: &str, value: f64, unit: &'static str) -> Self {
-        Self { row: row.to_owned(), value, unit, beside: None, ratio: None, goal: None, met: None }
+    pub(crate) fn plain(row: &str, value: f64, unit: &'static str) -> Self {
+        Self {
+            row: row.to_owned(),
+            value,
+            unit,
+            beside: None,
+            ratio: None,
+            goal: None,
+            met: None,
+        }
     }
 
     /// A figure beside another that was measured in the same rounds; more is better.
-    pub fn beside(row: &str, unit: &'static str, name: &str, rounds: &[(f64, f64)]) -> Self {
+    pub(crate) fn beside(row: &str, unit: &'static str, name: &str, rounds: &[(f64, f64)]) -> Self {
         let ratio = median(rounds.iter().map(|(ours, theirs)| ours / theirs));
         let theirs = median(rounds.iter().map(|(_, theirs)| *theirs));
         Self {
@@ -46,7 +54,7 @@ impl Row {
     }
 
     /// The same with a goal for the ratio.
-    pub fn goal(mut self, goal: f64) -> Self {
+    pub(crate) fn goal(mut self, goal: f64) -> Self {
         self.goal = Some(goal);
         self.met = self.ratio.map(|ratio| ratio >= goal);
         self
@@ -54,7 +62,7 @@ impl Row {
 }
 
 /// The middle of some figures.
-pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
@@ -71,13 +79,27 @@ fn number(value: f64) -> String {
 }
 
 /// Prints the table and writes `target/bench/NAME.json`.
-pub fn finish(name: &str, rows: &[Row]) -> anyhow::Result<()> {
+pub(crate) fn finish(name: &str, rows: &[Row]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let width = rows.iter().map(|row| row.row.chars().count()).max().unwrap_or(0);
-    writeln!(out, "{:width$}  {:>10} {:12} {:>6} {:>6}  beside", name, "median", "unit", "ratio", "goal")?;
+    let width = rows
+        .iter()
+        .map(|row| row.row.chars().count())
+        .max()
+        .unwrap_or(0);
+    writeln!(
+        out,
+        "{:width$}  {:>10} {:12} {:>6} {:>6}  beside",
+        name, "median", "unit", "ratio", "goal"
+    )?;
     for row in rows {
-        let ratio = row.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
-        let goal = row.goal.map(|goal| format!("{goal:.2}")).unwrap_or_default();
+        let ratio = row
+            .ratio
+            .map(|ratio| format!("{ratio:.2}"))
+            .unwrap_or_default();
+        let goal = row
+            .goal
+            .map(|goal| format!("{goal:.2}"))
+            .unwrap_or_default();
         let mark = match row.met {
             Some(true) => " met",
             Some(false) => " NOT MET",

@@ -26,30 +26,49 @@ struct Sizes {
 }
 
 /// Runs the benchmark.
-pub fn run(short: bool) -> anyhow::Result<()> {
+pub(crate) fn run(short: bool) -> anyhow::Result<()> {
     let sizes = if short {
-        Sizes { rounds: 3, memory: 100_000, log: 40_000, one_by_one: 500 }
+        Sizes {
+            rounds: 3,
+            memory: 100_000,
+            log: 40_000,
+            one_by_one: 500,
+        }
     } else {
-        Sizes { rounds: 7, memory: 500_000, log: 200_000, one_by_one: 2_000 }
+        Sizes {
+            rounds: 7,
+            memory: 500_000,
+            log: 200_000,
+            one_by_one: 2_000,
+        }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let mut rows = Vec::new();
     for publishers in [1, 4] {
         let mut rounds = Vec::new();
         for _ in 0..sizes.rounds {
-            let ours = runtime.block_on(publish("memory:", sizes.memory, publishers, WINDOW))?.rate;
+            let ours = runtime
+                .block_on(publish("memory:", sizes.memory, publishers, WINDOW))?
+                .rate;
             let theirs = runtime.block_on(channel(sizes.memory, publishers));
             rounds.push((ours, theirs));
         }
         let name = format!("memory, {publishers} publisher(s), window {WINDOW}");
         rows.push(Row::beside(&name, "events/s", "tokio mpsc", &rounds));
     }
-    for (publishers, window, events) in
-        [(1, 1, sizes.one_by_one), (1, WINDOW, sizes.log), (4, WINDOW, sizes.log)]
-    {
+    for (publishers, window, events) in [
+        (1, 1, sizes.one_by_one),
+        (1, WINDOW, sizes.log),
+        (4, WINDOW, sizes.log),
+    ] {
         let (mut rounds, mut groups) = (Vec::new(), Vec::new());
         for _ in 0..sizes.rounds {
-            let dir = tempfile::Builder::new().prefix("bench").tempdir_in("target")?;
+            let dir = tempfile::Builder::new()
+                .prefix("bench")
+                .tempdir_in("target")?;
             let url = format!("log:{}", dir.path().join("log").display());
             let ours = runtime.block_on(publish(&url, events, publishers, window))?;
             let theirs = raw(dir.path(), events, ours.group)?;
@@ -74,9 +93,16 @@ struct Measured {
     group: f64,
 }
 
-async fn publish(url: &str, events: usize, publishers: usize, window: usize) -> anyhow::Result<Measured> {
+async fn publish(
+    url: &str,
+    events: usize,
+    publishers: usize,
+    window: usize,
+) -> anyhow::Result<Measured> {
     let counter = Counter::new(events);
-    let app = App::new("bench").state(counter.clone()).subscribe("count", handle);
+    let app = App::new("bench")
+        .state(counter.clone())
+        .subscribe("count", handle);
     let running = app.start(url).await?;
     let before = running.engine().health()?.syncs;
     let began = Instant::now();
@@ -86,7 +112,10 @@ async fn publish(url: &str, events: usize, publishers: usize, window: usize) -> 
     // Settlements share the syncs of the publishes, and cannot be told from them.
     let syncs = running.engine().health()?.syncs - before;
     running.drain().await;
-    Ok(Measured { rate: events as f64 / took, group: events as f64 / syncs.max(1) as f64 })
+    Ok(Measured {
+        rate: events as f64 / took,
+        group: events as f64 / syncs.max(1) as f64,
+    })
 }
 
 async fn publish_all(
@@ -98,7 +127,8 @@ async fn publish_all(
     let mut tasks = tokio::task::JoinSet::new();
     for lane in 0..publishers * window {
         let bus = running.bus().clone();
-        let share = events / (publishers * window) + usize::from(lane < events % (publishers * window));
+        let share =
+            events / (publishers * window) + usize::from(lane < events % (publishers * window));
         tasks.spawn(async move {
             for _ in 0..share {
                 bus.publish(Load::new()).await?;
@@ -159,12 +189,23 @@ fn raw(dir: &Path, events: usize, group: f64) -> anyhow::Result<f64> {
 
 /// The bytes that attributes add to the data in the log: id, source, type, time, media type.
 fn hence_overhead() -> usize {
-    [36, "/bench".len(), Load::TYPE.len(), 27, "application/json".len()].iter().map(|n| n + 1).sum()
+    [
+        36,
+        "/bench".len(),
+        Load::TYPE.len(),
+        27,
+        "application/json".len(),
+    ]
+    .iter()
+    .map(|n| n + 1)
+    .sum()
 }
 
 /// Publishes and handles events in memory on one thread, one at a time.
-pub fn count(events: usize) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+pub(crate) fn count(events: usize) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         publish("memory:", events, 1, 1).await?;
         Ok(())
@@ -176,12 +217,19 @@ pub fn count(events: usize) -> anyhow::Result<()> {
 fn instructions() -> anyhow::Result<Vec<Row>> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         let mut out = std::io::stdout().lock();
-        writeln!(out, "NOT MEASURED: instructions per event (valgrind is not installed)")?;
+        writeln!(
+            out,
+            "NOT MEASURED: instructions per event (valgrind is not installed)"
+        )?;
         return Ok(Vec::new());
     }
     let (few, many) = (2_000, 6_000);
     let per_event = (collected(many)? - collected(few)?) / (many - few) as f64;
-    Ok(vec![Row::plain("memory, publish + handle, 256 B", per_event, "instructions")])
+    Ok(vec![Row::plain(
+        "memory, publish + handle, 256 B",
+        per_event,
+        "instructions",
+    )])
 }
 
 fn collected(events: usize) -> anyhow::Result<f64> {
@@ -192,6 +240,8 @@ fn collected(events: usize) -> anyhow::Result<f64> {
         .output()?;
     let text = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "callgrind failed: {text}");
-    let line = text.lines().find_map(|line| line.split("Collected :").nth(1));
+    let line = text
+        .lines()
+        .find_map(|line| line.split("Collected :").nth(1));
     Ok(line.context("callgrind printed no count")?.trim().parse()?)
 }

@@ -224,6 +224,11 @@ impl Attributes {
         Ok(())
     }
 
+    /// Sets when it happened.
+    pub fn set_time(&mut self, time: Timestamp) {
+        self.time = Some(time.to_string());
+    }
+
     /// Removes an extension attribute and gives its value back.
     pub fn remove_extension(&mut self, name: &str) -> Option<Value> {
         self.extensions.remove(name)
@@ -262,13 +267,23 @@ fn check_text(name: &str, text: &str) -> Result<()> {
     if text.is_empty() {
         return invalid(format!("attribute '{name}' is empty"));
     }
-    if let Some(bad) = text.chars().find(|c| is_forbidden(*c)) {
-        return invalid(format!(
-            "attribute '{name}' holds the character U+{:04X}",
-            u32::from(bad)
-        ));
+    check_characters(name, text)
+}
+
+fn check_characters(name: &str, text: &str) -> Result<()> {
+    // Almost every attribute is plain ASCII; only others are looked at character by character.
+    if text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
+        return Ok(());
     }
-    Ok(())
+    match text.chars().find(|c| is_forbidden(*c)) {
+        None => Ok(()),
+        Some(bad) => {
+            let code = u32::from(bad);
+            invalid(format!(
+                "attribute '{name}' holds the character U+{code:04X}"
+            ))
+        }
+    }
 }
 
 fn is_forbidden(c: char) -> bool {
@@ -278,7 +293,7 @@ fn is_forbidden(c: char) -> bool {
 
 fn check_uri_reference(name: &str, text: &str) -> Result<()> {
     check_text(name, text)?;
-    if text.contains([' ', '<', '>', '"', '{', '}', '|', '\\', '^', '`']) {
+    if text.bytes().any(|byte| br#" <>"{}|\^`"#.contains(&byte)) {
         return invalid(format!(
             "attribute '{name}' is not a URI-reference: '{text}'"
         ));
@@ -333,12 +348,7 @@ fn check_extension(name: &str, value: &Value) -> Result<()> {
         if matches!(name, DELIVER_AT | "expirytime" | "recordedtime") {
             return Timestamp::parse(text).map(drop);
         }
-        if let Some(bad) = text.chars().find(|c| is_forbidden(*c)) {
-            let code = u32::from(bad);
-            return invalid(format!(
-                "attribute '{name}' holds the character U+{code:04X}"
-            ));
-        }
+        return check_characters(name, text);
     }
     Ok(())
 }

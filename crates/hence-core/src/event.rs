@@ -1,6 +1,8 @@
 //! `Event`: a fact, as a Rust type, with a stable type name.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,21 +36,62 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// A type of event as the wiring sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub struct EventType {
     /// The CloudEvents `type`.
     pub name: &'static str,
     /// Whether its events carry a key.
     pub keyed: bool,
+    /// The key within encoded data, if the data decodes; for events that come without one.
+    pub key_of: fn(&[u8]) -> Option<String>,
 }
 
 impl EventType {
     /// The description of `E`.
     #[must_use]
     pub const fn of<E: Event>() -> Self {
-        Self {
-            name: E::TYPE,
-            keyed: E::KEYED,
+        Self { name: E::TYPE, keyed: E::KEYED, key_of: key_of::<E> }
+    }
+}
+
+fn key_of<E: Event>(data: &[u8]) -> Option<String> {
+    let event: E = serde_json::from_slice(data).ok()?;
+    event.key().map(Cow::into_owned)
+}
+
+/// What can order events: whatever has a text, such as `String`, an integer, or a type of yours
+/// with `Display`. Equal keys must have equal texts.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the key of an event",
+    label = "has no text to order by",
+    note = "a key is a field with a text: a `String`, an integer, or a type with `impl Display`"
+)]
+pub trait KeyText {
+    /// The text, borrowed where the field is a `String`.
+    fn text(&self) -> Cow<'_, str>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display + 'static> KeyText for T {
+    fn text(&self) -> Cow<'_, str> {
+        // Known when compiled for each `T`: nothing of it is left at run time.
+        match (self as &dyn Any).downcast_ref::<String>() {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(self.to_string()),
         }
     }
+}
+
+/// Whether two names are the same, for assertions while compiling.
+#[doc(hidden)]
+#[must_use]
+pub const fn same_name(a: &str, b: &str) -> bool {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    while let ([head, rest @ ..], [other, others @ ..]) = (a, b) {
+        if *head != *other {
+            return false;
+        }
+        (a, b) = (rest, others);
+    }
+    a.is_empty() && b.is_empty()
 }

@@ -99,8 +99,10 @@ pub struct Undecodable {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the first argument of a handler",
     label = "not an event",
-    note = "the first argument says which events the handler takes: an event (`#[derive(Event)]`), \
-            `Envelope<E>`, `Batch<E>`, or an enum with `#[derive(Events)]`"
+    note = "the first argument says which events the handler takes: an event, `Envelope<E>`, \
+            `Batch<E>`, or an enum with `#[derive(Events)]`",
+    note = "an event is a type with `#[derive(Event, Serialize, Deserialize)]` and \
+            `#[event(type = \"…\")]`"
 )]
 pub trait Input: Sized + Send + 'static {
     /// Whether one call takes several deliveries.
@@ -207,8 +209,8 @@ impl<E> IntoIterator for Batch<E> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a handler",
     label = "a handler cannot ask for this",
-    note = "after the first argument, ask for `State<T>`, `Publisher<E>`, `Attempt` or `Key`; \
-            your own `T` comes as `State<T>` and is given with `App::state`"
+    note = "for a dependency of yours, ask for `State<{Self}>` and give it with `App::state`",
+    note = "what else may follow the first argument: `Publisher<E>`, `Attempt`, `Key`"
 )]
 pub trait Extract: Sized + Send + 'static {
     /// Says what it needs and what may be published through it, before any event flows.
@@ -317,15 +319,22 @@ impl<E: IntoEvents> Extract for Publisher<E> {
     }
 }
 
-/// What was published through [`Publisher`]s of a call.
-pub(crate) struct Published(Arc<Mutex<Vec<Draft>>>);
+/// What a call has published through its [`Publisher`]s; it outlives the call, whose deliveries
+/// are not needed while the function runs.
+#[derive(Debug)]
+pub struct Published(Option<Arc<Mutex<Vec<Draft>>>>);
 
 impl Published {
-    pub(crate) fn of(call: &Call) -> Option<Self> {
-        call.published.get().map(|drafts| Self(Arc::clone(drafts)))
+    /// Gives up the call, once every argument is extracted.
+    #[must_use]
+    pub fn of(call: Call) -> Self {
+        Self(call.published.into_inner())
     }
 
-    pub(crate) fn take(self) -> Vec<Draft> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The events, in the order in which they were published; before what the function returns.
+    #[must_use]
+    pub fn take(self) -> Vec<Draft> {
+        let drafts = self.0.unwrap_or_default();
+        std::mem::take(&mut *drafts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -55,12 +55,12 @@ impl From<Undecodable> for Unhandled {
 #[diagnostic::on_unimplemented(
     message = "this is not a handler",
     label = "not a handler",
+    note = "put `#[handler(name = \"…\")]` on the function to see which part of it does not fit",
     note = "a handler is an `async fn` of 1 to 8 arguments: first the event (`#[derive(Event)]`, \
             `Envelope<E>`, `Batch<E>` or an enum with `#[derive(Events)]`), then `State<T>`, \
             `Publisher<E>`, `Attempt` or `Key`",
     note = "it returns `()`, events, or `Result` of these with an error that says what failed; \
-            what it awaits must be `Send`",
-    note = "put `#[handler]` on the function to see which argument does not fit"
+            what it holds while it waits must be `Send`"
 )]
 pub trait Handler<Args>: Send + Sync + 'static {
     /// What the signature of the function says.
@@ -79,8 +79,10 @@ pub trait Handler<Args>: Send + Sync + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not something that a handler can return",
     label = "a handler cannot return this",
-    note = "return `()`, an event, `Option`, `Vec` or a tuple of events, or `Result` of these",
-    note = "the error of a `Result` may be any `std::error::Error + Send + Sync`, a `String`, or `Failure`"
+    note = "return `()`, an event, `Option`, `Vec` or a tuple of events, or a `Result` of these; an \
+            event has `#[derive(Event)]`, an enum of events has `#[derive(Events)]`",
+    note = "the error of a `Result` needs `impl std::error::Error` with `Send + Sync`; a `String`, a \
+            `&'static str` and `hence::Failure` are good, too"
 )]
 pub trait Reply: Send + 'static {
     /// Lists the types of events that may come out.
@@ -137,11 +139,9 @@ macro_rules! handlers {
                 Box::pin(async move {
                     let input = I::decode(call.deliveries())?;
                     $(let $name = $name::extract(&call)?;)*
-                    // The deliveries are not needed while the function runs.
-                    let published = Published::of(&call);
-                    drop(call);
+                    let published = Published::of(call);
                     let reply = function(input, $($name),*).await;
-                    let mut drafts = published.map(Published::take).unwrap_or_default();
+                    let mut drafts = published.take();
                     reply.reply(&mut drafts)?;
                     Ok(drafts)
                 })
@@ -166,6 +166,7 @@ pub struct Configured<H> {
     options: Options,
 }
 
+#[diagnostic::do_not_recommend]
 impl<Args: 'static, H: Handler<Args>> Handler<Args> for Configured<H> {
     fn signature(&self) -> Signature {
         self.handler.signature()

@@ -18,7 +18,9 @@ const DATA: &[u8; 256] = &[b'x'; 256];
 fn message(publisher: usize, number: usize) -> Message {
     let id = format!("{publisher}-{number}");
     let mut attributes = Attributes::new(id, "/bench", "bench.event").unwrap();
-    attributes.set("partitionkey", (number % 64).to_string()).unwrap();
+    attributes
+        .set("partitionkey", (number % 64).to_string())
+        .unwrap();
     Message::new(attributes, Some(bytes::Bytes::from_static(DATA)))
 }
 
@@ -102,7 +104,9 @@ fn engine(name: &str) -> (Arc<dyn Engine>, Option<tempfile::TempDir>) {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let events = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().unwrap());
+    let events = std::env::args()
+        .nth(1)
+        .map_or(1_000_000, |text| text.parse().unwrap());
     for name in ["memory", "log"] {
         for (publishers, window, handled) in [
             (1, 1, false),
@@ -136,7 +140,10 @@ async fn main() {
                 if handled { "handled" } else { "published" },
                 events as f64 / took.as_secs_f64(),
                 health.syncs,
-                health.syncing.checked_div(u32::try_from(health.syncs).unwrap()).unwrap_or_default(),
+                health
+                    .syncing
+                    .checked_div(u32::try_from(health.syncs).unwrap())
+                    .unwrap_or_default(),
             );
             engine.close().await;
             drop(dir);

@@ -142,6 +142,11 @@ impl Core {
         Ok(receipts)
     }
 
+    /// The first position that the commit gets that was decided last.
+    pub(crate) fn first_of_last(&self) -> u64 {
+        self.state.next + self.pending.appends_before_last()
+    }
+
     /// Takes back the commit that was decided last.
     pub(crate) fn undo(&mut self, batch: &mut Batch) {
         self.pending.undo();
@@ -247,7 +252,10 @@ impl Core {
     }
 
     fn is_redriven(&self, id: u32, position: u64) -> bool {
-        let status = self.state.subscription(id).map(|found| found.status(position));
+        let status = self
+            .state
+            .subscription(id)
+            .map(|found| found.status(position));
         matches!(status, Some(Status::Open { redriven: true, .. }))
     }
 
@@ -415,9 +423,14 @@ impl Core {
     /// How every subscription stands.
     pub(crate) fn reports(&self) -> Vec<SubscriptionReport> {
         let last = self.state.last();
-        let in_flight = self.outlets.iter().map(|o| o.as_ref().map(Outlet::in_flight));
+        let in_flight = self
+            .outlets
+            .iter()
+            .map(|o| o.as_ref().map(Outlet::in_flight));
         let found = self.state.subscriptions().iter().zip(in_flight);
-        found.map(|(found, held)| found.report(last, held)).collect()
+        found
+            .map(|(found, held)| found.report(last, held))
+            .collect()
     }
 
     /// What became of an entry in every subscription that takes it, without the attempts; and what
@@ -513,7 +526,9 @@ impl Batch {
     /// The operations of the commit that was decided last.
     pub(crate) fn last(&self) -> &[Op] {
         let end = self.frames.len().checked_sub(2);
-        let begin = end.and_then(|at| self.frames.get(at)).map_or(0, |frame| frame.end);
+        let begin = end
+            .and_then(|at| self.frames.get(at))
+            .map_or(0, |frame| frame.end);
         self.ops.get(begin..).unwrap_or_default()
     }
 }

@@ -62,7 +62,9 @@ pub(crate) fn not_found(id: &str) -> hence_core::Error {
 /// The beginning of an error's text, as much as is kept.
 pub(crate) fn clip(mut error: String) -> String {
     if error.len() > ERROR_BYTES_MAX {
-        let end = (0..=ERROR_BYTES_MAX).rev().find(|at| error.is_char_boundary(*at));
+        let end = (0..=ERROR_BYTES_MAX)
+            .rev()
+            .find(|at| error.is_char_boundary(*at));
         error.truncate(end.unwrap_or(0));
     }
     error

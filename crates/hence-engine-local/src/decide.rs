@@ -28,8 +28,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn new(key: IdentityKey, commit: Commit, encoded: bool) -> Self {
-        let append = |message| Append::new(key, message, encoded);
+    pub(crate) fn new(key: IdentityKey, commit: Commit) -> Self {
+        let append = |message| Append::new(key, message);
         Self {
             settle: commit.settle,
             publish: commit.publish.into_iter().map(append).collect(),
@@ -42,7 +42,11 @@ impl Prepared {
     pub(crate) fn into_commit(self) -> Commit {
         Commit {
             settle: self.settle,
-            publish: self.publish.into_iter().map(|append| append.message).collect(),
+            publish: self
+                .publish
+                .into_iter()
+                .map(|append| append.message)
+                .collect(),
             redrive: self.redrive,
             durability: self.durability,
         }
@@ -77,6 +81,12 @@ impl Pending {
         self.ids.clear();
         self.deliveries.clear();
         self.undo.clear();
+    }
+
+    /// How many messages were decided before the last commit.
+    pub(crate) fn appends_before_last(&self) -> u64 {
+        let ids = self.undo.iter().filter(|undo| matches!(undo, Undo::Id(_)));
+        self.appends - ids.count() as u64
     }
 
     fn begin(&mut self) {
@@ -247,17 +257,26 @@ impl<W: Window> Turn<'_, W> {
             outcome,
             ran,
         } = settlement;
-        let id = self.state.id_of(&name).ok_or_else(|| no_subscription(&name))?;
+        let id = self
+            .state
+            .id_of(&name)
+            .ok_or_else(|| no_subscription(&name))?;
         if !self.is_open(id, position, attempt) {
             return Ok(());
         }
-        let redriven = matches!(self.status(id, position), Status::Open { redriven: true, .. });
+        let redriven = matches!(
+            self.status(id, position),
+            Status::Open { redriven: true, .. }
+        );
         let (status, how) = match outcome {
             Outcome::Done => (Status::Settled, How::Done),
             Outcome::Retry { due, error } => {
                 let attempts = attempt;
                 let error = clip(error);
-                (Status::Open { attempts, redriven }, How::Retry { due, error })
+                (
+                    Status::Open { attempts, redriven },
+                    How::Retry { due, error },
+                )
             }
             Outcome::Reject {
                 reason,

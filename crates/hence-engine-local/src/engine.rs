@@ -29,7 +29,7 @@ use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
-use crate::writer::{self, Figures};
+use crate::writer::{self, Encoded, Figures};
 
 /// The largest event, in bytes of data and attributes.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -124,12 +124,17 @@ impl Local {
             writer,
             ended: Arc::clone(&ended),
             snapshots,
+            encoded: Encoded::default(),
         };
         let named = std::thread::Builder::new().name("hence-writer".to_owned());
         let thread = named
             .spawn(move || thread.run())
             .map_err(|error| Code::INTERNAL.caused("no thread could be started", error))?;
-        let levels = vec![Durability::Accepted, Durability::Written, Durability::Synced];
+        let levels = vec![
+            Durability::Accepted,
+            Durability::Written,
+            Durability::Synced,
+        ];
         Ok(Self {
             shared,
             capability: capability("log", levels),
@@ -148,8 +153,7 @@ impl Local {
         if commit.is_empty() {
             return Submitted::Now(Ok(Vec::new()));
         }
-        let encoded = matches!(self.path, Path::Writer { .. });
-        let mut commit = Prepared::new(self.shared.key, commit, encoded);
+        let mut commit = Prepared::new(self.shared.key, commit);
         match &self.path {
             Path::Inline { limit, floor } => {
                 for append in &mut commit.publish {
@@ -274,7 +278,10 @@ impl Local {
                     let probe = core.plan(spec, start)?.probe;
                     let tags = probe.types.iter().map(|taken| taken.tag).collect();
                     let reader = core.store.reader(probe.settled.low() + 1, Some(tags));
-                    (Some(start), reader.map(|reader| (reader, probe, core.state.last())))
+                    (
+                        Some(start),
+                        reader.map(|reader| (reader, probe, core.state.last())),
+                    )
                 }
             }
         };
@@ -379,7 +386,10 @@ impl Local {
             (Some(attempts), _) => attempts,
             (None, None) => Vec::new(),
             (None, Some(scan)) => {
-                let wanted: Vec<_> = reports.iter().map(|(id, wanted, _)| (*id, *wanted)).collect();
+                let wanted: Vec<_> = reports
+                    .iter()
+                    .map(|(id, wanted, _)| (*id, *wanted))
+                    .collect();
                 on_a_thread("hence-report", move || scan.all(&wanted)).await?
             }
         };

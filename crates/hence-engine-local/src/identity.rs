@@ -4,7 +4,6 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 use bytes::Bytes;
-use hence_core::codec::compact;
 use hence_core::message::Message;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -83,31 +82,16 @@ pub(crate) struct Append {
     pub(crate) content: u64,
     /// About how much memory it takes.
     pub(crate) size: usize,
-    /// The compact form; empty when nobody stores it.
-    pub(crate) body: Bytes,
 }
 
 impl Append {
-    pub(crate) fn new(key: IdentityKey, message: Message, encoded: bool) -> Self {
-        let body = if encoded {
-            let mut body = Vec::with_capacity(size(&message));
-            compact::encode(&message, &mut body);
-            body.into()
-        } else {
-            Bytes::new()
-        };
-        Self::stored(key, message, body)
-    }
-
-    /// A message as it comes back from a journal.
-    pub(crate) fn stored(key: IdentityKey, message: Message, body: Bytes) -> Self {
+    pub(crate) fn new(key: IdentityKey, message: Message) -> Self {
         let attributes = message.attributes();
         Self {
             tag: tag(attributes.event_type()),
             id: key.id(attributes.source(), attributes.id()),
             content: key.content(&message),
             size: size(&message),
-            body,
             message,
         }
     }

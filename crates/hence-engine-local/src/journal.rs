@@ -1,7 +1,5 @@
 //! The two journals: memory, where the tail is all there is, and the durable log behind it.
 
-
-
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -219,7 +217,6 @@ pub(crate) fn replay(state: &mut State, key: IdentityKey, frame: &Frame) -> Resu
     }
     Ok(())
 }
-
 
 pub(crate) fn no_entry(position: u64) -> Error {
     Code::NOT_FOUND.error(format!("there is no event at position {position}"))

@@ -42,6 +42,7 @@ mod writer;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hence_core::engine::Engine;
 use hence_core::error::{Code, Result};
@@ -85,6 +86,8 @@ pub struct Options {
     pub dedup_events: usize,
     /// Commits after which the tables are stored anew, of `log:`.
     pub snapshot_frames: u64,
+    /// The least time between two such times.
+    pub snapshot_interval: Duration,
     /// Bytes of one file of the log.
     pub segment_bytes: u32,
 }
@@ -101,6 +104,7 @@ impl Default for Options {
             ready_events: READY_EVENTS_MAX,
             dedup_events: DEDUP_EVENTS_MAX,
             snapshot_frames: SNAPSHOT_FRAMES,
+            snapshot_interval: SNAPSHOT_INTERVAL_MIN,
             segment_bytes: 64 << 20,
         }
     }
@@ -135,7 +139,10 @@ pub fn log(dir: impl AsRef<Path>, options: &Options) -> Result<Arc<dyn Engine>> 
             ErrorKind::NotADirectory => Code::ENGINE_URL,
             _ => Code::STORAGE,
         };
-        code.caused(format!("'{}' cannot be used: {error}", dir.display()), error)
+        code.caused(
+            format!("'{}' cannot be used: {error}", dir.display()),
+            error,
+        )
     })?;
     log_on(Arc::new(storage), options)
 }

@@ -112,16 +112,14 @@ impl Op {
         }
     }
 
-    /// The bytes that a journal stores.
-    pub(crate) fn encode(&self) -> Bytes {
-        let mut out = Vec::new();
+    /// Appends the bytes that a journal stores.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Append(append) => return append.body.clone(),
-            Self::Ended(ended) => ended.encode(&mut out),
-            Self::Redriven { position, .. } => put_varint(&mut out, *position),
-            Self::Subscribed(subscribed) => subscribed.encode(&mut out),
+            Self::Append(append) => compact::encode(&append.message, out),
+            Self::Ended(ended) => ended.encode(out),
+            Self::Redriven { position, .. } => put_varint(out, *position),
+            Self::Subscribed(subscribed) => subscribed.encode(out),
         }
-        out.into()
     }
 
     /// Reads what [`Op::encode`] wrote.
@@ -129,7 +127,7 @@ impl Op {
         match kind {
             APPEND => {
                 let message = compact::decode(body)?;
-                Ok(Self::Append(Append::stored(key, message, Bytes::new())))
+                Ok(Self::Append(Append::new(key, message)))
             }
             ENDED => Ended::decode(tag, &mut body).map(Self::Ended),
             REDRIVEN => Ok(Self::Redriven {

@@ -356,7 +356,10 @@ impl Outlet {
     /// Takes a due entry that was read from the disk.
     pub(crate) fn feed_one(&mut self, entry: Entry) {
         let position = entry.position.0;
-        let found = self.delayed.keys().find(|(_, delayed)| *delayed == position);
+        let found = self
+            .delayed
+            .keys()
+            .find(|(_, delayed)| *delayed == position);
         if let Some(key) = found.copied()
             && let Some(after) = self.delayed.remove(&key)
         {

@@ -128,7 +128,10 @@ impl Queue {
                 return Wake::Stop(stop);
             }
             inner = match patience {
-                None => self.work.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .work
+                    .wait(inner)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(patience) => {
                     let waited = self.work.wait_timeout(inner, patience);
                     let (inner, result) = waited.unwrap_or_else(PoisonError::into_inner);

@@ -113,7 +113,13 @@ impl Tailing {
     fn read_on(&mut self, max: usize) -> Result<Vec<Entry>> {
         if !matches!(&self.cold, Some((at, _)) if *at == self.next) {
             let tags = (!self.filter.types.is_empty() && self.filter.type_prefixes.is_empty())
-                .then(|| self.filter.types.iter().map(|name| identity::tag(name)).collect());
+                .then(|| {
+                    self.filter
+                        .types
+                        .iter()
+                        .map(|name| identity::tag(name))
+                        .collect()
+                });
             let reader = self.shared.lock().store.reader(self.next, tags);
             self.cold = reader.map(|reader| (self.next, reader));
         }

@@ -94,7 +94,11 @@ pub(crate) fn thaw(mut bytes: Bytes, dedup_events: usize) -> Result<State> {
         let position = buf.try_get_u64_le().map_err(|_| damaged())?;
         state.dedup.insert(id, Known { position, content });
     }
-    if bytes.is_empty() { Ok(state) } else { Err(damaged()) }
+    if bytes.is_empty() {
+        Ok(state)
+    } else {
+        Err(damaged())
+    }
 }
 
 fn put_subscription(out: &mut Vec<u8>, subscription: &Subscription) {

@@ -161,7 +161,10 @@ impl State {
         let mut letters = Vec::new();
         match name {
             Some(name) => of(self.named(name)?.1, &mut letters),
-            None => self.subscriptions.iter().for_each(|found| of(found, &mut letters)),
+            None => self
+                .subscriptions
+                .iter()
+                .for_each(|found| of(found, &mut letters)),
         }
         letters.sort_by_key(|letter| (letter.since, letter.position));
         Ok(letters)
@@ -171,7 +174,11 @@ impl State {
     pub(crate) fn held(&self, id: u32) -> BTreeMap<String, usize> {
         let mut held = BTreeMap::new();
         let dead = self.subscription(id).map(|found| found.dead.values());
-        for dead in dead.into_iter().flatten().filter(|dead| dead.hold && !dead.redriven) {
+        for dead in dead
+            .into_iter()
+            .flatten()
+            .filter(|dead| dead.hold && !dead.redriven)
+        {
             if let Some(key) = dead.message.attributes().key() {
                 *held.entry(key.to_owned()).or_default() += 1;
             }

@@ -65,7 +65,11 @@ impl Subscription {
     /// As [`Subscription::takes`], of an entry.
     pub(crate) fn takes_entry(&self, entry: &Entry) -> bool {
         let event_type = entry.message.attributes().event_type();
-        self.takes(entry.position.0, crate::identity::tag(event_type), event_type)
+        self.takes(
+            entry.position.0,
+            crate::identity::tag(event_type),
+            event_type,
+        )
     }
 
     /// Whether an entry is one of its own and not settled.
@@ -178,8 +182,15 @@ impl Subscription {
 
     /// How it stands; `last` is the newest position.
     pub(crate) fn report(&self, last: u64, in_flight: Option<usize>) -> SubscriptionReport {
-        let low = if self.lag == 0 { last } else { self.settled.low() };
-        let settled = self.redriven().next().map_or(low, |first| low.min(first - 1));
+        let low = if self.lag == 0 {
+            last
+        } else {
+            self.settled.low()
+        };
+        let settled = self
+            .redriven()
+            .next()
+            .map_or(low, |first| low.min(first - 1));
         SubscriptionReport {
             name: self.name.clone(),
             types: self.types.iter().map(|taken| taken.name.clone()).collect(),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use hence_core::commit::{Durability, Receipt};
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
-use hence_log::{Level, Log, Op as Stored, Recovered, Storage, Writer};
+use hence_log::{ErrorKind, Level, Log, Op as Stored, Recovered, Storage, Writer};
 use tokio::sync::Notify;
 
 use crate::Options;
@@ -23,7 +23,7 @@ use crate::identity::IdentityKey;
 use crate::journal::{Store, count, replay, translate};
 use crate::op::Op;
 use crate::queue::{Answer, Queue, Request, Stop, Subscribe, Wake};
-use crate::snapshot::{Frozen, SNAPSHOT_INTERVAL_MIN, thaw};
+use crate::snapshot::{Frozen, thaw};
 use crate::state::State;
 use crate::tail::Tail;
 
@@ -45,7 +45,10 @@ impl Figures {
     /// How often and how long it waited for stable storage.
     pub(crate) fn syncs(&self) -> (u64, Duration) {
         let nanos = self.syncing_nanos.load(Ordering::Relaxed);
-        (self.syncs.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+        (
+            self.syncs.load(Ordering::Relaxed),
+            Duration::from_nanos(nanos),
+        )
     }
 
     /// Whether the writer has ended.
@@ -79,15 +82,11 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
         writer,
         core: Core::new(state, tail, Store::Log(log, storage), options.ready_events),
         key,
-        snapshots: Snapshots::new(options.snapshot_frames, frame),
+        snapshots: Snapshots::new(options, frame),
     })
 }
 
-fn recover(
-    recovered: &Recovered,
-    key: IdentityKey,
-    options: &Options,
-) -> Result<State> {
+fn recover(recovered: &Recovered, key: IdentityKey, options: &Options) -> Result<State> {
     if let Some(cut) = &recovered.cut {
         tracing::warn!(?cut, "the log ended in a torn frame, which was cut off");
     }
@@ -109,11 +108,20 @@ pub(crate) struct Thread {
     pub(crate) writer: Writer,
     pub(crate) ended: Arc<Notify>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) encoded: Encoded,
+}
+
+/// The operations of one frame as bytes, kept for its memory.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 /// When the tables were stored last, and who stores them now.
 pub(crate) struct Snapshots {
     frames: u64,
+    interval: Duration,
     /// The commit that the newest snapshot reflects.
     frame: u64,
     taken: Instant,
@@ -121,10 +129,11 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// Snapshots after so many commits; the newest reflects this one.
-    fn new(frames: u64, frame: u64) -> Self {
+    /// The newest snapshot reflects this commit.
+    fn new(options: &Options, frame: u64) -> Self {
         Self {
-            frames: frames.max(1),
+            frames: options.snapshot_frames.max(1),
+            interval: options.snapshot_interval,
             frame,
             taken: Instant::now(),
             storing: None,
@@ -133,7 +142,7 @@ impl Snapshots {
 
     fn are_due(&self, frame: u64) -> bool {
         frame.saturating_sub(self.frame) >= self.frames
-            && self.taken.elapsed() >= SNAPSHOT_INTERVAL_MIN
+            && self.taken.elapsed() >= self.interval
             && self.storing.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
@@ -159,6 +168,11 @@ impl Thread {
         let mut work = VecDeque::new();
         let mut batch = Batch::default();
         let mut patience = Some(IDLE_MAX);
+        let ending = Ending {
+            shared: Arc::clone(&self.shared),
+            queue: Arc::clone(&self.queue),
+            ended: Arc::clone(&self.ended),
+        };
         let stop = loop {
             match self.queue.take(&mut work, patience) {
                 Wake::Work => {
@@ -176,6 +190,7 @@ impl Thread {
             }
         };
         self.end(stop);
+        drop(ending);
     }
 
     /// Stores the tables when it is time, beside the commits that go on.
@@ -201,7 +216,7 @@ impl Thread {
 
     fn rest(&mut self) {
         if let Err(error) = self.writer.mark() {
-            self.note_failure(&translate(error));
+            self.fail(error);
         }
     }
 
@@ -265,49 +280,69 @@ impl Thread {
         }
         let now = self.shared.clock.now();
         let receipts = core.decide(commit, now, batch)?;
-        if let Err(error) = self.stage(batch.last(), now) {
+        let first = core.first_of_last();
+        if let Err(error) = self.stage(batch.last(), now, first) {
             core.undo(batch);
             return Err(error);
         }
         Ok(receipts)
     }
 
-    fn stage(&mut self, ops: &[Op], now: Timestamp) -> Result<()> {
+    /// Stages one frame, whose first append is to get this position.
+    fn stage(&mut self, ops: &[Op], now: Timestamp, first: u64) -> Result<()> {
         if ops.is_empty() {
             return Ok(());
         }
-        let bodies: Vec<_> = ops.iter().map(Op::encode).collect();
-        let stored = ops.iter().zip(&bodies).map(|(op, body)| Stored {
-            kind: op.kind(),
-            tag: op.tag(),
-            body,
-        });
+        let Encoded { bytes, ends } = &mut self.encoded;
+        bytes.clear();
+        ends.clear();
+        for op in ops {
+            op.encode(bytes);
+            ends.push(bytes.len());
+        }
+        let begins = std::iter::once(&0).chain(ends.iter());
+        let stored = ops
+            .iter()
+            .zip(begins.zip(ends.iter()))
+            .map(|(op, (begin, end))| Stored {
+                kind: op.kind(),
+                tag: op.tag(),
+                body: bytes.get(*begin..*end).unwrap_or_default(),
+            });
         let time = u64::try_from(now.as_micros()).unwrap_or(0);
-        self.writer.stage(time, stored).map_err(translate)?;
+        let staged = self.writer.stage(time, stored).map_err(translate)?;
+        assert!(
+            staged.count == 0 || staged.first_position == first,
+            "the log gives position {}, the state {first}",
+            staged.first_position
+        );
         Ok(())
     }
 
     fn store(&mut self, level: Level) -> Result<()> {
         let begin = Instant::now();
-        let stored = self.writer.commit(level).map_err(translate);
+        let stored = self.writer.commit(level);
         if level == Level::Synced {
             let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
             let figures = &self.shared.figures;
             figures.syncs.fetch_add(1, Ordering::Relaxed);
             figures.syncing_nanos.fetch_add(nanos, Ordering::Relaxed);
         }
-        if let Err(error) = &stored {
-            self.note_failure(error);
-        }
-        stored
+        stored.map_err(|error| self.fail(error))
     }
 
-    /// A full disk may pass; whatever else fails means that nothing will be stored any more.
-    fn note_failure(&self, error: &Error) {
-        if error.code() == Code::STORAGE {
-            tracing::error!(%error, "the log takes no more commits");
-            self.shared.lock().failed.get_or_insert_with(|| error.clone());
+    /// Notes a failure. Most pass, such as a full disk; a poisoned log stores nothing any more.
+    fn fail(&self, error: hence_log::Error) -> Error {
+        let is_final = *error.kind() == ErrorKind::Poisoned;
+        let error = translate(error);
+        tracing::error!(%error, is_final, "a group of commits was not stored");
+        if is_final {
+            self.shared
+                .lock()
+                .failed
+                .get_or_insert_with(|| error.clone());
         }
+        error
     }
 
     fn show(&self, batch: &mut Batch) {
@@ -345,7 +380,7 @@ impl Thread {
         };
         let stored = op.and_then(|op| {
             batch.push(op, now);
-            self.stage(batch.last(), now)?;
+            self.stage(batch.last(), now, 0)?;
             self.store(Level::Synced)
         });
         match stored {
@@ -361,7 +396,6 @@ impl Thread {
         let Self {
             shared,
             mut writer,
-            ended,
             snapshots,
             ..
         } = self;
@@ -383,10 +417,23 @@ impl Thread {
                 tracing::error!(%error, "the log could not be closed cleanly");
             }
         }
-        drop(store);
-        shared.figures.ended.store(true, Ordering::Release);
-        ended.notify_waiters();
-        shared.appended.notify_waiters();
+    }
+}
+
+/// Tells everyone that the writer has ended, also when it panicked: nobody may wait for it then.
+struct Ending {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    ended: Arc<Notify>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.queue.stop(Stop::Abandon);
+        self.shared.lock().close();
+        self.shared.figures.ended.store(true, Ordering::Release);
+        self.ended.notify_waiters();
+        self.shared.appended.notify_waiters();
     }
 }
 

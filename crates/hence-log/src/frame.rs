@@ -33,7 +33,7 @@
 //!   and reservations take neither. Positions of successive commits have a gap only after a crash
 //!   behind a reservation.
 //! * A **mark** says that all before it is durable: written when the log goes idle (empty body), and
-//!   twice when it closes (512 zero bytes, then empty). A **seal** (empty body) is the last frame of a segment that has a successor. A
+//!   twice when it closes (1 to 4 KiB of zeros, then empty). A **seal** (empty body) is the last frame of a segment that has a successor. A
 //!   **reservation** (body: 8 bytes, a position) says that positions below it may have been seen by
 //!   readers of unsynced groups: after a crash numbering continues from it, unless a mark follows.
 //! * The chain goes through all four roles, and over segments through the segment header.

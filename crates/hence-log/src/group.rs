@@ -32,8 +32,11 @@ pub const GROUP_BYTES_MAX: usize = 1 << 20;
 pub const GROUP_EVENTS_MAX: usize = 4096;
 /// Positions that one reservation covers.
 pub(crate) const RESERVATION: u64 = 1 << 16;
-/// Bytes that keep the two marks of a clean end in different sectors.
-pub(crate) const MARK_FILLER_BYTES: usize = 512;
+/// Bytes that keep the two marks of a clean end in different blocks of the disk; fewer in a small
+/// segment.
+const MARK_FILLER_BYTES: usize = 4096;
+/// The least that keeps them two sectors apart.
+const MARK_FILLER_BYTES_MIN: usize = 1024;
 /// Bytes written between two looks at the free space, at most.
 const SPACE_CHECK_BYTES: u64 = 1 << 20;
 /// Bytes the group buffer has at least when a group begins.
@@ -290,15 +293,17 @@ impl Writer {
     }
 
     /// Syncs what is written, drops what is only staged, and leaves the marks of a clean end: two,
-    /// a sector apart, so that one bad sector cannot take the last frame and all marks with it.
+    /// a block apart, so that one bad block cannot take the last frame and all marks with it.
     pub fn close(mut self) -> Result<()> {
         self.forget_group();
         self.commit(Level::Synced)?;
         if self.tail.marked != Marked::Closed {
-            if self.tail.room() < 2 * HEAD_BYTES + MARK_FILLER_BYTES {
+            let share = self.tail.segment.header.bytes as usize / 16;
+            let filler = vec![0; share.clamp(MARK_FILLER_BYTES_MIN, MARK_FILLER_BYTES)];
+            if self.tail.room() < 2 * HEAD_BYTES + filler.len() {
                 self.attempt(Level::Synced, Self::roll)?;
             }
-            self.leave_mark(&[0; MARK_FILLER_BYTES], Marked::Idle)?;
+            self.leave_mark(&filler, Marked::Idle)?;
             self.leave_mark(&[], Marked::Closed)?;
         }
         self.sync_tail()
@@ -512,12 +517,19 @@ impl Writer {
     }
 
     fn publish(&mut self, level: Level, created: Vec<Arc<Segment>>) {
-        for note in &self.notes {
-            let mut index = note.segment.index_mut();
-            if note.contents.appends > 0 {
+        for run in self
+            .notes
+            .chunk_by(|a, b| Arc::ptr_eq(&a.segment, &b.segment))
+        {
+            let Some(first) = run.first() else { continue };
+            let mut index = first.segment.index_mut();
+            // Tags of the whole group: a segment may list one too many, never one too few.
+            if run.iter().any(|note| note.contents.appends > 0) {
                 self.tags.iter().for_each(|&tag| index.tags.add(tag));
             }
-            index.note(note.offset, note.position, &note.head, note.contents);
+            for note in run {
+                index.note(note.offset, note.position, &note.head, note.contents);
+            }
         }
         if !created.is_empty() {
             let seals = self
@@ -580,9 +592,9 @@ impl Writer {
     }
 }
 
-/// Adds a tag to a short list in which neighbours repeat.
+/// Adds a tag to a sorted list.
 fn note_tag(tags: &mut Vec<u32>, tag: u32) {
-    if tags.last() != Some(&tag) && !tags.contains(&tag) {
-        tags.push(tag);
+    if let Err(at) = tags.binary_search(&tag) {
+        tags.insert(at, tag);
     }
 }

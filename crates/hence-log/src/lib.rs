@@ -18,6 +18,20 @@
 //! The pages in the order a reader needs them: [`Log`] is what readers hold, [`Writer`] stores
 //! groups of frames, a [`Frame`] is one commit made of [`Op`]s, [`Recovered`] is what opening
 //! found. The layout of the bytes stands at the top of `frame.rs`.
+//!
+//! # Guarantees
+//! * A frame is stored whole or not at all, also over a crash.
+//! * What [`Writer::commit`] acknowledged as [`Level::Synced`] survives a loss of power, if the
+//!   disk honours flush; as [`Level::Written`] it survives the end of the process. Readers see
+//!   nothing before that, and no position ever comes back with other contents.
+//! * A crash takes only a suffix of what was not acknowledged as synced. Bytes that it cut short
+//!   are moved to `quarantine/` and reported in [`Recovered::cut`]. Damage to bytes that were
+//!   durable is refused with file and offset; [`salvage`] reads what is left.
+//! * With one copy, one doubt stays: the last group before a crash, with no frame and no mark
+//!   behind it, may have been durable and rotted since; it is taken for cut short.
+//!   [`Writer::mark`] when idle and [`Writer::close`] at the end take the doubt away.
+//! * After a failed sync or write the log only reads; nothing is tried twice. A full disk refuses
+//!   whole groups, and goes on when there is room.
 
 mod check;
 mod error;

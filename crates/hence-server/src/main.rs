@@ -1,3 +1,12 @@
 //! The `hence` binary.
 
-fn main() {}
+mod cli;
+mod config;
+mod gateway;
+mod serve;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

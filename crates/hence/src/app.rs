@@ -1,7 +1,7 @@
 //! `App`: the wiring of state, sources, subscriptions and layers; and `Running`, once it runs.
 
 use std::any::type_name;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,6 +194,16 @@ impl App {
         }
     }
 
+    /// Every type that it takes, publishes or brings, by name.
+    fn types(&self) -> HashMap<&'static str, EventType> {
+        let mut types = Vec::new();
+        self.sources.iter().for_each(|source| source.types(&mut types));
+        for Subscription { signature, .. } in &self.subscriptions {
+            types.extend(signature.takes.iter().chain(&signature.emits));
+        }
+        types.into_iter().map(|known| (known.name, known)).collect()
+    }
+
     /// Checks the wiring, without an engine: every state is there, every name is good and used
     /// once, numbers make sense, no event can cause itself for ever.
     ///
@@ -307,7 +317,7 @@ impl App {
         }
         let topology = self.topology();
         let source = format!("/{}", self.name);
-        let bus = Bus::new(Arc::clone(&engine), &source, durability);
+        let bus = Bus::new(Arc::clone(&engine), &source, durability, self.types());
         let running = Running {
             bus,
             topology,

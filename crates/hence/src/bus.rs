@@ -1,12 +1,13 @@
 //! `Bus`: a handle to publish, and to read what is there.
 
+use std::collections::HashMap;
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hence_core::engine::{DeliveryReport, TryCommitError};
 use hence_core::{
-    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, Message,
+    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, EventType, Message,
     Position, Read, Reader, Receipt, Result, Timestamp, envelope,
 };
 
@@ -19,14 +20,21 @@ pub struct Bus {
     engine: Arc<dyn Engine>,
     source: Arc<str>,
     durability: Durability,
+    types: Arc<HashMap<&'static str, EventType>>,
 }
 
 impl Bus {
-    pub(crate) fn new(engine: Arc<dyn Engine>, source: &str, durability: Durability) -> Self {
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        source: &str,
+        durability: Durability,
+        types: HashMap<&'static str, EventType>,
+    ) -> Self {
         Self {
             engine,
             source: source.into(),
             durability,
+            types: Arc::new(types),
         }
     }
 
@@ -123,6 +131,13 @@ impl Bus {
             .await
     }
 
+    /// The ordering key within the data of an event of a type that this application knows; `None`
+    /// when its events have no key, or the data does not decode.
+    #[must_use]
+    pub fn key_of(&self, event_type: &str, data: &[u8]) -> Option<String> {
+        self.types.get(event_type).filter(|known| known.keyed).and_then(|known| (known.key_of)(data))
+    }
+
     /// Reads messages in order; it settles and moves nothing.
     ///
     /// # Errors
@@ -156,7 +171,7 @@ impl Bus {
     /// Gives a draft its identity.
     fn message(&self, draft: Draft) -> Result<Message> {
         let mut attributes = Attributes::new(id::fresh(), &*self.source, draft.event_type)?;
-        attributes.set("time", Timestamp::now().to_string())?;
+        attributes.set_time(Timestamp::now());
         attributes.set("datacontenttype", "application/json")?;
         if let Some(key) = draft.key {
             attributes.set(envelope::KEY, key)?;
@@ -195,7 +210,7 @@ impl<E> std::fmt::Display for TryPublishError<E> {
 impl<E: std::fmt::Debug> std::error::Error for TryPublishError<E> {}
 
 /// A publish that has not been awaited yet.
-#[must_use = "nothing is published before the `await`"]
+#[must_use = "add `.await`: nothing is published before it"]
 #[derive(Debug)]
 pub struct Publish<'a> {
     bus: &'a Bus,
@@ -261,7 +276,7 @@ impl<'a> IntoFuture for Publish<'a> {
 }
 
 /// A publish that waits for its handlers.
-#[must_use = "nothing is published before the `await`"]
+#[must_use = "add `.await`: nothing is published before it"]
 #[derive(Debug)]
 pub struct PublishUntilHandled<'a>(Publish<'a>);
 

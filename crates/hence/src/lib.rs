@@ -36,9 +36,14 @@
 //! For calls that need an answer within microseconds, for streams of samples where the newest
 //! value is all that matters, or when another team owns the one broker and its clients.
 
+// What the derives write refers to `::hence`; so the crate's own tests can use them, too.
+#[cfg(test)]
+extern crate self as hence;
+
 mod app;
 mod bus;
 mod id;
+mod macros;
 mod runtime;
 mod source;
 mod subscription;
@@ -51,7 +56,7 @@ pub use hence_core::{
     Attempt, Attributes, Batch, Durability, Engine, Envelope, Error, Event, Failure, Handler,
     HandlerExt, Key, Message, Order, Publisher, Receipt, Result, Start, State, Topology,
 };
-pub use hence_macros::{Event, Events, handler};
+pub use macros::{Event, Events, handler};
 pub use runtime::metrics::{BOUNDS, Histogram, Metrics, SubscriptionMetrics};
 pub use source::{Every, Poisson, Source};
 pub use subscription::{HandlerService, Registered, Subscription};

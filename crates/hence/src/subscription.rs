@@ -87,7 +87,9 @@ pub trait Registered {
 
 /// Lists functions with `#[handler]` for [`App::subscribe_all`](crate::App::subscribe_all).
 ///
-/// The list is visible on purpose: nothing registers itself.
+/// The list is visible on purpose: nothing registers itself. The compiler warns about a private
+/// handler that no list names, and says "expected type, found function" about a function in the
+/// list that lacks `#[handler(name = "…")]`.
 #[macro_export]
 macro_rules! handlers {
     ($($handler:path),* $(,)?) => {

@@ -10,7 +10,10 @@ fn out_of_order_ranges_meet_at_the_mark() {
     settled.insert(12, 15);
     settled.insert(20, 21);
     assert_eq!((settled.low(), settled.ranges().len()), (10, 2));
-    assert_eq!((settled.skip(13), settled.skip(12), settled.skip(3)), (16, 12, 11));
+    assert_eq!(
+        (settled.skip(13), settled.skip(12), settled.skip(3)),
+        (16, 12, 11)
+    );
     settled.insert(10, 12);
     assert_eq!((settled.low(), settled.ranges().len()), (15, 1));
     settled.insert(15, 20);

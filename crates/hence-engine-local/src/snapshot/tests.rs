@@ -1,1 +1,138 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use hence_core::engine::Engine;
+use hence_core::{
+    Attributes, Commit, Delivery, Message, Outcome, RejectReason, Settlement, Start,
+    SubscriptionSpec, Timestamp,
+};
+use hence_log::Storage;
+use hence_log::sim::SimStorage;
+
+use super::{Frozen, thaw};
+use crate::{Options, engine, writer};
+
+fn message(id: u32, event_type: &str) -> Message {
+    let attributes = Attributes::new(id.to_string(), "/test", event_type).unwrap();
+    Message::new(attributes, Some(format!("{id}").into()))
+}
+
+fn settlement(delivery: &Delivery, outcome: Outcome) -> Settlement {
+    Settlement {
+        subscription: "s".to_owned(),
+        position: delivery.position,
+        attempt: delivery.attempt,
+        outcome,
+        ran: Duration::ZERO,
+    }
+}
+
+/// A log with something of everything that the tables can hold.
+async fn work(engine: &dyn Engine) {
+    let spec = |types: &[&str]| SubscriptionSpec {
+        name: "s".to_owned(),
+        types: types.iter().map(|name| (*name).to_owned()).collect(),
+        start: Start::Earliest,
+    };
+    let mut deliveries = engine.subscribe(spec(&["t"])).await.unwrap();
+    for id in 0..40 {
+        let event_type = if id % 3 == 0 { "u" } else { "t" };
+        let commit = Commit::publish(vec![message(id, event_type)], Default::default());
+        engine.commit(commit).await.unwrap();
+    }
+    for delivery in deliveries.next(20).await.unwrap() {
+        let (due, error) = (Timestamp::from_micros(7), "why".to_owned());
+        let reason = RejectReason::Undecodable;
+        let outcome = match delivery.position.0 % 4 {
+            0 => continue,
+            1 => Outcome::Retry { due, error },
+            2 => Outcome::Reject {
+                reason,
+                error,
+                hold: true,
+            },
+            _ => Outcome::Done,
+        };
+        let commit = Commit {
+            settle: vec![settlement(&delivery, outcome)],
+            ..Commit::default()
+        };
+        engine.commit(commit).await.unwrap();
+    }
+    let letters = engine.dead_letters(None).await.unwrap();
+    let redrive = vec![letters[0].id.clone(), letters[2].id.clone()];
+    engine
+        .commit(Commit {
+            redrive,
+            ..Commit::default()
+        })
+        .await
+        .unwrap();
+    drop(deliveries);
+    engine.subscribe(spec(&["t", "v"])).await.unwrap();
+    let commit = Commit::publish(vec![message(50, "v"), message(1, "t")], Default::default());
+    engine.commit(commit).await.unwrap();
+}
+
+fn tables(disk: &SimStorage, options: &Options) -> Frozen {
+    let opened = writer::open(Arc::new(disk.fork()), options).unwrap();
+    Frozen::of(&opened.core.state).sorted()
+}
+
+#[tokio::test]
+async fn snapshot_and_tail_are_equal_to_a_full_replay() {
+    let disk = SimStorage::new();
+    let mut options = Options::default();
+    options.segment_bytes = 1 << 16;
+    options.dedup_events = 30;
+    for (frames, clean) in [(u64::MAX, true), (9, false), (9, true)] {
+        let disk = disk.fork();
+        options.snapshot_frames = frames;
+        options.snapshot_interval = Duration::ZERO;
+        let engine = engine::Local::log(Arc::new(disk.clone()), &options).unwrap();
+        work(&engine).await;
+        if clean {
+            engine.close().await;
+        }
+        drop(engine);
+        let with = tables(&disk, &options);
+        assert_eq!(with.known.len(), 30);
+        assert!(
+            with.subscriptions[0]
+                .dead
+                .values()
+                .any(|dead| dead.redriven)
+        );
+        assert!(!with.subscriptions[0].settled.ranges().is_empty());
+        let names = disk.names();
+        let snapshots: Vec<_> = names
+            .iter()
+            .filter(|n| n.starts_with("snapshot-"))
+            .collect();
+        assert!(!snapshots.is_empty());
+        for snapshot in snapshots {
+            disk.remove(snapshot).unwrap();
+        }
+        assert_eq!(tables(&disk, &options), with);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_snapshot_is_refused_everywhere() {
+    let disk = SimStorage::new();
+    let options = Options::default();
+    let engine = engine::Local::log(Arc::new(disk.clone()), &options).unwrap();
+    work(&engine).await;
+    drop(engine);
+    let frozen = tables(&disk, &options);
+    let bytes = frozen.clone().encode();
+    let whole = thaw(bytes.clone().into(), options.dedup_events).unwrap();
+    assert_eq!(Frozen::of(&whole).sorted(), frozen);
+    for end in 0..bytes.len() {
+        let cut = bytes[..end].to_vec();
+        assert!(
+            thaw(cut.into(), options.dedup_events).is_err(),
+            "cut at {end}"
+        );
+    }
+}

@@ -101,9 +101,14 @@ pub(crate) use on_both;
 
 /// Runs a test, which fails when it hangs.
 pub(crate) fn block_on(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(60), test).await.expect("the test hangs");
+        tokio::time::timeout(Duration::from_secs(60), test)
+            .await
+            .expect("the test hangs");
     });
 }
 
@@ -122,11 +127,18 @@ pub(crate) fn typed(id: &str, event_type: &str) -> Message {
 }
 
 pub(crate) fn with(message: Message, name: &str, value: &str) -> Message {
-    message.with_attributes(|attributes| attributes.set(name, value)).unwrap()
+    message
+        .with_attributes(|attributes| attributes.set(name, value))
+        .unwrap()
 }
 
-pub(crate) async fn publish(engine: &Arc<dyn Engine>, messages: Vec<Message>) -> Result<Vec<Receipt>> {
-    engine.commit(Commit::publish(messages, strongest(engine))).await
+pub(crate) async fn publish(
+    engine: &Arc<dyn Engine>,
+    messages: Vec<Message>,
+) -> Result<Vec<Receipt>> {
+    engine
+        .commit(Commit::publish(messages, strongest(engine)))
+        .await
 }
 
 /// Publishes events `first..=last` of type `t`, one commit each.
@@ -176,7 +188,10 @@ pub(crate) async fn ready(deliveries: &mut Box<dyn Deliveries>) -> Vec<Delivery>
 }
 
 pub(crate) fn positions(deliveries: &[Delivery]) -> Vec<u64> {
-    deliveries.iter().map(|delivery| delivery.position.0).collect()
+    deliveries
+        .iter()
+        .map(|delivery| delivery.position.0)
+        .collect()
 }
 
 pub(crate) fn settlement(name: &str, delivery: &Delivery, outcome: Outcome) -> Settlement {

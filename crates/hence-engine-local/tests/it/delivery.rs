@@ -162,7 +162,7 @@ on_both! {
         let first = pull(&mut one, 1).await;
         let second = pull(&mut two, 1).await;
         let mut settled = engine.settled(position(1));
-        let mut is_pending = async |settling: &mut _| {
+        let is_pending = async |settling: &mut _| {
             tokio::select! {
                 biased;
                 _ = settling => false,

@@ -32,7 +32,12 @@ impl Gated {
     /// Waits until a sync is held up.
     fn wait_for_sync(&self) {
         let gate = self.gate.0.lock().unwrap();
-        drop(self.gate.1.wait_while(gate, |gate| gate.waiting == 0).unwrap());
+        drop(
+            self.gate
+                .1
+                .wait_while(gate, |gate| gate.waiting == 0)
+                .unwrap(),
+        );
     }
 
     fn pass(&self) -> io::Result<()> {
@@ -41,7 +46,11 @@ impl Gated {
         self.gate.1.notify_all();
         gate = self.gate.1.wait_while(gate, |gate| gate.shut).unwrap();
         gate.waiting -= 1;
-        if gate.broken { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+        if gate.broken {
+            Err(io::ErrorKind::Other.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -144,7 +153,10 @@ fn nothing_is_seen_before_it_is_durable() {
         start(&mut settling).await;
         assert!(ready(&mut deliveries).await.is_empty());
         assert_eq!(all_entries(&engine).await.len(), 1);
-        assert_eq!(engine.get(position(2)).await.unwrap_err().code(), Code::NOT_FOUND);
+        assert_eq!(
+            engine.get(position(2)).await.unwrap_err().code(),
+            Code::NOT_FOUND
+        );
         assert!(engine.find(Some("/test"), "2").await.unwrap().is_empty());
         assert_eq!(engine.health().unwrap().last, position(1));
         let mut settled = engine.settled(position(1));
@@ -189,7 +201,9 @@ fn a_failed_sync_ends_writing_and_not_reading() {
         assert_eq!(error.code(), Code::STORAGE);
         disk.set(|gate| gate.broken = false);
         // Nothing is tried again: what the disk holds is not known.
-        let error = settle(&engine, "s", &first[0], Outcome::Done).await.unwrap_err();
+        let error = settle(&engine, "s", &first[0], Outcome::Done)
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), Code::STORAGE);
         assert_eq!(engine.health().unwrap_err().code(), Code::STORAGE);
         assert_eq!(all_entries(&engine).await.len(), 1);
@@ -229,10 +243,14 @@ fn a_full_disk_refuses_and_forgets_until_there_is_room() {
         assert!(refused > 0);
         let stored = engine.health().unwrap().last;
         disk.limit(None);
-        let receipts = publish(&engine, vec![event("99"), event("98")]).await.unwrap();
+        let receipts = publish(&engine, vec![event("99"), event("98")])
+            .await
+            .unwrap();
         assert_eq!(receipts[0].position, Some(position(stored.0 + 1)));
         assert!(receipts.iter().all(|receipt| !receipt.duplicate));
-        settle(&engine, "s", &first[0], Outcome::Done).await.unwrap();
+        settle(&engine, "s", &first[0], Outcome::Done)
+            .await
+            .unwrap();
         drop(deliveries);
         drop(engine);
         disk.kill();
@@ -251,7 +269,10 @@ fn damage_is_told_with_the_place() {
         engine.close().await;
         drop(engine);
         let names = disk.names();
-        let segment = names.iter().find(|name| name.starts_with("segment-")).unwrap();
+        let segment = names
+            .iter()
+            .find(|name| name.starts_with("segment-"))
+            .unwrap();
         disk.damage(segment, |bytes| bytes[700] ^= 1);
         for snapshot in names.iter().filter(|name| name.starts_with("snapshot-")) {
             Storage::remove(&disk, snapshot).unwrap();
@@ -259,5 +280,39 @@ fn damage_is_told_with_the_place() {
         let error = bench.try_open().err().unwrap();
         assert_eq!(error.code(), Code::CORRUPT);
         assert!(error.detail().contains(segment.as_str()), "{error}");
+    });
+}
+
+#[test]
+fn positions_that_a_power_cut_made_doubtful_do_not_come_back() {
+    block_on(async {
+        let disk = SimStorage::new();
+        let bench = Bench::storage(Arc::new(disk.clone()));
+        let engine = bench.open();
+        publish_range(&engine, 1, 3).await;
+        for id in 4..8 {
+            let commit = Commit::publish(vec![event(&id.to_string())], Durability::Written);
+            engine.commit(commit).await.unwrap();
+        }
+        drop(engine);
+        disk.crash(4);
+        let engine = bench.open();
+        let kept = all_entries(&engine).await;
+        assert!(kept.len() >= 3);
+        let receipt = publish(&engine, vec![event("new")])
+            .await
+            .unwrap()
+            .remove(0);
+        let new = receipt.position.unwrap();
+        assert!(
+            new > position(7),
+            "{new} may have been seen as another event"
+        );
+        assert_eq!(engine.get(new).await.unwrap().message, event("new"));
+        let mut deliveries = subscribe(&engine, "s").await;
+        assert_eq!(
+            positions(&ready(&mut deliveries).await).last(),
+            Some(&new.0)
+        );
     });
 }

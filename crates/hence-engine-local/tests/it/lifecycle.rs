@@ -57,15 +57,26 @@ on_both! {
 fn urls_name_engines() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("log:{}/new/data", dir.path().display());
-    assert_eq!(hence_engine_local::open(&url).unwrap().capability().name, "log");
-    assert_eq!(hence_engine_local::open("memory:").unwrap().capability().name, "memory");
+    assert_eq!(
+        hence_engine_local::open(&url).unwrap().capability().name,
+        "log"
+    );
+    assert_eq!(
+        hence_engine_local::open("memory:")
+            .unwrap()
+            .capability()
+            .name,
+        "memory"
+    );
     for url in ["memory", "memory:x", "log:", "nats://x", ""] {
         let error = hence_engine_local::open(url).err().unwrap();
         assert_eq!(error.code(), Code::ENGINE_URL, "{url}");
     }
     let file = dir.path().join("file");
     std::fs::write(&file, "x").unwrap();
-    let error = hence_engine_local::open(&format!("log:{}", file.display())).err().unwrap();
+    let error = hence_engine_local::open(&format!("log:{}", file.display()))
+        .err()
+        .unwrap();
     assert_eq!(error.code(), Code::ENGINE_URL);
 }
 

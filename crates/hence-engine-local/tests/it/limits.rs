@@ -74,7 +74,9 @@ fn memory_waits_when_it_is_full_until_something_is_settled() {
         let got = pull(&mut deliveries, 4).await;
         // What settles may publish although there is no room for others.
         let emit = vec![event("emitted")];
-        settle_and_publish(&engine, "s", &got[0], hence_core::Outcome::Done, emit).await.unwrap();
+        settle_and_publish(&engine, "s", &got[0], hence_core::Outcome::Done, emit)
+            .await
+            .unwrap();
         done(&engine, "s", &got[1..3]).await;
         assert_eq!(first.await.unwrap()[0].position, Some(position(6)));
         assert_eq!(second.await.unwrap()[0].position, Some(position(7)));
@@ -131,7 +133,10 @@ fn a_full_queue_gives_back_and_keeps_the_order() {
             publishing.await.unwrap();
         }
         let entries = all_entries(&engine).await;
-        let ids: Vec<_> = entries.iter().map(|e| e.message.attributes().id().to_owned()).collect();
+        let ids: Vec<_> = entries
+            .iter()
+            .map(|e| e.message.attributes().id().to_owned())
+            .collect();
         assert_eq!(ids, (0..200).map(|id| id.to_string()).collect::<Vec<_>>());
     });
 }

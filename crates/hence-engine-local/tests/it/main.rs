@@ -1,12 +1,18 @@
 //! The local engine through its public interface, the same over both journals.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly, its helpers too"
+)]
+
 mod common;
+mod dead_letter;
 mod delivery;
 mod fault;
-mod dead_letter;
+mod lifecycle;
 mod limits;
 mod model;
-mod lifecycle;
 mod publish;
 mod reading;
 mod restart;

@@ -20,7 +20,12 @@ enum Step {
     Detach(usize),
     Pull(usize, usize),
     /// Settles some of what is held, and publishes; sometimes a settlement is repeated.
-    Settle(usize, Vec<(prop::sample::Index, End)>, Option<(u8, u8)>, bool),
+    Settle(
+        usize,
+        Vec<(prop::sample::Index, End)>,
+        Option<(u8, u8)>,
+        bool,
+    ),
     Redrive(usize, prop::sample::Index),
     Restart(Ending),
 }
@@ -117,9 +122,15 @@ impl Model {
     fn subscribe(&mut self, name: usize) {
         let events = &self.events;
         self.subscriptions.entry(name).or_insert_with(|| {
-            let own = events.iter().enumerate().filter(|(_, event)| takes(name, event.1));
+            let own = events
+                .iter()
+                .enumerate()
+                .filter(|(_, event)| takes(name, event.1));
             let fates = own.map(|(at, _)| (at as u64 + 1, Fate::Open(0))).collect();
-            Subscription { fates, held: BTreeMap::new() }
+            Subscription {
+                fates,
+                held: BTreeMap::new(),
+            }
         });
     }
 }
@@ -142,7 +153,10 @@ impl Subscription {
         }
         next.retain(|(position, _, _)| !self.held.contains_key(position));
         next.truncate(max);
-        self.held.extend(next.iter().map(|(position, attempt, _)| (*position, *attempt)));
+        self.held.extend(
+            next.iter()
+                .map(|(position, attempt, _)| (*position, *attempt)),
+        );
         next
     }
 
@@ -226,18 +240,23 @@ impl World {
         if held.is_empty() {
             return;
         }
-        let ends: Vec<_> = ends.iter().map(|(index, end)| (*index.get(&held), *end)).collect();
-        let settle = ends.iter().map(|((position, attempt), end)| hence_core::Settlement {
-            subscription: NAMES[name].to_owned(),
-            position: hence_core::Position(*position),
-            attempt: *attempt,
-            outcome: match end {
-                End::Done => Outcome::Done,
-                End::Retry => retry(Timestamp::from_micros(i64::from(*attempt))),
-                End::Reject => reject(true),
-            },
-            ran: std::time::Duration::ZERO,
-        });
+        let ends: Vec<_> = ends
+            .iter()
+            .map(|(index, end)| (*index.get(&held), *end))
+            .collect();
+        let settle = ends
+            .iter()
+            .map(|((position, attempt), end)| hence_core::Settlement {
+                subscription: NAMES[name].to_owned(),
+                position: hence_core::Position(*position),
+                attempt: *attempt,
+                outcome: match end {
+                    End::Done => Outcome::Done,
+                    End::Retry => retry(Timestamp::from_micros(i64::from(*attempt))),
+                    End::Reject => reject(true),
+                },
+                ran: std::time::Duration::ZERO,
+            });
         let commit = Commit {
             settle: settle.collect(),
             publish: emit.into_iter().map(message).collect(),
@@ -258,10 +277,13 @@ impl World {
     ) {
         let result = self.engine.commit(commit).await;
         let subscription = &self.model.subscriptions[&name];
-        let fresh = ends.iter().any(|((position, attempt), _)| match subscription.fates[position] {
-            Fate::Open(ended) | Fate::Redriven(ended) => *attempt > ended,
-            Fate::Done | Fate::Dead => false,
-        });
+        let fresh =
+            ends.iter().any(
+                |((position, attempt), _)| match subscription.fates[position] {
+                    Fate::Open(ended) | Fate::Redriven(ended) => *attempt > ended,
+                    Fate::Done | Fate::Dead => false,
+                },
+            );
         let emit: Vec<_> = emit.into_iter().collect();
         if fresh {
             let told = self.model.publish(&emit);
@@ -282,7 +304,10 @@ impl World {
             return;
         };
         // Mostly what is dead, sometimes what is not.
-        let dead = subscription.fates.iter().filter(|(_, fate)| **fate == Fate::Dead);
+        let dead = subscription
+            .fates
+            .iter()
+            .filter(|(_, fate)| **fate == Fate::Dead);
         let dead: Vec<u64> = dead.map(|(position, _)| *position).collect();
         let all = subscription.fates.keys().copied().take(2);
         let own: Vec<u64> = dead.iter().chain(&dead).copied().chain(all).collect();
@@ -336,7 +361,12 @@ impl World {
             }
             Step::Detach(name) => {
                 if self.attached.remove(&name).is_some() {
-                    self.model.subscriptions.get_mut(&name).unwrap().held.clear();
+                    self.model
+                        .subscriptions
+                        .get_mut(&name)
+                        .unwrap()
+                        .held
+                        .clear();
                 }
             }
             Step::Pull(name, max) => self.pull(name, max).await,
@@ -351,14 +381,20 @@ impl World {
         let reports = self.engine.subscriptions();
         assert_eq!(reports.len(), self.model.subscriptions.len());
         for (name, expected) in &self.model.subscriptions {
-            let report = reports.iter().find(|report| report.name == NAMES[*name]).unwrap();
+            let report = reports
+                .iter()
+                .find(|report| report.name == NAMES[*name])
+                .unwrap();
             let open = |fate: &Fate| matches!(fate, Fate::Open(_) | Fate::Redriven(_));
             assert_eq!(report.lag, expected.count(open), "{report:?}");
             assert_eq!(report.dead, expected.count(|fate| *fate == Fate::Dead));
             assert_eq!(report.in_flight, expected.held.len() as u64);
             assert_eq!(report.attached, self.attached.contains_key(name));
             let mut below = expected.fates.range(..=report.settled.0);
-            assert!(below.all(|(_, fate)| !open(fate)), "{report:?}: {expected:?}");
+            assert!(
+                below.all(|(_, fate)| !open(fate)),
+                "{report:?}: {expected:?}"
+            );
         }
     }
 
@@ -367,7 +403,11 @@ impl World {
         self.attached.clear();
         for (name, subscription) in &mut self.model.subscriptions {
             subscription.held.clear();
-            let report = self.engine.subscriptions().into_iter().find(|r| r.name == NAMES[*name]);
+            let report = self
+                .engine
+                .subscriptions()
+                .into_iter()
+                .find(|r| r.name == NAMES[*name]);
             let spec = hence_core::SubscriptionSpec {
                 name: NAMES[*name].to_owned(),
                 types: report.unwrap().types,
@@ -383,12 +423,25 @@ impl World {
         let messages: Vec<_> = entries.into_iter().map(|entry| entry.message).collect();
         let expected: Vec<_> = self.model.events.iter().copied().map(message).collect();
         assert_eq!(messages, expected);
-        let dead: BTreeSet<_> = self.engine.dead_letters(None).await.unwrap().into_iter()
-            .map(|letter| letter.id).collect();
-        let expected = self.model.subscriptions.iter().flat_map(|(name, subscription)| {
-            let dead = subscription.fates.iter().filter(|(_, fate)| **fate == Fate::Dead);
-            dead.map(|(position, _)| format!("{}.{position}", NAMES[*name]))
-        });
+        let dead: BTreeSet<_> = self
+            .engine
+            .dead_letters(None)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|letter| letter.id)
+            .collect();
+        let expected = self
+            .model
+            .subscriptions
+            .iter()
+            .flat_map(|(name, subscription)| {
+                let dead = subscription
+                    .fates
+                    .iter()
+                    .filter(|(_, fate)| **fate == Fate::Dead);
+                dead.map(|(position, _)| format!("{}.{position}", NAMES[*name]))
+            });
         assert_eq!(dead, expected.collect());
     }
 }
@@ -399,11 +452,19 @@ fn run(mut bench: Bench, disk: Option<SimStorage>, small: bool, steps: Vec<Step>
         bench.options.ready_events = 2;
         bench.options.tail_bytes = 2000;
         bench.options.segment_bytes = 4096;
+        bench.options.snapshot_frames = 7;
+        bench.options.snapshot_interval = std::time::Duration::ZERO;
     }
     block_on(async {
         let engine = bench.open();
         let (attached, model) = (BTreeMap::new(), Model::default());
-        let mut world = World { bench, disk, engine, attached, model };
+        let mut world = World {
+            bench,
+            disk,
+            engine,
+            attached,
+            model,
+        };
         world.step(Step::Subscribe(2)).await;
         for step in steps {
             world.step(step).await;
@@ -424,19 +485,24 @@ proptest! {
     }
 
     #[test]
-    fn log_behaves_as_the_model(
-        small in any::<bool>(),
-        steps in prop::collection::vec(step(), 1..100),
-    ) {
-        run(Bench::log(), None, small, steps);
-    }
-
-    #[test]
-    fn log_behaves_as_the_model_when_the_power_goes(
+    fn log_behaves_as_the_model_on_a_simulated_disk_whose_power_goes(
         small in any::<bool>(),
         steps in prop::collection::vec(step(), 1..100),
     ) {
         let disk = SimStorage::new();
         run(Bench::storage(Arc::new(disk.clone())), Some(disk), small, steps);
+    }
+}
+
+proptest! {
+    // Few, because every commit waits for the disk.
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn log_behaves_as_the_model(
+        small in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..100),
+    ) {
+        run(Bench::log(), None, small, steps);
     }
 }

@@ -85,7 +85,9 @@ fn what_left_the_memory_comes_from_the_disk() {
         publish(&engine, vec![later]).await.unwrap();
         assert!(ready(&mut deliveries).await.is_empty());
         for first in (2..1000).step_by(100) {
-            let batch = (first..first + 100).map(|id| event(&id.to_string())).collect();
+            let batch = (first..first + 100)
+                .map(|id| event(&id.to_string()))
+                .collect();
             publish(&engine, batch).await.unwrap();
         }
         assert_eq!(all_entries(&engine).await.len(), 1001);
@@ -99,8 +101,14 @@ fn what_left_the_memory_comes_from_the_disk() {
         settle(&engine, "s", &got[0], reject(false)).await.unwrap();
         done(&engine, "s", &late).await;
         done(&engine, "s", &got[1..5]).await;
-        assert_eq!(engine.dead_letters(None).await.unwrap()[0].message, event("2"));
+        assert_eq!(
+            engine.dead_letters(None).await.unwrap()[0].message,
+            event("2")
+        );
         assert_eq!(engine.subscriptions()[0].settled, position(6));
-        assert_eq!(engine.report(position(3)).await.unwrap()[0].attempts.len(), 1);
+        assert_eq!(
+            engine.report(position(3)).await.unwrap()[0].attempts.len(),
+            1
+        );
     });
 }

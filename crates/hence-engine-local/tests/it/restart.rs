@@ -24,15 +24,26 @@ fn a_subscription_continues_where_it_was() {
         let mut deliveries = subscribe(&engine, "s").await;
         publish_range(&engine, 1, 6).await;
         let got = pull(&mut deliveries, 5).await;
-        done(&engine, "s", &[got[0].clone(), got[1].clone(), got[3].clone()]).await;
+        done(
+            &engine,
+            "s",
+            &[got[0].clone(), got[1].clone(), got[3].clone()],
+        )
+        .await;
         drop(deliveries);
         end(engine, clean).await;
 
         let engine = bench.open();
         let report = &engine.subscriptions()[0];
-        assert_eq!((report.settled, report.lag, report.attached), (position(2), 3, false));
+        assert_eq!(
+            (report.settled, report.lag, report.attached),
+            (position(2), 3, false)
+        );
         // It is known, so that where it would start when new does not matter.
-        let mut deliveries = engine.subscribe(spec_of("s", &["t"], Start::Latest)).await.unwrap();
+        let mut deliveries = engine
+            .subscribe(spec_of("s", &["t"], Start::Latest))
+            .await
+            .unwrap();
         let got = ready(&mut deliveries).await;
         assert_eq!(positions(&got), [3, 5, 6]);
         assert!(got.iter().all(|delivery| delivery.attempt == 1));
@@ -60,7 +71,10 @@ fn a_retry_keeps_its_count_and_its_time() {
         let engine = bench.open();
         let due = Timestamp::from_micros(2_000_000_000);
         let report = engine.report(position(1)).await.unwrap().remove(0);
-        assert_eq!((report.state, report.attempts.len()), (DeliveryState::Retrying(due), 2));
+        assert_eq!(
+            (report.state, report.attempts.len()),
+            (DeliveryState::Retrying(due), 2)
+        );
         let mut deliveries = subscribe(&engine, "s").await;
         let again = pull(&mut deliveries, 1).await.remove(0);
         assert_eq!((again.attempt, again.due), (3, Some(due)));
@@ -73,7 +87,9 @@ fn dead_letters_and_redrives_are_kept() {
         let engine = bench.open();
         let mut deliveries = subscribe(&engine, "s").await;
         let keyed = |id: &str| with(event(id), "partitionkey", "k");
-        publish(&engine, vec![keyed("1"), keyed("2"), keyed("3")]).await.unwrap();
+        publish(&engine, vec![keyed("1"), keyed("2"), keyed("3")])
+            .await
+            .unwrap();
         for delivery in &pull(&mut deliveries, 3).await {
             settle(&engine, "s", delivery, reject(true)).await.unwrap();
         }
@@ -132,10 +148,18 @@ fn ids_and_positions_are_remembered() {
         end(engine, clean).await;
 
         let engine = bench.open();
-        let receipts = publish(&engine, vec![event("2"), event("4")]).await.unwrap();
-        let told: Vec<_> = receipts.iter().map(|r| (r.position.unwrap().0, r.duplicate)).collect();
+        let receipts = publish(&engine, vec![event("2"), event("4")])
+            .await
+            .unwrap();
+        let told: Vec<_> = receipts
+            .iter()
+            .map(|r| (r.position.unwrap().0, r.duplicate))
+            .collect();
         assert_eq!(told, [(2, true), (4, false)]);
-        assert_eq!(engine.find(Some("/test"), "3").await.unwrap(), [position(3)]);
+        assert_eq!(
+            engine.find(Some("/test"), "3").await.unwrap(),
+            [position(3)]
+        );
         assert!(publish(&engine, vec![typed("1", "u")]).await.is_err());
     });
 }
@@ -148,7 +172,9 @@ fn a_settlement_and_what_it_publishes_are_one() {
         publish_range(&engine, 1, 1).await;
         let delivery = pull(&mut deliveries, 1).await.remove(0);
         let emit = vec![typed("x", "u"), typed("y", "u")];
-        settle_and_publish(&engine, "s", &delivery, Outcome::Done, emit).await.unwrap();
+        settle_and_publish(&engine, "s", &delivery, Outcome::Done, emit)
+            .await
+            .unwrap();
         drop(deliveries);
         end(engine, clean).await;
 
@@ -197,8 +223,14 @@ fn a_clean_end_leaves_a_snapshot() {
         drop(engine);
         let names = || -> Vec<String> {
             let files = std::fs::read_dir(bench.path()).unwrap();
-            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+            files
+                .map(|file| file.unwrap().file_name().into_string().unwrap())
+                .collect()
         };
-        assert!(names().iter().any(|name| name.starts_with("snapshot-")), "{:?}", names());
+        assert!(
+            names().iter().any(|name| name.starts_with("snapshot-")),
+            "{:?}",
+            names()
+        );
     });
 }

@@ -53,7 +53,7 @@ fn options() -> Options {
 }
 
 impl Specimen {
-    /// Writes the log: four segments of 16 KiB, closed, without snapshots.
+    /// Writes the log: four segments of 16 KiB, the last half full, closed, without snapshots.
     pub fn new() -> Result<Self> {
         let storage = SimStorage::new();
         let (mut writer, log, _) = Log::open_on(Arc::new(storage.clone()), options())?;
@@ -67,7 +67,7 @@ impl Specimen {
                 .count();
             segments as u64 >= SEGMENTS
         };
-        let mut rest = 60;
+        let mut rest = 30;
         while rest > 0 {
             let body: Vec<u8> = (0..dice.below(400)).map(|_| dice.roll() as u8).collect();
             let ops = [

@@ -279,3 +279,34 @@ fn no_power_cut_loses_resurrects_or_reorders() {
         "only {retired} of {count} runs recycled a segment"
     );
 }
+
+#[test]
+fn a_mark_that_a_killed_process_left_is_not_called_durable() {
+    let mut torn = 0;
+    for seed in 0..300 {
+        let storage = SimStorage::new();
+        let options = || Options::default().segment_bytes(16 << 10);
+        let (mut writer, log, _) = Log::open_on(Arc::new(storage.clone()), options()).unwrap();
+        writer.stage(1, [Op::append(1, &[1; 400])]).unwrap();
+        writer.commit(Level::Synced).unwrap();
+        writer.mark().unwrap();
+        drop((writer, log));
+        storage.kill();
+        let (mut writer, log, recovered) =
+            Log::open_on(Arc::new(storage.clone()), options()).unwrap();
+        assert!(recovered.clean);
+        for _ in 0..8 {
+            writer.stage(2, [Op::append(1, &[2; 600])]).unwrap();
+        }
+        // The write, then the sync, in which the power goes.
+        storage.plan(2, Fault::PowerCut);
+        writer.commit(Level::Synced).unwrap_err();
+        drop((writer, log, recovered));
+        storage.crash(seed);
+        let (_, log, recovered) = Log::open_on(Arc::new(storage), options())
+            .unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
+        assert!(log.read(1).unwrap().is_some());
+        torn += u64::from(recovered.cut.is_some());
+    }
+    assert!(torn > 30, "only {torn} groups were torn");
+}

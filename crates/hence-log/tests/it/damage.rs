@@ -120,3 +120,91 @@ fn a_newer_format_is_refused_by_its_number() {
         }
     );
 }
+
+#[test]
+fn a_frame_of_another_history_of_the_same_log_is_refused() {
+    let storage = SimStorage::new();
+    write(&storage, 5);
+    let other = storage.fork();
+    let go_on = |storage: &SimStorage, body: &[u8; 64]| {
+        let options = Options::default().segment_bytes(8 << 10);
+        let (mut writer, _, _) = Log::open_on(Arc::new(storage.clone()), options).unwrap();
+        for _ in 0..3 {
+            writer.stage(9, [Op::append(1, body)]).unwrap();
+            writer.commit(Level::Synced).unwrap();
+        }
+        writer.close().unwrap();
+    };
+    let name = storage
+        .names()
+        .into_iter()
+        .find(|name| name.starts_with("segment-"))
+        .unwrap();
+    go_on(&storage, &[0xAA; 64]);
+    go_on(&other, &[0xBB; 64]);
+    let (mine, foreign) = (storage.contents(&name), other.contents(&name));
+    // The middle one of three frames of equal size: intact, in its place, and from elsewhere.
+    let first = mine
+        .windows(64)
+        .position(|bytes| bytes == [0xAA; 64])
+        .unwrap();
+    let frame = 32 + 6 + 64;
+    let begin = first + frame - 38;
+    storage.damage(&name, |bytes| {
+        bytes[begin..begin + frame].copy_from_slice(&foreign[begin..begin + frame]);
+    });
+    let what = "a frame does not continue the one before";
+    assert_eq!(
+        refusal(&storage),
+        ErrorKind::Corrupt {
+            file: name,
+            offset: begin as u64,
+            what
+        }
+    );
+}
+
+#[test]
+fn damage_in_the_last_group_is_told_from_a_torn_write_by_a_mark() {
+    for marked in [false, true] {
+        let storage = SimStorage::new();
+        let (mut writer, log, _) = Log::open_on(
+            Arc::new(storage.clone()),
+            Options::default().segment_bytes(8 << 10),
+        )
+        .unwrap();
+        for body in [[1; 64], [2; 64]] {
+            writer.stage(1, [Op::append(1, &body)]).unwrap();
+            writer.commit(Level::Synced).unwrap();
+        }
+        if marked {
+            writer.mark().unwrap();
+        }
+        drop((writer, log));
+        let name = storage
+            .names()
+            .into_iter()
+            .find(|name| name.starts_with("segment-"))
+            .unwrap();
+        storage.damage(&name, |bytes| {
+            let at = bytes
+                .windows(64)
+                .position(|bytes| bytes == [2; 64])
+                .unwrap();
+            bytes[at] = 0;
+        });
+        if marked {
+            assert!(matches!(
+                refusal(&storage),
+                ErrorKind::Corrupt { offset: 614, .. }
+            ));
+            continue;
+        }
+        // The doubt that the documentation names: cut, kept, reported.
+        let (_, log, recovered) =
+            Log::open_on(Arc::new(storage.clone()), Options::default()).unwrap();
+        let cut = recovered.cut.unwrap();
+        assert_eq!((log.watermark(), cut.offset), (1, 614));
+        assert_eq!(storage.contents(&cut.kept_in).len() as u64, cut.bytes);
+    }
+}

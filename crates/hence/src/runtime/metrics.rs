@@ -19,7 +19,8 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    pub(crate) fn record(&self, duration: Duration) {
+    /// Counts one duration.
+    pub fn record(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         let index = BOUNDS
             .iter()

@@ -102,7 +102,7 @@ impl Settler {
     fn message(&self, cause: &Attributes, ordinal: usize, draft: Draft) -> Result<Message> {
         let id = id::derived(cause, &self.subscription, ordinal);
         let mut attributes = Attributes::new(id, &*self.source, draft.event_type)?;
-        attributes.set("time", Timestamp::now().to_string())?;
+        attributes.set_time(Timestamp::now());
         attributes.set("datacontenttype", "application/json")?;
         attributes.set(CAUSATION, cause.id())?;
         attributes.set(CORRELATION, cause.correlation_id().unwrap_or(cause.id()))?;

@@ -10,7 +10,7 @@ use hence::{
     App, Attempt, Attributes, Batch, Failure, Handler, HandlerExt, Message, Running, State,
 };
 
-use crate::kit::{Place, Seen, Tick, on_both_engines, tick};
+use crate::kit::{Seen, Tick, on_both_engines, tick};
 
 /// Numbers from 100 on fail while this is set.
 #[derive(Clone, Default)]

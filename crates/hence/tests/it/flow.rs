@@ -10,7 +10,7 @@ use hence::{App, Every, HandlerService, Poisson, State};
 use tokio::sync::Notify;
 use tower::{Layer, Service};
 
-use crate::kit::{Place, Seen, Tick, on_both_engines, tick};
+use crate::kit::{Seen, Tick, on_both_engines, tick};
 
 async fn see(tick: Tick, seen: State<Seen>) {
     seen.add(&tick.key, tick.number);

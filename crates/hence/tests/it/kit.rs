@@ -9,19 +9,19 @@ use tokio::sync::Notify;
 
 #[derive(Clone, Debug, PartialEq, Eq, Event, Serialize, Deserialize)]
 #[event(type = "test.tick", key = key)]
-pub struct Tick {
-    pub key: String,
-    pub number: u64,
+pub(crate) struct Tick {
+    pub(crate) key: String,
+    pub(crate) number: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Event, Serialize, Deserialize)]
 #[event(type = "test.tock", key = key)]
-pub struct Tock {
-    pub key: String,
-    pub number: u64,
+pub(crate) struct Tock {
+    pub(crate) key: String,
+    pub(crate) number: u64,
 }
 
-pub fn tick(key: &str, number: u64) -> Tick {
+pub(crate) fn tick(key: &str, number: u64) -> Tick {
     Tick {
         key: key.to_owned(),
         number,
@@ -30,23 +30,23 @@ pub fn tick(key: &str, number: u64) -> Tick {
 
 /// Remembers what handlers saw, and wakes whoever waits for it.
 #[derive(Clone, Default)]
-pub struct Seen(Arc<(Mutex<Vec<(String, u64)>>, Notify)>);
+pub(crate) struct Seen(Arc<(Mutex<Vec<(String, u64)>>, Notify)>);
 
 impl Seen {
-    pub fn add(&self, key: &str, number: u64) {
+    pub(crate) fn add(&self, key: &str, number: u64) {
         self.0.0.lock().unwrap().push((key.to_owned(), number));
         self.0.1.notify_waiters();
     }
 
-    pub fn all(&self) -> Vec<(String, u64)> {
+    pub(crate) fn all(&self) -> Vec<(String, u64)> {
         self.0.0.lock().unwrap().clone()
     }
 
-    pub fn numbers(&self) -> Vec<u64> {
+    pub(crate) fn numbers(&self) -> Vec<u64> {
         self.all().into_iter().map(|(_, number)| number).collect()
     }
 
-    pub async fn reach(&self, count: usize) {
+    pub(crate) async fn reach(&self, count: usize) {
         loop {
             let notified = self.0.1.notified();
             tokio::pin!(notified);
@@ -60,19 +60,19 @@ impl Seen {
 }
 
 /// An engine URL, and the directory that it needs while it is used.
-pub struct Place {
-    pub url: String,
+pub(crate) struct Place {
+    pub(crate) url: String,
     _dir: Option<tempfile::TempDir>,
 }
 
-pub fn memory() -> Place {
+pub(crate) fn memory() -> Place {
     Place {
         url: "memory:".to_owned(),
         _dir: None,
     }
 }
 
-pub fn log() -> Place {
+pub(crate) fn log() -> Place {
     let dir = tempfile::tempdir().unwrap();
     Place {
         url: format!("log:{}", dir.path().display()),
@@ -81,13 +81,13 @@ pub fn log() -> Place {
 }
 
 impl Place {
-    pub async fn start(&self, app: App) -> Running {
+    pub(crate) async fn start(&self, app: App) -> Running {
         app.start(&self.url).await.unwrap()
     }
 }
 
 /// Follows every event from the first on.
-pub async fn follow(running: &Running) -> Box<dyn Reader> {
+pub(crate) async fn follow(running: &Running) -> Box<dyn Reader> {
     let read = Read {
         from: Start::Position(Position(1)),
         follow: true,
@@ -97,7 +97,7 @@ pub async fn follow(running: &Running) -> Box<dyn Reader> {
 }
 
 /// The types of the next `count` events.
-pub async fn types(reader: &mut dyn Reader, count: usize) -> Vec<String> {
+pub(crate) async fn types(reader: &mut dyn Reader, count: usize) -> Vec<String> {
     let mut types = Vec::new();
     while types.len() < count {
         for entry in reader.next(count - types.len()).await.unwrap() {

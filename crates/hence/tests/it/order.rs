@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hence::{App, Attempt, HandlerExt, Order, Start, State};
 
-use crate::kit::{Place, Seen, Tick, log, on_both_engines, tick};
+use crate::kit::{Seen, Tick, log, on_both_engines, tick};
 
 async fn see(tick: Tick, seen: State<Seen>) {
     seen.add(&tick.key, tick.number);

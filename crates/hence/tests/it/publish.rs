@@ -5,7 +5,7 @@ use std::time::Duration;
 use hence::core::Timestamp;
 use hence::{App, Durability, Publisher, State, TryPublishError};
 
-use crate::kit::{Place, Seen, Tick, Tock, follow, log, on_both_engines, tick, types};
+use crate::kit::{Seen, Tick, Tock, follow, log, on_both_engines, tick, types};
 
 async fn see(tick: Tick, seen: State<Seen>) {
     seen.add(&tick.key, tick.number);
@@ -120,4 +120,13 @@ async fn more_durability_than_the_engine_has_is_refused() {
         .await
         .unwrap_err();
     assert_eq!(error.code().as_str(), "HN0202");
+}
+
+#[tokio::test]
+async fn the_key_of_a_known_type_is_found_in_its_data() {
+    let running = App::new("test").subscribe("tock", tock).start("memory:").await.unwrap();
+    let data = br#"{"key":"A-17","number":1}"#;
+    assert_eq!(running.key_of("test.tick", data).as_deref(), Some("A-17"));
+    assert_eq!(running.key_of("test.tick", b"{}"), None);
+    assert_eq!(running.key_of("unknown", data), None);
 }

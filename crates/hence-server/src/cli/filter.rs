@@ -1,0 +1,87 @@
+//! `Filter`: which events a command is about; the same words in every command.
+
+use hence::core::Timestamp;
+
+use super::moment;
+use super::query::Query;
+
+/// Which events a command is about.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Filter")]
+pub(crate) struct Filter {
+    /// Types of events: exact, `order.placed`, or a family, `order.*`.
+    #[arg(value_name = "TYPE", value_parser = wanted)]
+    pub(crate) types: Vec<Wanted>,
+
+    /// Only events of this source.
+    #[arg(long, value_name = "URI")]
+    pub(crate) source: Option<String>,
+
+    /// Only events about this subject.
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+
+    /// Only events with this ordering key.
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+
+    /// Only the event with this id and what followed from it.
+    #[arg(long, value_name = "ID")]
+    pub(crate) correlation: Option<String>,
+
+    /// Only events from this time on, or from so long ago: `1h`.
+    #[arg(long, value_name = "TIME", value_parser = moment::past)]
+    pub(crate) since: Option<Timestamp>,
+
+    /// Only events before this time, or before so long ago.
+    #[arg(long, value_name = "TIME", value_parser = moment::past)]
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// One type, or all types that begin alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// This type.
+    Exactly(String),
+    /// Every type with this beginning.
+    Prefix(String),
+}
+
+/// Reads `order.placed`, `order.*` or `*`.
+fn wanted(text: &str) -> Result<Wanted, String> {
+    let prefix = text
+        .strip_suffix(".*")
+        .map(|start| format!("{start}."))
+        .or_else(|| (text == "*").then(String::new));
+    match prefix {
+        Some(prefix) if !prefix.contains('*') => Ok(Wanted::Prefix(prefix)),
+        None if text.is_empty() => Err("a type is not empty".to_owned()),
+        None if !text.contains('*') => Ok(Wanted::Exactly(text.to_owned())),
+        _ => Err("a `*` stands alone at the end, behind a dot: order.*".to_owned()),
+    }
+}
+
+impl Filter {
+    /// The filter as parameters of the API.
+    pub(crate) fn query(&self) -> Query {
+        let mut query = Query::default();
+        let all = Wanted::Prefix(String::new());
+        // One `*` among the types takes them all.
+        for wanted in self.types.iter().filter(|_| !self.types.contains(&all)) {
+            match wanted {
+                Wanted::Exactly(name) => query.add("type", name),
+                Wanted::Prefix(prefix) => query.add("typeprefix", prefix),
+            }
+        }
+        query.add_some("source", self.source.as_deref());
+        query.add_some("subject", self.subject.as_deref());
+        query.add_some("key", self.key.as_deref());
+        query.add_some("correlationid", self.correlation.as_deref());
+        query.add_some("since", self.since.map(|t| t.to_string()).as_deref());
+        query.add_some("until", self.until.map(|t| t.to_string()).as_deref());
+        query
+    }
+}
+
+#[cfg(test)]
+mod tests;

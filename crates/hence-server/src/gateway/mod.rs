@@ -1,0 +1,81 @@
+//! The HTTP gateway: any language takes part over plain HTTP.
+//!
+//! ```text
+//!   connection ─► edge (limits, Host, Origin) ─► router ─► who may ─► resource ─► Bus, Engine
+//!    server          router                                  auth      publish, events, tail, …
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use hence::{Bus, Metrics, Running, Topology};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) mod auth;
+mod cloudevents;
+mod dead_letters;
+mod events;
+mod health;
+mod idempotency;
+pub(crate) mod limits;
+pub(crate) mod listen;
+mod metrics;
+pub(crate) mod problem;
+mod publish;
+mod query;
+mod receipt;
+mod reply;
+mod router;
+pub(crate) mod server;
+pub(crate) mod suggest;
+mod tail;
+mod topology;
+
+#[cfg(test)]
+mod tests;
+
+use auth::Access;
+use limits::Limits;
+use problem::{Code, Problem};
+
+/// What every request sees.
+pub(crate) struct Gateway {
+    bus: Bus,
+    topology: Topology,
+    metrics: Metrics,
+    limits: Limits,
+    access: Access,
+    keys: idempotency::Keys,
+    counters: metrics::Counters,
+    drain: CancellationToken,
+}
+
+impl Gateway {
+    /// A gateway to an application that runs. Cancelling `drain` makes it finish.
+    pub(crate) fn new(
+        running: &Running,
+        access: Access,
+        limits: Limits,
+        dedup: Duration,
+        drain: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            bus: running.bus().clone(),
+            topology: running.topology().clone(),
+            metrics: running.metrics().clone(),
+            keys: idempotency::Keys::new(limits.idempotency, dedup),
+            counters: metrics::Counters::default(),
+            limits,
+            access,
+            drain,
+        })
+    }
+}
+
+/// A segment of the path.
+fn segment(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    path.map(|Path(segment)| segment)
+        .map_err(|_| Code::MALFORMED.problem("the path does not decode to UTF-8"))
+}

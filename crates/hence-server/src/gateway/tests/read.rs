@@ -1,0 +1,253 @@
+//! What can be read: lists, traces, dead letters, the topology, metrics.
+
+use super::*;
+
+const ORDER: &str = "/v1/publish/order.placed?key=k";
+
+/// Publishes an order and waits until it is handled.
+async fn order(server: &Server, id: &str, amount: f64) -> String {
+    let body = format!(r#"{{"order_id":"{id}","amount":{amount}}}"#);
+    let path = ORDER.replace("=k", &format!("={id}"));
+    let answer = server
+        .post(&path, JSON, body)
+        .header("prefer", "wait=5")
+        .send()
+        .await;
+    assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
+    answer.json()["receipt"]["position"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn lists_filter_and_page_in_both_directions() {
+    on_both(async |server, _| {
+        for number in 0..7 {
+            let path = format!("/v1/publish/a.{}?key=k{number}&subject=s", number % 2);
+            let ask = server.post(&path, JSON, number.to_string());
+            ask.header("idempotency-key", format!("id-{number}"))
+                .send()
+                .await;
+        }
+        for order in ["asc", "desc"] {
+            let (mut path, mut seen) = (format!("/v1/events?limit=3&order={order}"), Vec::new());
+            loop {
+                let answer = server.get(&path).send().await;
+                let page = answer.json();
+                seen.extend(
+                    page["items"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|item| item["event"]["data"].clone()),
+                );
+                let Some(next) = page.get("next") else { break };
+                let link = answer.header("link");
+                assert!(
+                    link.contains(&format!("cursor={}", next.as_str().unwrap())),
+                    "{link}"
+                );
+                path = link
+                    .trim_start_matches('<')
+                    .split('>')
+                    .next()
+                    .unwrap()
+                    .to_owned();
+            }
+            let mut all: Vec<_> = (0..7).map(Value::from).collect();
+            if order == "desc" {
+                all.reverse();
+            }
+            assert_eq!(seen, all, "{order}");
+        }
+        for (query, count) in [
+            ("type=a.0", 4),
+            ("type=a.0&type=a.1", 7),
+            ("typeprefix=a.", 7),
+            ("typeprefix=b.", 0),
+            ("key=k3", 1),
+            ("subject=s", 7),
+            ("id=id-2", 1),
+            ("id=id-2&type=a.1", 0),
+            ("id=none", 0),
+            ("source=/hence/http/anonymous", 7),
+            ("since=2020-01-01T00:00:00Z", 7),
+            ("until=2020-01-01T00:00:00Z", 0),
+            ("since=2090-01-01T00:00:00+02:00", 0),
+            ("type=a.1&order=desc", 3),
+        ] {
+            let list = server.json(&format!("/v1/events?{query}")).await;
+            assert_eq!(list["items"].as_array().unwrap().len(), count, "{query}");
+        }
+        server.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_trace_shows_what_followed_and_deliveries_show_how() {
+    on_both(async |server, _| {
+        let position = order(&server, "A-17", 1.0).await;
+        let trace = server.json(&format!("/v1/events/{position}/trace")).await;
+        let items = trace["items"].as_array().unwrap();
+        assert_eq!(items.len(), 2, "{trace}");
+        assert_eq!(items[0]["cause"], Value::Null);
+        assert_eq!(items[1]["cause"], position);
+        assert_eq!(items[1]["event"]["type"], "order.charged");
+        assert_eq!(items[0]["deliveries"][0]["state"], "done");
+        // From below the same tree is seen.
+        let below = items[1]["position"].as_str().unwrap();
+        let same = server.json(&format!("/v1/events/{below}/trace")).await;
+        assert_eq!(same["items"], trace["items"]);
+        let list = server
+            .json(&format!("/v1/events/{position}/deliveries"))
+            .await;
+        let attempt = &list["items"][0]["attempts"][0];
+        assert_eq!(attempt["outcome"], "done");
+        assert_eq!(attempt["emitted"][0], below);
+        assert!(attempt["ran"].as_str().unwrap().ends_with('s'));
+        server.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_seen_and_sent_again() {
+    on_both(async |server, _| {
+        let position = order(&server, "big", 5_000.0).await;
+        let list = server.json("/v1/deadletters?subscription=charge").await;
+        let letter = &list["items"][0];
+        let id = letter["id"].as_str().unwrap().to_owned();
+        assert_eq!(id, format!("charge.{position}"));
+        assert_eq!(letter["reason"], "rejected");
+        assert!(
+            letter["error"]
+                .as_str()
+                .unwrap()
+                .contains("the bank is closed")
+        );
+        assert_eq!(letter["event"]["data"]["order_id"], "big");
+        assert_eq!(&server.json(&format!("/v1/deadletters/{id}")).await, letter);
+
+        let path = format!("/v1/deadletters/{id}/redrive");
+        let wrong = server.post(&path, JSON, "{\"rate\":1}").send().await;
+        wrong.is_problem(400, "HN4002");
+        let answer = server.ask("POST", &path).send().await;
+        assert_eq!(answer.status.as_u16(), 202, "{}", answer.text());
+        let deliveries = answer.header("location").to_owned();
+        assert_eq!(deliveries, format!("/v1/events/{position}/deliveries"));
+        let mut state = Value::Null;
+        for _ in 0..200 {
+            state = server.json(&deliveries).await["items"][0]["state"].clone();
+            if state == "done" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(state, "done");
+        assert_eq!(
+            server.json("/v1/deadletters").await["items"],
+            Value::Array(Vec::new())
+        );
+        server.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_undecodable_event_is_a_dead_letter_at_once() {
+    let server = Server::dev("log").await;
+    let path = "/v1/publish/order.placed?key=k";
+    let answer = server
+        .post(path, JSON, "{\"a\":1}")
+        .header("prefer", "wait=5")
+        .send()
+        .await;
+    assert_eq!(answer.json()["results"][0]["outcome"], "rejected");
+    let list = server.json("/v1/deadletters").await;
+    assert_eq!(list["items"][0]["reason"], "undecodable");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_topology_comes_in_four_forms_with_what_was_measured() {
+    on_both(async |server, _| {
+        order(&server, "A-17", 1.0).await;
+        let graph = server.json("/v1/topology").await;
+        let node = &graph["subscriptions"][0];
+        assert_eq!(node["name"], "charge");
+        assert_eq!(node["measured"]["done"], 1);
+        assert_eq!(node["measured"]["lag"], 0);
+        for (format, says) in [
+            ("dot", "\"charge\" [label=\"charge\\nlag 0"),
+            ("mermaid", "flowchart LR"),
+            ("text", "subscription charge: lag 0"),
+        ] {
+            let answer = server
+                .get(&format!("/v1/topology?format={format}"))
+                .send()
+                .await;
+            assert!(answer.text().contains(says), "{}", answer.text());
+        }
+        let list = server.json("/v1/subscriptions").await;
+        assert_eq!(list["items"][0]["id"], "charge");
+        assert_eq!(list["items"][0]["status"], "active");
+        assert_eq!(list["items"][0]["config"]["retry"]["attempts"], 8);
+        server.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened() {
+    let server = Server::dev("log").await;
+    order(&server, "A-17", 1.0).await;
+    server.get("/nowhere").send().await;
+    let answer = server.get("/metrics").send().await;
+    assert_eq!(
+        answer.header("content-type"),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let text = answer.text();
+    for line in [
+        "hence_events_published_total{type=\"order.placed\"} 1",
+        "hence_deliveries_total{subscription=\"charge\",outcome=\"done\"} 1",
+        "hence_subscription_lag_events{subscription=\"charge\"} 0",
+        "hence_dead_letters{subscription=\"charge\"} 0",
+        "hence_delivery_duration_seconds_count{subscription=\"charge\"} 1",
+        "hence_publish_duration_seconds_bucket{durability=\"synced\",le=\"+Inf\"} 1",
+        "hence_http_request_duration_seconds_count{route=\"/v1/publish/{type}\",method=\"POST\",status=\"200\"} 1",
+        "hence_http_request_duration_seconds_count{route=\"_other\",method=\"GET\",status=\"404\"} 1",
+        "# TYPE hence_log_sync_duration_seconds summary",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let server = Server::dev("memory").await;
+    for path in ["/v1/status", "/v1/events", "/nowhere", "/livez"] {
+        let (get, head) = (
+            server.get(path).send().await,
+            server.ask("HEAD", path).send().await,
+        );
+        assert_eq!(get.status, head.status, "{path}");
+        assert!(head.body.is_empty(), "{path}");
+        assert_eq!(
+            get.header("content-type"),
+            head.header("content-type"),
+            "{path}"
+        );
+    }
+    let options = server.ask("OPTIONS", "/v1/events").send().await;
+    assert_eq!(options.status, StatusCode::NO_CONTENT);
+    assert!(
+        options
+            .header("accept-post")
+            .contains("cloudevents-batch+json")
+    );
+    server.stop().await;
+}

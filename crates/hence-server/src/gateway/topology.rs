@@ -1,0 +1,242 @@
+//! `GET /v1/topology` and `GET /v1/subscriptions`: the graph, with what was measured.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use hence::core::engine::SubscriptionReport;
+use hence::core::topology::{Edge, SourceNode, SubscriptionNode, TypeNode};
+use hence::{Histogram, SubscriptionMetrics};
+use hyper::{StatusCode, Uri};
+use serde::Serialize;
+
+use super::Gateway;
+use super::auth::MayRead;
+use super::problem::Problem;
+use super::query::Query;
+use super::reply::{json, list, text};
+
+/// What was measured of a subscription.
+#[derive(Serialize)]
+struct Measured {
+    /// Events that are not settled.
+    lag: u64,
+    /// Deliveries that the runtime holds.
+    inflight: u64,
+    /// Deliveries that are with a handler.
+    running: u64,
+    /// Dead letters that are kept.
+    dead: u64,
+    /// Since the process began: deliveries that were handled.
+    done: u64,
+    /// Since the process began: attempts that failed and are tried again.
+    retried: u64,
+    /// Since the process began: deliveries that became dead letters.
+    rejected: u64,
+    /// The mean time from append to attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<String>,
+    /// The mean time of an attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<String>,
+}
+
+impl Measured {
+    fn of(report: Option<&SubscriptionReport>, metrics: Option<&SubscriptionMetrics>) -> Self {
+        Self {
+            lag: report.map_or(0, |report| report.lag),
+            inflight: report.map_or(0, |report| report.in_flight),
+            running: metrics.map_or(0, SubscriptionMetrics::running),
+            dead: report.map_or(0, |report| report.dead),
+            done: metrics.map_or(0, SubscriptionMetrics::done),
+            retried: metrics.map_or(0, SubscriptionMetrics::retried),
+            rejected: metrics.map_or(0, SubscriptionMetrics::rejected),
+            wait: metrics.and_then(|metrics| mean(&metrics.wait)),
+            duration: metrics.and_then(|metrics| mean(&metrics.duration)),
+        }
+    }
+
+    /// The values on one line.
+    fn to_line(&self) -> String {
+        let Self {
+            lag,
+            inflight,
+            done,
+            retried,
+            dead,
+            ..
+        } = self;
+        let mut line =
+            format!("lag {lag}, in flight {inflight}, done {done}, retried {retried}, dead {dead}");
+        if let Some(duration) = &self.duration {
+            let _ = write!(line, ", {duration} each");
+        }
+        line
+    }
+}
+
+/// The mean of what a histogram counted, as a duration.
+fn mean(histogram: &Histogram) -> Option<String> {
+    let count: u64 = histogram.counts().iter().sum();
+    (count > 0).then(|| {
+        let mean = histogram.sum() / count as f64;
+        format!("{mean:.6}s")
+    })
+}
+
+#[derive(Serialize)]
+struct Graph<'a> {
+    app: &'a str,
+    sources: &'a [SourceNode],
+    types: &'a [TypeNode],
+    subscriptions: Vec<Node<'a>>,
+    edges: Vec<Edge>,
+}
+
+#[derive(Serialize)]
+struct Node<'a> {
+    #[serde(flatten)]
+    node: &'a SubscriptionNode,
+    measured: Measured,
+}
+
+impl Gateway {
+    /// What was measured, by subscription.
+    fn measured(&self) -> BTreeMap<String, Measured> {
+        let reports = self.bus.engine().subscriptions();
+        let of = |name: &str| {
+            let report = reports.iter().find(|report| report.name == name);
+            Measured::of(report, self.metrics.get(name).map(|metrics| &**metrics))
+        };
+        let nodes = self.topology.subscriptions.iter();
+        nodes
+            .map(|node| (node.name.clone(), of(&node.name)))
+            .collect()
+    }
+}
+
+/// `GET /v1/topology`.
+pub(crate) async fn topology(
+    State(gateway): State<Arc<Gateway>>,
+    _: MayRead,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = Query::of(&uri, &[&["format"]])?;
+    let format = query.one_of("format", &["json", "dot", "mermaid", "text"])?;
+    let topology = &gateway.topology;
+    let mut measured = gateway.measured();
+    let labels = || {
+        measured
+            .iter()
+            .map(|(name, values)| (name, values.to_line()))
+    };
+    Ok(match format {
+        Some("mermaid") => {
+            let mut graph = topology.to_mermaid();
+            for (name, line) in labels() {
+                let _ = writeln!(graph, "  %% {name}: {line}");
+            }
+            text("text/vnd.mermaid; charset=utf-8", graph)
+        }
+        Some("dot") => {
+            let mut graph = topology.to_dot();
+            // Graphviz merges what is said of a node in several places.
+            graph.truncate(graph.trim_end().trim_end_matches('}').len());
+            for (name, line) in labels() {
+                let label = format!("{name}\n{}", line.replace(", ", "\n"));
+                let _ = writeln!(graph, "  {name:?} [label={label:?}];");
+            }
+            graph.push_str("}\n");
+            text("text/vnd.graphviz; charset=utf-8", graph)
+        }
+        Some("text") => {
+            let mut graph = topology.to_text();
+            for (name, line) in labels() {
+                let _ = writeln!(graph, "  subscription {name}: {line}");
+            }
+            text("text/plain; charset=utf-8", graph)
+        }
+        _ => {
+            let nodes = topology.subscriptions.iter().map(|node| {
+                let measured = measured.remove(&node.name);
+                let measured = measured.unwrap_or_else(|| Measured::of(None, None));
+                Node { node, measured }
+            });
+            let graph = Graph {
+                app: &topology.app,
+                sources: &topology.sources,
+                types: &topology.types,
+                subscriptions: nodes.collect(),
+                edges: topology.edges(),
+            };
+            json(StatusCode::OK, &graph)
+        }
+    })
+}
+
+/// A subscription as the API writes it.
+#[derive(Serialize)]
+struct Subscription<'a> {
+    id: &'a str,
+    types: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Numbers<'a>>,
+    /// Whether code of this process handles its events.
+    handler: bool,
+    status: &'static str,
+    settled: String,
+    lag: u64,
+    inflight: u64,
+    dead: u64,
+}
+
+/// The numbers of a subscription.
+#[derive(Serialize)]
+struct Numbers<'a> {
+    order: &'a str,
+    concurrency: usize,
+    retry: Attempts,
+}
+
+#[derive(Serialize)]
+struct Attempts {
+    attempts: u32,
+}
+
+/// `GET /v1/subscriptions`.
+pub(crate) async fn subscriptions(
+    State(gateway): State<Arc<Gateway>>,
+    _: MayRead,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    Query::of(&uri, &[])?;
+    let reports = gateway.bus.engine().subscriptions();
+    let nodes = &gateway.topology.subscriptions;
+    let items = reports.iter().map(|report| {
+        let node = nodes.iter().find(|node| node.name == report.name);
+        Subscription {
+            id: &report.name,
+            types: &report.types,
+            config: node.map(|node| Numbers {
+                order: &node.order,
+                concurrency: node.concurrency,
+                retry: Attempts {
+                    attempts: node.attempts,
+                },
+            }),
+            handler: node.is_some(),
+            status: if report.attached {
+                "active"
+            } else {
+                "detached"
+            },
+            settled: report.settled.to_string(),
+            lag: report.lag,
+            inflight: report.in_flight,
+            dead: report.dead,
+        }
+    });
+    Ok(list(items.collect()))
+}

@@ -1,0 +1,486 @@
+//! The command line against a real server.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::program::{finish, hence, leaves, run, section};
+use crate::server::Server;
+
+const ORDER: &str = r#"{"order_id":"A-17","amount":99.5,"items":[{"sku":"X","qty":2}]}"#;
+
+/// Commands that ask a server, with arguments that find something.
+fn asking(server: &Server) -> Vec<Vec<String>> {
+    server.place(ORDER);
+    let letter = server.dead_letter();
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect();
+    vec![
+        words("publish a.b {}"),
+        words("publish a.b {} --dry-run"),
+        words("tail --from earliest --count 2"),
+        words("get 1"),
+        words("trace 1"),
+        words("graph"),
+        words("status"),
+        words("dlq ls"),
+        words("dlq ls --group"),
+        words(&format!("dlq show {letter}")),
+        words(&format!("dlq redrive {letter} --dry-run")),
+    ]
+}
+
+fn run_with(server: &Server, args: &[String], more: &[&str]) -> crate::program::Ran {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    server.run(&[&args, more].concat())
+}
+
+#[test]
+fn data_is_json_or_fields_and_has_no_escapes() {
+    let server = Server::in_memory();
+    for args in asking(&server) {
+        let json = run_with(&server, &args, &["--json", "-q"]);
+        assert_eq!((json.code, json.stderr.as_str()), (0, ""), "{args:?}");
+        assert!(!json.stdout.is_empty(), "{args:?}");
+        for line in json.stdout.lines() {
+            let value: Result<Value, _> = serde_json::from_str(line);
+            assert!(
+                value.is_ok_and(|value| value.is_object()),
+                "{args:?}: {line}"
+            );
+        }
+        for flag in ["--plain", "--no-input"] {
+            let ran = run_with(&server, &args, &[flag]);
+            assert_eq!(ran.code, 0, "{args:?} {}", ran.stderr);
+            assert!(
+                !ran.stdout.contains('\x1b') && !ran.stderr.contains('\x1b'),
+                "{args:?}"
+            );
+            assert!(!ran.stdout.is_empty(), "{args:?}");
+        }
+    }
+}
+
+/// Standard input is closed, not only empty: no command reads it for ever or falls over it.
+#[test]
+fn a_closed_standard_input_hangs_nothing() {
+    let server = Server::in_memory();
+    for args in asking(&server) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"exec "$@" <&-"#, "sh", env!("CARGO_BIN_EXE_hence")]);
+        let ran = finish(shell.args(&args).env("HENCE_SERVER", &server.url));
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn every_example_runs() {
+    let server = Server::in_memory();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("order.json"), ORDER).unwrap();
+    std::fs::write(
+        folder.path().join("orders.jsonl"),
+        format!("{ORDER}\n{ORDER}\n"),
+    )
+    .unwrap();
+    let mut all = leaves();
+    // Publishing first, so that the others find something.
+    all.sort_by_key(|leaf| leaf != &["publish"]);
+    for leaf in all
+        .iter()
+        .filter(|leaf| !["dev", "serve"].contains(&leaf[0].as_str()))
+    {
+        let args: Vec<&str> = leaf.iter().map(String::as_str).chain(["-h"]).collect();
+        for example in section(&run(&args).stdout, "Examples:") {
+            let example = example.replace("charge-card.12", &server.dead_letter());
+            let ran = shell(&server, folder.path(), &example);
+            assert_eq!(ran.code, 0, "{example}: {}", ran.stderr);
+        }
+    }
+}
+
+/// Runs a line of a shell in a folder, with the program on the path.
+fn shell(server: &Server, folder: &Path, line: &str) -> crate::program::Ran {
+    let program = Path::new(env!("CARGO_BIN_EXE_hence")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", line])
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    command.env("PATH", format!("{}:{path}", program.display()));
+    finish(command.env("HENCE_SERVER", &server.url))
+}
+
+#[test]
+fn a_receipt_says_what_was_stored_and_what_comes_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::on(folder.path());
+    let ran = server.run(&["publish", "note.written", "{\"a\": 1}", "--id", "n-1"]);
+    assert!(
+        ran.stdout.starts_with("stored note.written at "),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.ends_with(" (synced), id n-1\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stderr.contains("\nnext: hence trace "),
+        "{}",
+        ran.stderr
+    );
+
+    let near = server.run(&["publish", "order.plced", "{}", "--count", "3"]);
+    assert_eq!(
+        near.stderr.matches("warning: ").count(),
+        1,
+        "{}",
+        near.stderr
+    );
+    assert!(near.stderr.contains("order.placed"), "{}", near.stderr);
+    let again = server.done(&["publish", "note.written", "{\"a\": 1}", "--id", "n-1"]);
+    assert!(again.starts_with("already stored"), "{again}");
+    let other = server.run(&["publish", "note.written", "{\"a\": 2}", "--id", "n-1"]);
+    assert_eq!(other.code, 6, "{}", other.stderr);
+    assert!(other.stderr.contains("HN4222"), "{}", other.stderr);
+    let level = server.run(&[
+        "publish",
+        "note.written",
+        "--durability",
+        "written",
+        "--json",
+    ]);
+    let receipt: Value = serde_json::from_str(&level.stdout).unwrap();
+    assert_eq!(receipt["duplicate"], false);
+}
+
+#[test]
+fn an_event_comes_back_as_it_was_published() {
+    let server = Server::in_memory();
+    let data = r#"{"z":1.50,"a":"ü"}"#;
+    let args = [
+        "publish",
+        "note.written",
+        data,
+        "--id",
+        "n 1",
+        "--key",
+        "k",
+        "--subject",
+        "s ü",
+    ];
+    let position = server.done(&[&args[..], &["--attr", "tenant=7 %", "--json"]].concat());
+    let receipt: Value = serde_json::from_str(&position).unwrap();
+    let got = server.done(&["get", "n 1", "--json"]);
+    assert!(got.contains(&format!("\"data\":{data}")), "{got}");
+    let item: Value = serde_json::from_str(&got).unwrap();
+    assert_eq!(item["position"], receipt["position"]);
+    let event = &item["event"];
+    assert_eq!(
+        (&event["subject"], &event["partitionkey"]),
+        (&"s ü".into(), &"k".into())
+    );
+    assert_eq!(event["tenant"], "7 %");
+
+    let people = server.done(&["get", "n 1"]);
+    assert!(
+        people.contains("  tenant") && people.contains("\"z\": 1.50"),
+        "{people}"
+    );
+    for missing in ["999999", "no-such-id"] {
+        assert_eq!(server.run(&["get", missing]).code, 5);
+        assert_eq!(server.run(&["trace", missing]).code, 5);
+    }
+}
+
+#[test]
+fn an_id_of_two_sources_is_named_by_its_position() {
+    let server = Server::in_memory();
+    for source in ["/one", "/two"] {
+        let source = format!("source={source}");
+        server.done(&[
+            "publish",
+            "note.written",
+            "{}",
+            "--id",
+            "same",
+            "--attr",
+            &source,
+        ]);
+    }
+    let ran = server.run(&["get", "same"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (5, ""));
+    assert!(
+        ran.stderr.contains("/one") && ran.stderr.contains("/two"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_trace_shows_what_followed_and_who_did_it() {
+    let server = Server::in_memory();
+    let order = ORDER.replace("A-17", "T-1");
+    let args = ["publish", "order.placed", &order, "--key", "T-1", "--plain"];
+    let receipt = server.done(&args);
+    let position = receipt.split('\t').next().unwrap();
+    server.done(&[
+        "tail",
+        "order.completed",
+        "--key",
+        "T-1",
+        "--from",
+        "earliest",
+        "--count",
+        "1",
+    ]);
+    let tree = server.done(&["trace", position]);
+    let lines: Vec<_> = tree.lines().collect();
+    assert!(
+        lines[0].starts_with(&format!("order.placed  {position}  T-1  ")),
+        "{tree}"
+    );
+    assert!(
+        lines[1].starts_with("└─ ✓ reserve-stock done  waited "),
+        "{tree}"
+    );
+    assert!(lines[2].starts_with("   └─ stock.reserved  "), "{tree}");
+    assert!(tree.contains("order.completed"), "{tree}");
+
+    let whole: Value = serde_json::from_str(&server.done(&["trace", position, "--json"])).unwrap();
+    let last = whole["items"].as_array().unwrap().last().unwrap();
+    let last = last["position"].as_str().unwrap();
+    let up: Value = serde_json::from_str(&server.done(&["trace", last, "--up", "--json"])).unwrap();
+    assert_eq!(up["items"][0]["position"], position);
+    let down = server.done(&["trace", last, "--down", "--json"]);
+    let down: Value = serde_json::from_str(&down).unwrap();
+    assert_eq!(down["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_dead_letter_is_listed_shown_and_redriven() {
+    let server = Server::in_memory();
+    let empty = server.run(&["dlq", "ls"]);
+    assert_eq!((empty.code, empty.stdout.as_str()), (0, ""));
+    assert_eq!(empty.stderr, "no dead letters\n");
+
+    let id = server.dead_letter();
+    let listed = server.done(&["dlq", "ls"]);
+    assert!(
+        listed.contains(&id) && listed.contains("rejected"),
+        "{listed}"
+    );
+    let (subscription, position) = id.rsplit_once('.').unwrap();
+    let groups = server.done(&["dlq", "ls", "--group", "--json"]);
+    let group: Value = serde_json::from_str(groups.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&group["count"], &group["subscription"]),
+        (&1.into(), &subscription.into())
+    );
+    let shown = server.done(&["dlq", "show", &id]);
+    assert!(shown.contains("\"amount\": -1"), "{shown}");
+    let tree = server.run(&["trace", position]);
+    assert!(
+        tree.stdout.contains(&format!("✗ {subscription} dead")),
+        "{}",
+        tree.stdout
+    );
+    assert!(
+        tree.stderr.contains(&format!("next: hence dlq show {id}")),
+        "{}",
+        tree.stderr
+    );
+
+    let dry = server.run(&["dlq", "redrive", "--all", "-n"]);
+    assert!(dry.stderr.ends_with("nothing was sent\n"), "{}", dry.stderr);
+    assert_eq!(server.run(&["dlq", "redrive", &id, "none.1"]).code, 5);
+    assert_eq!(server.run(&["dlq", "show", "none.1"]).code, 5);
+    assert_eq!(
+        server
+            .run(&["dlq", "ls", "--subscription", "reserve-stok"])
+            .code,
+        5
+    );
+    let sent = server.done(&["dlq", "redrive", "--subscription", subscription, "--json"]);
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    assert_eq!(
+        (&sent["id"], &sent["result"]),
+        (&id.as_str().into(), &"sent again".into())
+    );
+}
+
+#[test]
+fn lines_become_events_and_a_bad_one_is_named() {
+    let server = Server::in_memory();
+    let mut command = hence(&[
+        "publish",
+        "note.written",
+        "--lines",
+        "--key",
+        "k",
+        "--plain",
+    ]);
+    command.env("HENCE_SERVER", &server.url);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let input = b"{\"n\":1}\n\n{\"n\":2}\n{n:3}\n{\"n\":4}\n";
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let ran = crate::program::ran(child.wait_with_output().unwrap());
+    assert_eq!(
+        (ran.code, ran.stdout.lines().count()),
+        (2, 2),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("line 4 of standard input is not JSON"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("2 events stored before it"),
+        "{}",
+        ran.stderr
+    );
+
+    let many = server.run(&[
+        "publish",
+        "note.written",
+        "{}",
+        "--count",
+        "25",
+        "--rate",
+        "1000",
+    ]);
+    assert_eq!(many.stdout.lines().count(), 25);
+    assert!(
+        many.stderr.contains("published 25 events in "),
+        "{}",
+        many.stderr
+    );
+    let args = [
+        "tail", "note.*", "--from", "earliest", "--count", "27", "--format", "%d%n",
+    ];
+    assert!(server.done(&args).starts_with("{\"n\":1}\n{\"n\":2}\n{}\n"));
+}
+
+#[test]
+fn a_tail_ends_where_it_is_told() {
+    let server = Server::in_memory();
+    server.done(&["publish", "note.written", "{}", "--count", "3"]);
+    let since = [
+        "tail",
+        "note.written",
+        "--since",
+        "1h",
+        "--until",
+        "2100-01-01T00:00:00Z",
+    ];
+    let shown = server.done(&[&since[..], &["--count", "3", "--plain"]].concat());
+    assert_eq!(shown.lines().count(), 3);
+    let over = [
+        "tail",
+        "note.written",
+        "--from",
+        "earliest",
+        "--until",
+        "0s",
+        "--plain",
+    ];
+    assert_eq!(server.done(&over).lines().count(), 3);
+    let none = [
+        "tail",
+        "note.written",
+        "--from",
+        "earliest",
+        "--until",
+        "1h",
+        "--plain",
+    ];
+    assert_eq!(server.done(&none), "");
+}
+
+#[test]
+fn a_tail_whose_reader_has_gone_ends_silently() {
+    let server = Server::in_memory();
+    let mut command = hence(&["tail", "note.*", "--from", "earliest", "--json"]);
+    command
+        .env("HENCE_SERVER", &server.url)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    server.done(&["publish", "note.written", "{}"]);
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.contains("note.written"), "{line}");
+    // Nothing more comes, and still it ends.
+    let ran = crate::program::ran(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stderr.as_str()), (141, ""));
+}
+
+#[test]
+fn a_tail_survives_a_kill_of_the_server_without_loss_or_repetition() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::on(folder.path());
+    let mut command = hence(&["tail", "note.*", "--count", "40", "--format", "%d%n"]);
+    command
+        .env("HENCE_SERVER", &server.url)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    server.done(&["publish", "note.written", "\"before\""]);
+    command.args(["--from", "earliest"]);
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "\"before\"");
+    let mut published = 0;
+    for _ in 0..3 {
+        for _ in 0..13 {
+            server.done(&["publish", "note.written", &published.to_string()]);
+            published += 1;
+        }
+        server.kill();
+        server = server.again_on(folder.path());
+    }
+    let shown: Vec<_> = lines.map(Result::unwrap).collect();
+    let wanted: Vec<_> = (0..39).map(|n: u32| n.to_string()).collect();
+    assert_eq!(shown, wanted);
+    assert!(child.wait().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_tail_at_once() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let server = Server::in_memory();
+    for (signal, number) in [("-INT", 2), ("-TERM", 15)] {
+        let mut command = hence(&["tail"]);
+        command
+            .env("HENCE_SERVER", &server.url)
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It says so when it listens.
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.next().unwrap().unwrap().contains("Ctrl-C"));
+        let id = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        // A shell shows it as 130 or 143.
+        assert_eq!(child.wait().unwrap().signal(), Some(number));
+        assert!(lines.next().is_none(), "nothing is said about it");
+    }
+}

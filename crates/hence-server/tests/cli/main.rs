@@ -1,0 +1,14 @@
+//! The command line as its users meet it: the built program, its streams and its exit codes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+mod away;
+mod live;
+mod program;
+mod rules;
+mod server;
+mod stand_in;
