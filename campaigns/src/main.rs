@@ -14,6 +14,7 @@ mod place;
 mod powercut;
 mod process;
 mod report;
+mod sim;
 mod subject;
 
 use std::process::ExitCode;
@@ -59,6 +60,8 @@ enum Campaign {
     Damage(Extent),
     /// Lets system calls fail, one after the other, and disks run full.
     Faults(Extent),
+    /// Runs the whole engine on a simulated disk.
+    Sim(Extent),
     /// The application that all this happens to.
     #[command(hide = true)]
     Subject(subject::Subject),
@@ -82,6 +85,7 @@ fn run(campaign: Campaign) -> Result<bool> {
         Campaign::Powercut(extent) => powercut::run(extent),
         Campaign::Damage(extent) => damage::run(extent),
         Campaign::Faults(extent) => faults::run(extent),
+        Campaign::Sim(extent) => sim::run(extent),
         Campaign::Subject(subject) => subject::run(&subject).map(|()| true),
     }
 }

@@ -132,6 +132,7 @@ fn open(subject: &Subject) -> Result<Arc<dyn Engine>> {
     let mut options = hence_engine_local::Options::default();
     options.segment_bytes = subject.segment;
     options.snapshot_frames = subject.snapshot;
+    options.snapshot_interval = Duration::ZERO;
     let opened = hence_engine_local::log(&subject.dir, &options);
     opened.context("the log does not open")
 }

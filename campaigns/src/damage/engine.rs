@@ -39,6 +39,7 @@ fn options() -> Options {
     let mut options = Options::default();
     options.segment_bytes = SEGMENT_BYTES;
     options.snapshot_frames = SNAPSHOT_FRAMES;
+    options.snapshot_interval = std::time::Duration::ZERO;
     options
 }
 
