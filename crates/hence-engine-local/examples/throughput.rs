@@ -135,16 +135,12 @@ async fn main() {
             }
             let took = begin.elapsed();
             let health = engine.health().unwrap();
-            println!(
-                "{name:6} publishers {publishers} window {window:3} {:9} {:>9.0}/s  syncs {:>6} of {:?}",
-                if handled { "handled" } else { "published" },
-                events as f64 / took.as_secs_f64(),
-                health.syncs,
-                health
-                    .syncing
-                    .checked_div(u32::try_from(health.syncs).unwrap())
-                    .unwrap_or_default(),
-            );
+            let rate = events as f64 / took.as_secs_f64();
+            let what = if handled { "handled" } else { "published" };
+            let syncs = u32::try_from(health.syncs).unwrap();
+            let each = health.syncing.checked_div(syncs).unwrap_or_default();
+            println!("{name:6} publishers {publishers} window {window:3} {what:9} {rate:>9.0}/s");
+            println!("       {syncs:>6} syncs of {each:?}");
             engine.close().await;
             drop(dir);
         }

@@ -40,8 +40,11 @@ impl Attached {
             match found {
                 None => return Ok(Vec::new()),
                 Some(Found::Some) => return Ok(out),
-                Some(Found::Again) => {}
-                Some(Found::Cold(from)) => self.read_on(from)?,
+                Some(Found::Again) => tokio::task::yield_now().await,
+                Some(Found::Cold(from)) => {
+                    self.read_on(from)?;
+                    tokio::task::yield_now().await;
+                }
                 Some(Found::ColdOne(position)) => self.read_one(position)?,
                 Some(Found::Nothing(due)) => {
                     self.cold = None;
@@ -57,16 +60,17 @@ impl Attached {
 
     /// Reads on from the disk. It does not wait, so that nothing can be lost in between.
     fn read_on(&mut self, from: u64) -> Result<()> {
-        let continues = matches!(&self.cold, Some((at, _)) if *at == from);
-        if !continues {
-            let core = self.shared.lock();
+        let core = self.shared.lock();
+        let last = core.state.last();
+        if !matches!(&self.cold, Some((at, _)) if *at == from) {
             let reader = core.store.reader(from, Some(self.tags.clone()));
             self.cold = reader.map(|reader| (from, reader));
         }
+        drop(core);
         let Some((at, reader)) = &mut self.cold else {
             return Ok(());
         };
-        let (entries, upto) = reader.chunk()?;
+        let (entries, upto) = reader.chunk(last)?;
         *at = upto + 1;
         let now = self.shared.clock.now();
         self.shared.lock().feed(self.id, entries, upto, now);

@@ -83,7 +83,7 @@ enum Submitted {
 impl Local {
     pub(crate) fn memory(options: &Options) -> Self {
         let state = State::new(options.dedup_events);
-        let tail = Tail::new(1, state.next, options.memory_keep_bytes, true);
+        let tail = Tail::new(state.next, options.memory_keep_bytes, true);
         let core = Core::new(state, tail, Store::Memory, options.ready_events);
         let limit = options.memory_bytes;
         Self {

@@ -99,11 +99,11 @@ pub(crate) struct Cold {
 }
 
 impl Cold {
-    /// Reads some entries; everything up to the returned position was looked at. Without an entry
-    /// the end is reached.
-    pub(crate) fn chunk(&mut self) -> Result<(Vec<Entry>, u64)> {
+    /// Reads some entries; everything up to the returned position was looked at. `last` is the
+    /// newest position: what is not found up to there does not exist, because a crash left a gap.
+    pub(crate) fn chunk(&mut self, last: u64) -> Result<(Vec<Entry>, u64)> {
         // Whatever the reader does not find from here on is behind this position.
-        let end = self.log.watermark();
+        let end = self.log.watermark().max(last);
         let (mut entries, mut bytes) = (Vec::new(), 0);
         while entries.len() < COLD_EVENTS_MAX && bytes < COLD_BYTES_MAX {
             let Some(record) = self.reader.next_record().map_err(translate)? else {
@@ -122,7 +122,7 @@ impl Cold {
 pub(crate) fn count(mut cold: Cold, probe: &Subscription, upto: u64) -> Result<u64> {
     let mut open = 0;
     loop {
-        let (entries, end) = cold.chunk()?;
+        let (entries, end) = cold.chunk(upto)?;
         let within = entries.iter().filter(|entry| entry.position.0 <= upto);
         open += within.filter(|entry| probe.is_open(entry)).count() as u64;
         if entries.is_empty() || end >= upto {

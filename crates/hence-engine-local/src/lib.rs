@@ -13,7 +13,7 @@
 //! subscriptions and readers, and the publisher is answered. `memory:` and `log:` differ in the
 //! journal alone, so that what tests run on answers as what runs in production.
 //!
-//! To read in this order: [`clock`], `identity`, `op`, `settled`, `subscription`, `dedup`,
+//! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`,
 //! `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
 //! `writer`, `snapshot`, `deliveries`, `reader`, `history`, `engine`.
 

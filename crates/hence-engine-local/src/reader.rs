@@ -28,7 +28,8 @@ pub(crate) struct Tailing {
 enum Look {
     Entries(Vec<Entry>),
     Again,
-    Cold,
+    /// To be read from the disk; this is the newest position.
+    Cold(u64),
     End,
     Closed,
 }
@@ -54,12 +55,13 @@ impl Tailing {
             match self.look(max) {
                 Look::Entries(entries) => return Ok(entries),
                 Look::Closed => return Ok(Vec::new()),
-                Look::Again => {}
-                Look::Cold => {
-                    let entries = self.read_on(max)?;
+                Look::Again => tokio::task::yield_now().await,
+                Look::Cold(last) => {
+                    let entries = self.read_on(max, last)?;
                     if !entries.is_empty() {
                         return Ok(entries);
                     }
+                    tokio::task::yield_now().await;
                 }
                 Look::End if self.end.is_some() => return Ok(Vec::new()),
                 Look::End => more.await,
@@ -78,7 +80,7 @@ impl Tailing {
             return Look::End;
         }
         if !core.tail.covers(self.next) {
-            return Look::Cold;
+            return Look::Cold(core.state.last());
         }
         self.cold = None;
         let entries = self.scan(&core, end, max);
@@ -110,7 +112,7 @@ impl Tailing {
     }
 
     /// Reads on from the disk.
-    fn read_on(&mut self, max: usize) -> Result<Vec<Entry>> {
+    fn read_on(&mut self, max: usize, last: u64) -> Result<Vec<Entry>> {
         if !matches!(&self.cold, Some((at, _)) if *at == self.next) {
             let tags = (!self.filter.types.is_empty() && self.filter.type_prefixes.is_empty())
                 .then(|| {
@@ -126,7 +128,7 @@ impl Tailing {
         let Some((at, reader)) = &mut self.cold else {
             return Ok(Vec::new());
         };
-        let (found, upto) = reader.chunk()?;
+        let (found, upto) = reader.chunk(last)?;
         let end = self.end.unwrap_or(u64::MAX);
         let mut entries = Vec::new();
         self.next = upto + 1;

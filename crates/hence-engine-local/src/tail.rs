@@ -20,8 +20,6 @@ pub(crate) struct Kept {
 pub(crate) struct Tail {
     /// The position of the first entry of the ring.
     first: u64,
-    /// From here to `first` there is nothing: positions that a crash made doubtful.
-    covered: u64,
     ring: VecDeque<Kept>,
     aside: BTreeMap<u64, Kept>,
     /// Whether entries that left are nowhere else.
@@ -32,11 +30,9 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// An empty tail, whose first entry will be `first`; all before `covered` are elsewhere.
-    pub(crate) fn new(covered: u64, first: u64, keep_bytes: usize, is_journal: bool) -> Self {
+    pub(crate) fn new(first: u64, keep_bytes: usize, is_journal: bool) -> Self {
         Self {
             first,
-            covered,
             ring: VecDeque::new(),
             aside: BTreeMap::new(),
             is_journal,
@@ -96,13 +92,12 @@ impl Tail {
                 self.closed_bytes -= kept.size;
             }
             self.first += 1;
-            self.covered = self.first;
         }
     }
 
     /// Whether what is not here at or after a position is nowhere.
     pub(crate) fn covers(&self, position: u64) -> bool {
-        self.is_journal || position >= self.covered
+        self.is_journal || position >= self.first
     }
 
     fn kept_mut(&mut self, position: u64) -> Option<&mut Kept> {

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hence_core::commit::{Durability, Receipt};
-use hence_core::error::{Code, Error, Result};
+use hence_core::error::{Error, Result};
 use hence_core::time::Timestamp;
 use hence_log::{ErrorKind, Level, Log, Op as Stored, Recovered, Storage, Writer};
 use tokio::sync::Notify;
@@ -76,7 +76,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
     let mut state = recover(&recovered, key, options)?;
     // Positions that a crash made doubtful are never used again.
     state.next = writer.next_position();
-    let tail = Tail::new(log.watermark() + 1, state.next, options.tail_bytes, false);
+    let tail = Tail::new(state.next, options.tail_bytes, false);
     let frame = recovered.snapshot.map_or(0, |snapshot| snapshot.frame);
     Ok(Opened {
         writer,

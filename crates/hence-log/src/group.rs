@@ -235,8 +235,7 @@ impl Writer {
         })
     }
 
-    /// The position that the next append will have. Behind a crash it may lie further ahead than
-    /// the watermark tells, because positions that may have been seen are never used again.
+    /// The position of the next append that is staged.
     pub fn next_position(&self) -> u64 {
         self.next_position
     }

@@ -82,13 +82,15 @@ fn tables(disk: &SimStorage, options: &Options) -> Frozen {
 #[tokio::test]
 async fn snapshot_and_tail_are_equal_to_a_full_replay() {
     let disk = SimStorage::new();
-    let mut options = Options::default();
-    options.segment_bytes = 1 << 16;
-    options.dedup_events = 30;
+    let mut options = Options {
+        segment_bytes: 1 << 16,
+        dedup_events: 30,
+        snapshot_interval: Duration::ZERO,
+        ..Options::default()
+    };
     for (frames, clean) in [(u64::MAX, true), (9, false), (9, true)] {
         let disk = disk.fork();
         options.snapshot_frames = frames;
-        options.snapshot_interval = Duration::ZERO;
         let engine = engine::Local::log(Arc::new(disk.clone()), &options).unwrap();
         work(&engine).await;
         if clean {
