@@ -208,3 +208,34 @@ fn damage_in_the_last_group_is_told_from_a_torn_write_by_a_mark() {
         assert_eq!(storage.contents(&cut.kept_in).len() as u64, cut.bytes);
     }
 }
+
+#[test]
+fn a_group_without_its_first_sector_is_cut_and_kept() {
+    let storage = SimStorage::new();
+    let (mut writer, log, _) = Log::open_on(
+        Arc::new(storage.clone()),
+        Options::default().segment_bytes(8 << 10),
+    )
+    .unwrap();
+    for _ in 0..4 {
+        writer.stage(1, [Op::append(1, &[3; 600])]).unwrap();
+    }
+    writer.commit(Level::Written).unwrap();
+    drop((writer, log));
+    storage.kill();
+    let name = storage
+        .names()
+        .into_iter()
+        .find(|name| name.starts_with("segment-"))
+        .unwrap();
+    // Behind the header and the reservation.
+    storage.damage(&name, |bytes| bytes[552..1024].fill(0));
+    let (_, log, recovered) = Log::open_on(Arc::new(storage.clone()), Options::default()).unwrap();
+    let cut = recovered.cut.unwrap();
+    assert_eq!((cut.offset, log.last_frame()), (552, 0));
+    assert!(storage.contents(&cut.kept_in).len() > 1800);
+    assert!(
+        storage.contents(&name)[552..].iter().all(|byte| *byte == 0),
+        "nothing is left behind"
+    );
+}
