@@ -257,8 +257,7 @@ pub(crate) fn open(
     let tail = Tail {
         end: last.index.end,
         chain: last.index.chain,
-        // A mark may itself not be durable; all before it is.
-        synced: if clean { last.synced } else { last.index.end },
+        synced: last.index.end,
         next_number: last.index.next_number,
         next_position: last.index.next_position.max(last.reserved),
         last_time: last.index.last_time,
@@ -430,10 +429,10 @@ fn settle_tail(storage: &dyn Storage, segment: &Segment, last: &Scan) -> Result<
     } else {
         None
     };
-    if torn || last.marked == Marked::No {
-        rewrite_tail(segment, last.synced, end, ahead.end)
-            .map_err(|e| Error::io("repair the tail of", &segment.name, e))?;
-    }
+    // Also behind a mark: what it says of all before it is true, but it may itself be in a page that
+    // a failed sync left behind as clean.
+    rewrite_tail(segment, last.synced, end, ahead.end)
+        .map_err(|e| Error::io("repair the tail of", &segment.name, e))?;
     Ok(cut)
 }
 

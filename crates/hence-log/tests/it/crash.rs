@@ -310,3 +310,32 @@ fn a_mark_that_a_killed_process_left_is_not_called_durable() {
     }
     assert!(torn > 30, "only {torn} groups were torn");
 }
+
+/// A sync that fails leaves pages behind that the kernel calls clean and that are not on the disk.
+#[test]
+fn a_mark_that_was_not_synced_is_written_again() {
+    for call in 1..=6 {
+        for seed in 0..20 {
+            let storage = SimStorage::new();
+            let open = || {
+                let options = Options::default().segment_bytes(8 << 10);
+                Log::open_on(Arc::new(storage.clone()), options)
+            };
+            let store = |writer: &mut Writer, body: &[u8]| {
+                writer.stage(1, [Op::append(1, body)]).unwrap();
+                writer.commit(Level::Synced).unwrap();
+            };
+            let (mut writer, _, _) = open().unwrap();
+            store(&mut writer, b"before");
+            storage.plan(call, Fault::Error(hence_log::sim::EIO));
+            drop(writer.close());
+            storage.kill();
+            let (mut writer, _, _) = open().unwrap();
+            store(&mut writer, b"behind");
+            drop(writer);
+            storage.crash(seed);
+            let (_, log, _) = open().unwrap_or_else(|e| panic!("call {call}, seed {seed}: {e:?}"));
+            assert_eq!(all_frames(&log).unwrap().len(), 2, "call {call}, seed {seed}");
+        }
+    }
+}
