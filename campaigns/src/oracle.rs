@@ -46,6 +46,8 @@ pub(crate) struct Oracle {
     tries: HashMap<(String, String), u32>,
     /// Events that a loss of power took.
     gone: HashSet<String>,
+    /// Whether the power was ever lost: what was only written may have been handled, and be gone.
+    lost_power: bool,
     /// The newest position that was found.
     pub(crate) checked: u64,
     /// The findings.
@@ -141,6 +143,7 @@ impl Oracle {
     /// Compares what stands behind `checked` with what was acknowledged since. After a loss of
     /// power what was only written may be gone, as a suffix.
     pub(crate) fn check_tail(&mut self, tail: &[Stored], power_lost: bool) {
+        self.lost_power |= power_lost;
         let places: HashMap<&str, u64> =
             tail.iter().map(|entry| (&*entry.id, entry.position)).collect();
         for pair in tail.windows(2) {
@@ -216,6 +219,14 @@ impl Oracle {
                 let text = format!("{} stands at {before} and {}", entry.id, entry.position);
                 self.double(text);
             }
+        }
+        let there: HashSet<&str> = all.iter().map(|entry| &*entry.id).collect();
+        let mut unseen = Vec::new();
+        for (by, id) in self.tries.keys().filter(|(_, id)| !there.contains(&**id)) {
+            unseen.push(format!("{by} handled {id}, which is not there"));
+        }
+        if !self.lost_power {
+            unseen.into_iter().for_each(|text| self.wrong(text));
         }
         self.check_batches(all);
         self.check_effects(all, dead);

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use hence::Durability;
+use hence::core::envelope;
 use hence::core::{
     Attributes, Code, Commit, Deliveries, Delivery, Engine, Entry, Message, Outcome, Position,
     Read, RejectReason, Settlement, Start, SubscriptionSpec, Timestamp,
 };
-use hence_engine_local::{ManualClock, Options};
+use hence_engine_local::{Clock as _, ManualClock, Options};
 use hence_log::sim::{Dice, EINTR, EIO, ENOSPC, Fault, SimStorage};
 
 use crate::Extent;
@@ -39,6 +40,8 @@ const SEGMENT_BYTES: u32 = 8 << 10;
 const STEP_MAX: Duration = Duration::from_secs(20);
 /// The share of seeds, in percent, whose crashes must take unsynced sectors.
 const LOSSY_PERCENT: u64 = 20;
+/// One event in so many is to be delivered later.
+const DELAYED: u64 = 6;
 const NAME: &str = "s";
 
 /// What the runs of one worker showed.
@@ -93,7 +96,7 @@ fn work(next: &AtomicU64, first: u64, seeds: u64) -> Result<Tally> {
         if at >= seeds {
             return Ok(tally);
         }
-        let seed = first.wrapping_mul(1_000_003) + at;
+        let seed = first.wrapping_add(at);
         let mut world = World::new(seed);
         let ended = runtime.block_on(world.run());
         tally.runs += 1;
@@ -191,11 +194,11 @@ impl World {
         };
         let mut deliveries = engine.subscribe(spec).await?;
         let mut held = ready(&mut *deliveries).await?;
-        self.model.check_deliveries(&held)?;
+        self.model.check_deliveries(&held, self.clock.now())?;
         for _ in 0..self.dice.below(STEPS_MAX) {
             self.step(&*engine, &mut held).await?;
             let more = ready(&mut *deliveries).await?;
-            self.model.check_deliveries(&more)?;
+            self.model.check_deliveries(&more, self.clock.now())?;
             held.extend(more);
         }
         self.model.check_letters(&engine.dead_letters(None).await?)?;
@@ -213,7 +216,14 @@ impl World {
             0..=2 => {
                 for _ in 0..=self.dice.below(3) {
                     let id = self.next_id();
-                    commit.publish.push(message(&id, "t", self.dice.below(900))?);
+                    let mut made = message(&id, "t", self.dice.below(900))?;
+                    if self.dice.below(DELAYED) == 0 {
+                        let due = self.clock.now_after(Duration::from_millis(self.dice.below(9000)));
+                        self.model.delay(&id, due);
+                        let due = due.to_string();
+                        made = made.with_attributes(|all| all.set(envelope::DELIVER_AT, due))?;
+                    }
+                    commit.publish.push(made);
                 }
             }
             3 if self.model.any(&mut self.dice).is_some() => {
@@ -267,6 +277,11 @@ impl World {
                 if error.code() == Code::STORAGE_FULL && self.storage.fired() > 0 {
                     return Ok(()); // nothing of it was stored, and the next one may be
                 }
+                for (id, _) in &doubt.publish {
+                    let seen = engine.find(None, id).await;
+                    let hidden = seen.is_err() || seen.is_ok_and(|places| places.is_empty());
+                    ensure!(hidden, "{id} was refused ({error}) and is visible");
+                }
                 self.model.doubt(doubt);
                 Err(error.into())
             }
@@ -316,7 +331,6 @@ trait After {
 
 impl After for ManualClock {
     fn now_after(&self, wait: Duration) -> Timestamp {
-        use hence_engine_local::Clock as _;
         self.now().after(wait)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Result, anyhow, ensure};
-use hence::core::{DeadLetter, Delivery, Entry};
+use hence::core::{DeadLetter, Delivery, Entry, Timestamp};
 use hence_log::sim::Dice;
 
 /// What a commit changes for the subscription.
@@ -93,9 +93,25 @@ pub(super) struct Model {
     given: BTreeSet<u64>,
     /// Every position that anybody saw, and what was there.
     seen: HashMap<u64, String>,
+    /// What is to be delivered later, and when.
+    delayed: HashMap<String, Timestamp>,
 }
 
 impl Model {
+    /// An event is to be delivered at a moment, not before.
+    pub(super) fn delay(&mut self, id: &str, due: Timestamp) {
+        self.delayed.insert(id.to_owned(), due);
+    }
+
+    fn is_delayed(&self, position: u64) -> bool {
+        self.now.entries.get(&position).is_some_and(|id| self.delayed.contains_key(id))
+    }
+
+    fn is_due(&self, position: u64, now: Timestamp) -> bool {
+        let due = self.now.entries.get(&position).and_then(|id| self.delayed.get(id));
+        due.is_none_or(|due| *due <= now)
+    }
+
     /// Some stored event.
     pub(super) fn any(&self, dice: &mut Dice) -> Option<(String, u64)> {
         let at = dice.below(self.now.entries.len() as u64) as usize;
@@ -188,13 +204,18 @@ impl Model {
     }
 
     /// Compares what was given out with what is open and was not given out yet.
-    pub(super) fn check_deliveries(&mut self, list: &[Delivery]) -> Result<()> {
+    pub(super) fn check_deliveries(&mut self, list: &[Delivery], now: Timestamp) -> Result<()> {
         let open = self.now.own.iter().filter(|(place, known)| {
-            known.status == Status::Open && !self.given.contains(place)
+            let fresh = known.status == Status::Open && !self.given.contains(place);
+            fresh && self.is_due(**place, now)
         });
         let open: Vec<_> = open.map(|(place, known)| (*place, known.tries + 1)).collect();
         let fresh = list.iter().filter(|delivery| !delivery.redriven);
-        let fresh: Vec<_> = fresh.map(|it| (it.position.0, it.attempt)).collect();
+        let mut fresh: Vec<_> = fresh.map(|it| (it.position.0, it.attempt)).collect();
+        if fresh.iter().all(|(position, _)| !self.is_delayed(*position)) {
+            ensure!(fresh.is_sorted(), "out of order: {fresh:?}");
+        }
+        fresh.sort_unstable();
         ensure!(fresh == open, "given out: {fresh:?}, open: {open:?}");
         let again = list.iter().filter(|delivery| delivery.redriven).map(|it| it.position.0);
         let again: BTreeSet<u64> = again.collect();

@@ -22,6 +22,7 @@ use bytes::{Buf as _, BytesMut};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, Contents, END_BYTES, HEAD_BYTES, Head, Op, Role};
 use crate::log::{Chunk, Shared, Visible};
+use crate::planted::is_planted;
 use crate::retention;
 use crate::segment::{Header, Segment, TRAILER_BYTES};
 use crate::storage::{is_full, write_all};
@@ -383,7 +384,7 @@ impl Writer {
             }
             from = next;
         }
-        if level == Level::Synced {
+        if level == Level::Synced && !is_planted("ack-before-sync") {
             self.sync_tail()
         } else {
             Ok(())
@@ -505,11 +506,13 @@ impl Writer {
     /// them clean, so that a second sync would succeed without them.
     fn sync_tail(&mut self) -> Result<()> {
         if self.tail.synced < self.tail.end {
-            self.tail
-                .segment
-                .file
-                .sync_data()
-                .map_err(|e| self.shared.poison(e))?;
+            let file = &self.tail.segment.file;
+            let synced = match file.sync_data() {
+                Err(_) if is_planted("retry-sync") => file.sync_data(),
+                Err(_) if is_planted("ignore-sync-error") => Ok(()),
+                synced => synced,
+            };
+            synced.map_err(|e| self.shared.poison(e))?;
             self.tail.synced = self.tail.end;
         }
         Ok(())
