@@ -50,7 +50,11 @@ impl EventType {
     /// The description of `E`.
     #[must_use]
     pub const fn of<E: Event>() -> Self {
-        Self { name: E::TYPE, keyed: E::KEYED, key_of: key_of::<E> }
+        Self {
+            name: E::TYPE,
+            keyed: E::KEYED,
+            key_of: key_of::<E>,
+        }
     }
 }
 

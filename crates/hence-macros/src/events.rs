@@ -20,10 +20,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let different = different(&held);
     let list = held.iter().map(|Held { event, .. }| {
         quote! {
-            types.push(::hence::core::EventType {
-                name: <#event as ::hence::Event>::TYPE,
-                keyed: <#event as ::hence::Event>::KEYED,
-            });
+            types.push(::hence::core::EventType::of::<#event>());
         }
     });
     let list: Vec<_> = list.collect();

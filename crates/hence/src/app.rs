@@ -197,7 +197,9 @@ impl App {
     /// Every type that it takes, publishes or brings, by name.
     fn types(&self) -> HashMap<&'static str, EventType> {
         let mut types = Vec::new();
-        self.sources.iter().for_each(|source| source.types(&mut types));
+        self.sources
+            .iter()
+            .for_each(|source| source.types(&mut types));
         for Subscription { signature, .. } in &self.subscriptions {
             types.extend(signature.takes.iter().chain(&signature.emits));
         }

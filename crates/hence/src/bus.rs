@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use hence_core::engine::{DeliveryReport, TryCommitError};
 use hence_core::{
-    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, EventType, Message,
-    Position, Read, Reader, Receipt, Result, Timestamp, envelope,
+    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, EventType,
+    Message, Position, Read, Reader, Receipt, Result, Timestamp, envelope,
 };
 
 use crate::id;
@@ -135,7 +135,10 @@ impl Bus {
     /// when its events have no key, or the data does not decode.
     #[must_use]
     pub fn key_of(&self, event_type: &str, data: &[u8]) -> Option<String> {
-        self.types.get(event_type).filter(|known| known.keyed).and_then(|known| (known.key_of)(data))
+        self.types
+            .get(event_type)
+            .filter(|known| known.keyed)
+            .and_then(|known| (known.key_of)(data))
     }
 
     /// Reads messages in order; it settles and moves nothing.

@@ -182,6 +182,10 @@ impl Error {
         self
     }
 
+    pub(crate) fn code(&self) -> &str {
+        &self.0.code
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         self.0.exit
     }

@@ -18,6 +18,9 @@ Examples:
 /// The most candidates that are listed for an id.
 const CANDIDATES_MAX: &str = "20";
 
+/// The code of a position whose event retention has removed.
+const NO_LONGER_KEPT: &str = "HN4101";
+
 /// Shows one event with all its attributes.
 #[derive(clap::Args, Debug)]
 #[command(before_help = EXAMPLES)]
@@ -75,12 +78,13 @@ pub(crate) async fn find(
     remote: &Remote,
     wanted: &str,
 ) -> Result<(Box<RawValue>, Item)> {
+    let mut gone = None;
     // A text that cannot be a position is not asked for as one.
     if is_position(wanted) {
         let ask = Ask::get(format!("/v1/events/{}", encode(wanted)), Query::default());
         match remote.ask(out, &ask).await {
             Ok(answer) => return Ok((answer.read()?, answer.read()?)),
-            Err(error) if error.exit() == Exit::NotFound => {}
+            Err(error) if error.exit() == Exit::NotFound => gone = Some(error),
             Err(error) => return Err(error),
         }
     }
@@ -88,6 +92,8 @@ pub(crate) async fn find(
         .with("id", wanted)
         .with("limit", CANDIDATES_MAX);
     let page: Page = remote.get(out, "/v1/events", &query).await?;
+    // That retention has removed it says more than that there is no such id.
+    let gone = gone.filter(|error| error.code() == NO_LONGER_KEPT);
     let nothing = || {
         Fault::NOT_FOUND
             .error(format!(
@@ -110,7 +116,7 @@ pub(crate) async fn find(
         }
         return Err(error);
     }
-    found.pop().ok_or_else(nothing)
+    found.pop().ok_or_else(|| gone.unwrap_or_else(nothing))
 }
 
 /// Positions are at most 128 characters of `[A-Za-z0-9._~-]`; those of today are numbers.

@@ -2,6 +2,7 @@
 //!
 //! Every key does something today. All errors come in one run, each with its place.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -143,16 +144,22 @@ fn read<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, expected: &Expected<'_
     reader.close(table);
 
     let known = (expected.subscriptions)(orders);
-    let mut subscriptions = Vec::new();
+    let mut subscriptions: Vec<(String, Numbers)> = Vec::new();
+    let mut first = BTreeMap::new();
     for (place, mut table) in reader.tables(&mut root, "subscription") {
         if let Some(subscription) = subscription(reader, &place, &mut table, &known) {
+            reader.once(&mut first, &subscription.0, &place);
             subscriptions.push(subscription);
         }
         reader.close(table);
     }
-    let mut tokens = Vec::new();
+    let mut tokens: Vec<Token> = Vec::new();
+    let mut first = BTreeMap::new();
     for (place, mut table) in reader.tables(&mut root, "token") {
-        tokens.extend(token(reader, &place, &mut table));
+        if let Some(token) = token(reader, &place, &mut table) {
+            reader.once(&mut first, token.name(), &place);
+            tokens.push(token);
+        }
         reader.close(table);
     }
     if expected.token && tokens.is_empty() {

@@ -97,6 +97,23 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// Records a name that was defined before, with both places.
+    pub(super) fn once(&mut self, first: &mut BTreeMap<String, String>, name: &str, place: &Place) {
+        let here = match place {
+            Place::File(span) => {
+                let before = self.text.get(..span.start).unwrap_or_default();
+                format!("line {}", before.matches('\n').count() + 1)
+            }
+            Place::Variable(name) => name.clone(),
+        };
+        if let Some(there) = first.get(name) {
+            let message = format!("'{name}' is defined twice, first on {there}");
+            self.issue(place, message);
+        } else {
+            first.insert(name.to_owned(), here);
+        }
+    }
+
     /// Every error, in the order of the file, after the variables that set nothing.
     pub(super) fn finish(mut self) -> Vec<Issue> {
         let unknown: Vec<_> = self

@@ -217,3 +217,13 @@ fn values_with_units_are_read_strictly() {
         assert!(value::size(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_name_that_is_defined_twice_shows_both_places() {
+    let twice = "[[subscription]]\nid = \"charge-card\"\n".repeat(2);
+    let said = load_text(&twice).unwrap_err().to_string();
+    assert!(
+        said.contains("hence.toml:3:1: 'charge-card' is defined twice, first on line 1"),
+        "{said}"
+    );
+}

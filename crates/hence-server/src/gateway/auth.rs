@@ -63,6 +63,11 @@ impl Token {
         }
     }
 
+    /// The name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A token with this secret.
     pub(crate) fn of_secret(name: &str, secret: &str, allow: Vec<Verb>) -> Self {
         Self::new(name, Sha256::digest(secret.as_bytes()).into(), allow)

@@ -29,6 +29,8 @@ pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long a connection may be idle.
 pub(crate) const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long a client may take nothing of what is written to it.
+pub(crate) const STALL_TIME_MAX: Duration = Duration::from_secs(60);
 /// Requests that one HTTP/2 connection may have open.
 pub(crate) const STREAMS_MAX: u32 = 100;
 /// HTTP/2 streams that a client may reset before they were taken.

@@ -118,7 +118,12 @@ pub(crate) async fn publish(
     let body = gateway.limits.read(body, false).await?;
     refuse_form(&parts.headers, &body)?;
     check_json_body(&parts.headers, &body)?;
-    let (attributes, filled) = fill(&caller, &event_type, &query, &parts.headers)?;
+    let (mut attributes, filled) = fill(&caller, &event_type, &query, &parts.headers)?;
+    if attributes.key().is_none()
+        && let Some(key) = gateway.bus.key_of(&event_type, &body)
+    {
+        attributes.set(KEY, key)?;
+    }
     let data = Some(body.clone()).filter(|body| !body.is_empty());
     let message = sized(&gateway, Message::new(attributes, data)).and_then(unreserved)?;
     let incoming = Incoming {

@@ -3,6 +3,7 @@
 //! `axum::serve` sets no time-out for the head of a request, so the connections are served here.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -23,7 +25,8 @@ use tokio_util::task::TaskTracker;
 
 use super::Gateway;
 use super::limits::{
-    HEAD_TIME_MAX, HEADER_BYTES_MAX, HEADERS_MAX, IDLE_TIME_MAX, RESETS_MAX, STREAMS_MAX,
+    HEAD_TIME_MAX, HEADER_BYTES_MAX, HEADERS_MAX, IDLE_TIME_MAX, RESETS_MAX, STALL_TIME_MAX,
+    STREAMS_MAX,
 };
 use super::problem::Code;
 use super::router::{handle, router};
@@ -114,12 +117,43 @@ struct Activity {
     open: AtomicUsize,
     /// When the last one ended, in milliseconds since `began`; zero before the first.
     ended: AtomicU64,
+    /// Since when the client takes nothing, in the same way; zero while it does.
+    stalled: AtomicU64,
 }
 
 impl Activity {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            open: AtomicUsize::new(0),
+            ended: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
+        }
+    }
+
+    /// Milliseconds since the connection began, never zero.
+    fn now(&self) -> u64 {
+        let millis = u64::try_from(self.began.elapsed().as_millis());
+        millis.unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Notes whether the client took what was written.
+    fn wrote<T>(&self, result: &Poll<T>) {
+        if result.is_ready() {
+            self.stalled.store(0, Relaxed);
+        } else if self.stalled.load(Relaxed) == 0 {
+            self.stalled.store(self.now(), Relaxed);
+        }
+    }
+
     /// Waits until nothing happened for too long.
     async fn idle(&self) {
         loop {
+            let stalled = self.stalled.load(Relaxed);
+            let most = u64::try_from(STALL_TIME_MAX.as_millis()).unwrap_or(u64::MAX);
+            if stalled > 0 && self.now().saturating_sub(stalled) >= most {
+                return;
+            }
             let ended = self.ended.load(Relaxed);
             let limit = if ended == 0 {
                 HEAD_TIME_MAX
@@ -151,8 +185,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.ended.store(now.max(1), Relaxed);
+        self.0.ended.store(self.0.now(), Relaxed);
         self.0.open.fetch_sub(1, Relaxed);
     }
 }
@@ -183,15 +216,61 @@ impl HttpBody for OpenBody {
     }
 }
 
+/// A socket that notes when its client stops taking what is written.
+struct Watched {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.activity.wrote(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        all: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(context, all);
+        self.activity.wrote(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
 async fn connection(gateway: Arc<Gateway>, stream: TcpStream, _room: OwnedSemaphorePermit) {
     let peer: Option<SocketAddr> = stream.peer_addr().ok();
     // Small answers must not wait for each other.
     let _ = stream.set_nodelay(true);
-    let activity = Arc::new(Activity {
-        began: Instant::now(),
-        open: AtomicUsize::new(0),
-        ended: AtomicU64::new(0),
-    });
+    let activity = Arc::new(Activity::new());
     let router = router(&gateway);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let open = Open::of(&activity);
@@ -203,7 +282,11 @@ async fn connection(gateway: Arc<Gateway>, stream: TcpStream, _room: OwnedSemaph
         }
     });
     let builder = builder();
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let watched = Watched {
+        stream,
+        activity: Arc::clone(&activity),
+    };
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(watched), service));
     let idle = pin!(activity.idle());
     let ended = tokio::select! {
         ended = serving.as_mut() => Some(ended),

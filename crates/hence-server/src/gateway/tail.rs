@@ -76,8 +76,12 @@ pub(crate) async fn tail(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let media_type = accepted(&headers, &[SSE, NDJSON])?;
-    let ask = Ask::of(&headers, &uri, media_type == SSE)?;
+    let mut ask = Ask::of(&headers, &uri, media_type == SSE)?;
     let report = gateway.bus.engine().health()?;
+    // A reader that was further than we are has seen another log: it gets what is new in this one.
+    if ask.resumed.is_some_and(|resumed| resumed > report.last) {
+        ask.from = Start::Position(Position(report.last.0 + 1));
+    }
     let lost = ask.lost(report.first);
     let reached = match ask.until {
         Some(Until::Position(position)) => position <= report.last,

@@ -250,3 +250,16 @@ fn a_tail_that_is_refused_does_not_wait() {
         ran.stderr
     );
 }
+
+#[test]
+fn a_position_that_is_no_longer_kept_is_said_to_be_so() {
+    let gone = r#"{"title":"Position no longer kept","code":"HN4101","detail":"it is gone"}"#;
+    let stand_in = StandIn::of(vec![answer(410, gone), answer(200, r#"{"items":[]}"#)]);
+    let ran = run(&["get", "7", "--server", &stand_in.url]);
+    assert_eq!(ran.code, 5);
+    assert!(
+        ran.stderr.starts_with("error: it is gone (HN4101)"),
+        "{}",
+        ran.stderr
+    );
+}

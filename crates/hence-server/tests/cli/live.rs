@@ -484,3 +484,109 @@ fn an_interrupt_ends_a_tail_at_once() {
         assert!(lines.next().is_none(), "nothing is said about it");
     }
 }
+
+/// The server cuts off a reader that is too slow; the tail comes back behind what it showed.
+#[test]
+fn a_tail_with_a_slow_reader_misses_nothing() {
+    const EVENTS: usize = 600;
+    let server = Server::in_memory();
+    let mut command = hence(&["tail", "note.*", "--from", "earliest"]);
+    command.args(["--count", &(EVENTS + 1).to_string(), "--format", "%p%n%d%n"]);
+    command.env("HENCE_SERVER", &server.url);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = move || lines.next().map(Result::unwrap);
+    server.done(&["publish", "note.written", "0"]);
+    let first: usize = next().unwrap().parse().unwrap();
+    assert_eq!(next().as_deref(), Some("0"));
+
+    // More than all buffers between the two hold, while nobody reads.
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data.json");
+    std::fs::write(&data, format!("\"{}\"", "a".repeat(16 << 10))).unwrap();
+    let data = format!("@{}", data.display());
+    let count = EVENTS.to_string();
+    server.done(&["publish", "note.written", &data, "--count", &count]);
+    for position in first + 1..=first + EVENTS {
+        assert_eq!(next(), Some(position.to_string()));
+        assert_eq!(next().map(|line| line.len()), Some((16 << 10) + 2));
+    }
+    assert!(child.wait().unwrap().success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_with_tokens_refuses_who_has_none() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("secret"), "s3cret\n").unwrap();
+    std::fs::set_permissions(path("secret"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let file = "engine = \"memory:\"\ndurability = \"accepted\"\n[[token]]\nname = \"reader\"\n\
+                secret = \"${file:secret}\"\nallow = [\"read\"]\n";
+    std::fs::write(path("hence.toml"), file).unwrap();
+    let server = Server::configured(&path("hence.toml"));
+    for args in asking_for_nothing() {
+        let ran = server.run(&args);
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (8, ""),
+            "{args:?}: {}",
+            ran.stderr
+        );
+        assert!(ran.stderr.contains("HN4011"), "{args:?}: {}", ran.stderr);
+    }
+    let token = path("secret");
+    let token = ["--token-file", token.to_str().unwrap()];
+    server.done(&[&["status"][..], &token].concat());
+    let ran = server.run(&[&["publish", "a.b", "{}"][..], &token].concat());
+    assert_eq!(ran.code, 8, "{}", ran.stderr);
+    assert!(ran.stderr.contains("HN4031"), "{}", ran.stderr);
+}
+
+/// Commands that ask a server, whatever it holds.
+#[cfg(unix)]
+fn asking_for_nothing() -> Vec<Vec<&'static str>> {
+    [
+        "publish a.b {}",
+        "tail",
+        "get 1",
+        "trace 1",
+        "graph",
+        "status",
+        "dlq ls",
+        "dlq show a.1",
+    ]
+    .iter()
+    .map(|line| line.split(' ').collect())
+    .collect()
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let server = Server::in_memory();
+    let address = server.url.trim_start_matches("http://");
+    let taken = run(&["dev", "--memory", "--listen", address]);
+    assert_eq!(taken.code, 1, "{}", taken.stderr);
+    assert!(
+        taken.stderr.starts_with("error: address in use"),
+        "{}",
+        taken.stderr
+    );
+    assert!(
+        taken.stderr.contains("hence errors HN0503"),
+        "{}",
+        taken.stderr
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hence.toml");
+    std::fs::write(&file, "enginee = \"memory:\"\n").unwrap();
+    let wrong = run(&["serve", "-c", file.to_str().unwrap()]);
+    assert_eq!(wrong.code, 3, "{}", wrong.stderr);
+    for part in ["HN0501", "hence.toml:1:1", "engine", "hence errors HN0501"] {
+        assert!(wrong.stderr.contains(part), "{part}: {}", wrong.stderr);
+    }
+}

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crate::program::{Ran, finish, hence};
@@ -18,21 +19,26 @@ pub(crate) struct Server {
 impl Server {
     /// A server without a disk.
     pub(crate) fn in_memory() -> Self {
-        Self::start(&free_address(), &["--memory"])
+        Self::start("dev", &free_address(), &["--memory"])
     }
 
     /// A server on a data directory.
     pub(crate) fn on(data: &Path) -> Self {
-        Self::start(&free_address(), &["--data", data.to_str().unwrap()])
+        Self::start("dev", &free_address(), &["--data", data.to_str().unwrap()])
     }
 
     /// Another server where this one was.
     pub(crate) fn again_on(&self, data: &Path) -> Self {
-        Self::start(&self.address, &["--data", data.to_str().unwrap()])
+        Self::start("dev", &self.address, &["--data", data.to_str().unwrap()])
     }
 
-    fn start(address: &str, more: &[&str]) -> Self {
-        let args = [&["dev", "--listen", address], more].concat();
+    /// A server as a configuration file wants it.
+    pub(crate) fn configured(file: &Path) -> Self {
+        Self::start("serve", &free_address(), &["-c", file.to_str().unwrap()])
+    }
+
+    fn start(command: &str, address: &str, more: &[&str]) -> Self {
+        let args = [&[command, "--listen", address], more].concat();
         let mut command = hence(&args);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -70,8 +76,12 @@ impl Server {
 
     /// Makes a dead letter, and gives its id.
     pub(crate) fn dead_letter(&self) -> String {
-        let order = r#"{"order_id":"A-0","amount":-1,"items":[{"sku":"X","qty":1}]}"#;
-        let position = self.place(order);
+        // An order of its own each time: later events of its key wait for a dead letter.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let items = r#"[{"sku":"X","qty":1}]"#;
+        let order = format!(r#"{{"order_id":"bad-{number}","amount":-1,"items":{items}}}"#);
+        let position = self.place(&order);
         let listed = self.done(&["dlq", "ls", "--plain"]);
         let mut ids = listed.lines().filter_map(|line| line.split('\t').next());
         let found = ids.find(|id| id.ends_with(&format!(".{position}")));

@@ -30,16 +30,22 @@ pub(crate) fn tick(key: &str, number: u64) -> Tick {
 
 /// Remembers what handlers saw, and wakes whoever waits for it.
 #[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<(Mutex<Vec<(String, u64)>>, Notify)>);
+pub(crate) struct Seen(Arc<Calls>);
+
+#[derive(Default)]
+struct Calls {
+    list: Mutex<Vec<(String, u64)>>,
+    changed: Notify,
+}
 
 impl Seen {
     pub(crate) fn add(&self, key: &str, number: u64) {
-        self.0.0.lock().unwrap().push((key.to_owned(), number));
-        self.0.1.notify_waiters();
+        self.0.list.lock().unwrap().push((key.to_owned(), number));
+        self.0.changed.notify_waiters();
     }
 
     pub(crate) fn all(&self) -> Vec<(String, u64)> {
-        self.0.0.lock().unwrap().clone()
+        self.0.list.lock().unwrap().clone()
     }
 
     pub(crate) fn numbers(&self) -> Vec<u64> {
@@ -48,7 +54,7 @@ impl Seen {
 
     pub(crate) async fn reach(&self, count: usize) {
         loop {
-            let notified = self.0.1.notified();
+            let notified = self.0.changed.notified();
             tokio::pin!(notified);
             notified.as_mut().enable();
             if self.all().len() >= count {

@@ -1,5 +1,11 @@
 //! The library over its public API, on both local engines.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly, also in what tests share"
+)]
+
 mod kit;
 
 mod failure;

@@ -13,7 +13,7 @@ async fn see(tick: Tick, seen: State<Seen>) {
 
 /// Every third event fails at first.
 async fn stumble(tick: Tick, attempt: Attempt, seen: State<Seen>) -> Result<(), &'static str> {
-    if tick.number % 3 == 0 && attempt.0 == 1 {
+    if tick.number.is_multiple_of(3) && attempt.0 == 1 {
         return Err("stumbled");
     }
     tokio::task::yield_now().await;

@@ -124,7 +124,11 @@ async fn more_durability_than_the_engine_has_is_refused() {
 
 #[tokio::test]
 async fn the_key_of_a_known_type_is_found_in_its_data() {
-    let running = App::new("test").subscribe("tock", tock).start("memory:").await.unwrap();
+    let running = App::new("test")
+        .subscribe("tock", tock)
+        .start("memory:")
+        .await
+        .unwrap();
     let data = br#"{"key":"A-17","number":1}"#;
     assert_eq!(running.key_of("test.tick", data).as_deref(), Some("A-17"));
     assert_eq!(running.key_of("test.tick", b"{}"), None);

@@ -1,23 +1,25 @@
 //! Tails, and the end of the server.
 
+use tokio::sync::Semaphore;
+
 use super::*;
 
 /// A tail that is read event by event.
-struct Tail {
+pub(super) struct Tail {
     body: Incoming,
     text: String,
 }
 
 /// One event of a tail.
 #[derive(Debug, PartialEq)]
-struct Seen {
+pub(super) struct Seen {
     id: String,
     name: String,
     data: Value,
 }
 
 impl Tail {
-    async fn open(ask: Ask<'_>) -> Self {
+    pub(super) async fn open(ask: Ask<'_>) -> Self {
         let response = ask.open().await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["x-accel-buffering"], "no");
@@ -47,7 +49,7 @@ impl Tail {
         }
     }
 
-    async fn next(&mut self) -> Option<Seen> {
+    pub(super) async fn next(&mut self) -> Option<Seen> {
         loop {
             let block = self.part("\n\n").await?;
             let field = |name: &str| {
@@ -109,6 +111,43 @@ async fn a_tail_shows_events_as_they_come_and_resumes_without_loss_or_repetition
         server.stop().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_tail_resumes_across_a_restart_of_the_server() {
+    let data = tempfile::tempdir().unwrap();
+    let url = format!("log:{}", data.path().display());
+    let (mut stored, mut seen, mut last) = (Vec::new(), Vec::new(), String::new());
+    for run in 0..3 {
+        let server = Server::on(&url, Access::open(), Limits::default()).await;
+        // Before the reader is back.
+        stored.push(publish(&server, "x.y", "1").await);
+        let from = if run == 0 { "earliest" } else { "latest" };
+        let ask = server.get(&format!("/v1/tail?from={from}"));
+        let mut tail = Tail::open(ask.header("last-event-id", &last)).await;
+        stored.push(publish(&server, "x.y", "2").await);
+        while seen.len() < stored.len() {
+            last = tail.next().await.unwrap().id;
+            seen.push(last.clone());
+        }
+        // While the reader goes away.
+        drop(tail);
+        stored.push(publish(&server, "x.y", "3").await);
+        server.stop().await;
+    }
+    stored.pop();
+    assert_eq!(seen, stored);
+}
+
+#[tokio::test]
+async fn a_reader_of_another_log_gets_what_is_new_in_this_one() {
+    let server = Server::dev("memory").await;
+    publish(&server, "x.y", "1").await;
+    let ask = server.get("/v1/tail").header("last-event-id", "1000");
+    let mut tail = Tail::open(ask).await;
+    let new = publish(&server, "x.y", "2").await;
+    assert_eq!(tail.next().await.unwrap().id, new);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -202,7 +241,6 @@ async fn a_slow_reader_gets_a_gap_and_no_event_waits_for_it() {
     };
     let publishing = async {
         loop {
-            tokio::time::sleep(Duration::from_millis(50)).await;
             publish(&server, "x.y", "1").await;
         }
     };
@@ -240,10 +278,63 @@ async fn a_wait_ends_with_the_drain() {
     let ask = server
         .post("/v1/publish/order.placed?key=s", JSON, body)
         .header("prefer", "wait=30");
+    let mut tail = Tail::open(server.get("/v1/tail")).await;
     let stopping = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(tail.next().await.is_some(), "the order is stored");
         server.drain.cancel();
     };
     let (answer, ()) = tokio::join!(ask.send(), stopping);
     assert_eq!(answer.status.as_u16(), 202, "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_under_load_keeps_every_event_that_was_acknowledged() {
+    let data = tempfile::tempdir().unwrap();
+    let url = format!("log:{}", data.path().display());
+    let mut server = Server::on(&url, Access::open(), Limits::default()).await;
+    let (running, serving) = (server.running.take(), server.serving.take());
+    let (server, drain) = (Arc::new(server), CancellationToken::new());
+    let stored = Arc::new(Semaphore::new(0));
+    let mut publishers = tokio::task::JoinSet::new();
+    for publisher in 0..8 {
+        let (server, drain) = (Arc::clone(&server), drain.clone());
+        let stored = Arc::clone(&stored);
+        publishers.spawn(async move {
+            let (mut acknowledged, mut refused) = (Vec::new(), 0);
+            for number in 0.. {
+                let id = format!("{publisher}-{number}");
+                let ask = server.post("/v1/publish/x.y", JSON, "1");
+                match ask.header("idempotency-key", &id).try_send().await {
+                    Some(answer) if answer.status == StatusCode::CREATED => {
+                        acknowledged.push(id);
+                        stored.add_permits(1);
+                    }
+                    Some(answer) => {
+                        answer.is_problem(503, "HN5032");
+                        refused += 1;
+                    }
+                    // The listener is closed.
+                    None if drain.is_cancelled() => break,
+                    None => panic!("a request was lost before the drain"),
+                }
+            }
+            (acknowledged, refused)
+        });
+    }
+    let some = stored.acquire_many(200).await;
+    drop(some.unwrap());
+    drain.cancel();
+    server.drain.cancel();
+    serving.unwrap().await.unwrap();
+    running.unwrap().drain().await;
+    let acknowledged: Vec<_> = publishers.join_all().await;
+    let acknowledged: Vec<String> = acknowledged.into_iter().flat_map(|(ids, _)| ids).collect();
+    assert!(!acknowledged.is_empty());
+
+    let server = Server::on(&url, Access::open(), Limits::default()).await;
+    for id in &acknowledged {
+        let found = server.json(&format!("/v1/events?id={id}")).await;
+        assert_eq!(found["items"].as_array().unwrap().len(), 1, "{id} is lost");
+    }
+    server.stop().await;
 }

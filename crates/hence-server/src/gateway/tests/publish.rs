@@ -197,23 +197,7 @@ async fn a_key_is_absorbed_after_a_restart_although_the_time_is_another() {
     let url = format!("log:{}", data.path().display());
     let mut positions = Vec::new();
     for _ in 0..2 {
-        let running = App::new("shop").start(&url).await.unwrap();
-        let access = Access {
-            open: true,
-            ..Access::default()
-        };
-        let drain = CancellationToken::new();
-        let (limits, dedup) = (Limits::default(), Duration::from_secs(60));
-        let gateway = Gateway::new(&running, access, limits, dedup, drain.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Server {
-            address: listener.local_addr().unwrap(),
-            drain,
-            running: Some(running),
-            serving: Some(tokio::spawn(server::serve(gateway, vec![listener]))),
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            _data: None,
-        };
+        let server = Server::on(&url, Access::open(), Limits::default()).await;
         let ask = server
             .post("/v1/publish/x.y?delay=1ms", JSON, "1")
             .header("idempotency-key", "k");
@@ -323,11 +307,18 @@ async fn a_type_that_is_nearly_known_is_stored_with_a_warning() {
         answer.header("hence-warning"),
         "no subscription takes 'order.plcaed'; did you mean 'order.placed'?"
     );
-    let body = r#"{"order_id":"A-17","amount":1.0}"#;
-    let answer = server
-        .post("/v1/publish/order.placed", JSON, body)
-        .send()
-        .await;
+    // On the strict resource nothing is invented, the key neither.
+    let body = r#"{"specversion":"1.0","id":"a","source":"/s","type":"order.placed","data":{"order_id":"A-17","amount":1.0}}"#;
+    let answer = server.post("/v1/events", STRUCTURED, body).send().await;
     assert!(answer.header("hence-warning").contains("is ordered by key"));
+    // Bare data of a known type has its key filled in, unless it is given.
+    let body = r#"{"order_id":"A-17","amount":1.0}"#;
+    for (query, key) in [("", "A-17"), ("?key=mine", "mine")] {
+        let path = format!("/v1/publish/order.placed{query}");
+        let answer = server.post(&path, JSON, body).send().await;
+        assert_eq!(answer.header("hence-warning"), "");
+        let item = server.json(answer.header("location")).await;
+        assert_eq!(item["event"]["partitionkey"], key);
+    }
     server.stop().await;
 }

@@ -1,0 +1,148 @@
+//! Fitting an arrival process to counts.
+//!
+//! Rate λ̂ ± 1.96·√(λ̂·IDC/t). Poisson when IDC(w) is near 1 at every window; otherwise a two-state
+//! MMPP through the curve IDC(w) = 1 + s·f(rw), f(x) = 1-(1-e^{-x})/x, or Erlang intervals when
+//! counts are smoother than Poisson. Differences of neighbours measure 2·IDC(w)-IDC(2w) (Cov of
+//! neighbours = V(2w)/2-V(w)), so that is what the curve is fitted to. Heffes & Lucantoni, IEEE JSAC 4 (1986) 856, matches the same quantities.
+
+use serde::{Deserialize, Serialize};
+
+use crate::arrivals::Arrivals;
+use crate::fit::{Band, Refusal, Warning, dispersion, stationary};
+use crate::service::Dist;
+
+/// A fitted stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArrivalFit {
+    /// The process.
+    pub arrivals: Arrivals,
+    /// Rate with its interval, 1/s.
+    pub rate: Band,
+    /// (window in seconds, dispersion between neighbouring windows).
+    pub idc: Vec<(f64, f64)>,
+    /// Doubts.
+    pub warnings: Vec<Warning>,
+}
+
+/// Fits counts of events in neighbouring windows of `window` seconds.
+///
+/// # Errors
+/// [`Refusal`] for fewer than 32 windows or 100 events.
+pub fn fit(counts: &[u64], window: f64) -> Result<ArrivalFit, Refusal> {
+    if !(window.is_finite() && window > 0.0) {
+        return Err(Refusal::Impossible {
+            what: "window".into(),
+            value: window,
+        });
+    }
+    let mut warnings = Vec::new();
+    let counts = match stationary::change_in_counts(counts) {
+        Some(at) => {
+            let rest = counts.get(at..).unwrap_or_default();
+            warnings.push(Warning::NotStationary {
+                what: "the rate".into(),
+                seconds_ago: rest.len() as f64 * window,
+            });
+            rest
+        }
+        None => counts,
+    };
+    let events: u64 = counts.iter().sum();
+    for (what, have, need) in [
+        ("windows", counts.len() as u64, 32),
+        ("events", events, 100),
+    ] {
+        if have < need {
+            return Err(Refusal::TooFew {
+                what: what.into(),
+                have,
+                need,
+            });
+        }
+    }
+    let time = counts.len() as f64 * window;
+    let rate = events as f64 / time;
+    let idc = dispersion::curve(counts, window);
+    let arrivals = choose(rate, &idc, counts.len() as f64 * window);
+    let limit = arrivals.idc_limit().max(1.0);
+    if let Arrivals::Mmpp2 { leave1, leave2, .. } = arrivals {
+        let window = 1.0 / (leave1 + leave2);
+        warnings.push(Warning::Bursty {
+            window,
+            idc: arrivals.idc(window),
+        });
+    }
+    let half = 1.96 * (rate * limit / time).sqrt();
+    Ok(ArrivalFit {
+        arrivals,
+        rate: Band::around(rate, half),
+        idc,
+        warnings,
+    })
+}
+
+fn choose(rate: f64, idc: &[(f64, f64)], time: f64) -> Arrivals {
+    // Three standard deviations of the neighbour estimator, √(3/n) each, at n windows.
+    let slack = |w: f64| 3.0 * (3.0 * w / time).sqrt();
+    if idc.iter().all(|&(w, i)| (i - 1.0).abs() <= slack(w)) {
+        return Arrivals::Poisson { rate };
+    }
+    let significant = idc.iter().filter(|&&(w, i)| i - 1.0 > slack(w)).count();
+    if significant == 0 {
+        let lowest = idc.iter().map(|p| p.1).fold(1.0, f64::min).max(0.01);
+        let k = (1.0 / lowest).round().clamp(1.0, 100.0);
+        return Arrivals::Renewal(Dist::Erlang {
+            k: k as u32,
+            mean: 1.0 / rate,
+        });
+    }
+    let (spread, leave) = dispersion_curve(idc, time);
+    mmpp(rate, spread, leave)
+}
+
+/// Least squares for s and r over a grid of r; points weighted by their number of windows.
+fn dispersion_curve(idc: &[(f64, f64)], time: f64) -> (f64, f64) {
+    let f = |x: f64| 1.0 + (-x).exp_m1() / x;
+    let shape = |x: f64| 2.0 * f(x) - f(2.0 * x);
+    let first = idc.first().map_or(1.0, |p| p.0);
+    let (mut best, mut found) = (f64::INFINITY, (1.0, 1.0));
+    for step in -40..=80 {
+        let leave = 2.0_f64.powf(f64::from(-step) / 4.0) / first;
+        let (mut top, mut bottom) = (0.0, 0.0);
+        for &(w, i) in idc {
+            let (f, weight) = (shape(leave * w), time / w / (i * i));
+            top += weight * f * (i - 1.0);
+            bottom += weight * f * f;
+        }
+        let spread = (top / bottom).max(0.0);
+        let error: f64 = idc
+            .iter()
+            .map(|&(w, i)| time / w / (i * i) * (i - 1.0 - spread * shape(leave * w)).powi(2))
+            .sum();
+        if error < best {
+            (best, found) = (error, (spread, leave));
+        }
+    }
+    found
+}
+
+/// The MMPP(2) of rate λ with IDC(w) = 1 + s(1-(1-e^{-rw})/(rw)).
+fn mmpp(rate: f64, spread: f64, leave: f64) -> Arrivals {
+    // Symmetric while the calm state keeps a positive rate: s = 2δ²/(λr); else on-off.
+    let delta = (0.5 * spread * rate * leave).sqrt();
+    if delta <= rate {
+        return Arrivals::Mmpp2 {
+            rate1: rate + delta,
+            rate2: rate - delta,
+            leave1: 0.5 * leave,
+            leave2: 0.5 * leave,
+        };
+    }
+    let on = 1.0 / (1.0 + 0.5 * spread * leave / rate);
+    Arrivals::Mmpp2 {
+        rate1: rate / on,
+        rate2: 0.0,
+        leave1: (1.0 - on) * leave,
+        leave2: on * leave,
+    }
+}

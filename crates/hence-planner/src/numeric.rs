@@ -1,0 +1,6 @@
+//! The numerical ground: roots, small dense matrices, quadrature, elementary functions.
+
+pub mod elementary;
+pub mod matrix;
+pub mod quadrature;
+pub mod root;

@@ -1,0 +1,296 @@
+//! Which engine answers for a station, and with what error.
+//!
+//! Errors by class: exact 0; Markov chain 0; Whitt (1993) 5 %; tail of renewal queues 20 %;
+//! simulation its own 95 % interval.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fit::Band;
+use crate::ggc::gg_c_whitt93;
+use crate::mg1::{mg1, mph1};
+use crate::mmc::{Mmc, erlang_c, mmc};
+use crate::model::{Discipline, Keying, Model, Station};
+use crate::modulated::{mmpp_mc, mph2_c};
+use crate::plan::flow::Flow;
+use crate::plan::{Figure, Knowledge};
+use crate::service::Dist;
+use crate::simulate::Estimate;
+use crate::tail::WaitTail;
+
+/// The engine behind a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Method {
+    /// M/M/c, exact.
+    Mmc,
+    /// Pollaczek-Khinchine, exact.
+    PollaczekKhinchine,
+    /// Phase-type distribution, exact.
+    PhaseType,
+    /// A Markov chain, solved.
+    Chain,
+    /// Whitt's approximation of 1993.
+    Whitt93,
+    /// Exponential tail and convolution.
+    Tail,
+    /// Simulation with this many replications.
+    Simulation(u32),
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mmc => f.write_str("M/M/c exact"),
+            Self::PollaczekKhinchine => f.write_str("P-K exact"),
+            Self::PhaseType => f.write_str("PH exact"),
+            Self::Chain => f.write_str("CTMC"),
+            Self::Whitt93 => f.write_str("Whitt93"),
+            Self::Tail => f.write_str("tail"),
+            Self::Simulation(n) => write!(f, "DES n={n}"),
+        }
+    }
+}
+
+/// A figure before parameter uncertainty.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    band: Band,
+    method: Method,
+}
+
+/// What formulas and chains say about a station; `None` is left to the simulation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answers {
+    pub(crate) wq: Option<Answer>,
+    pub(crate) art: Option<Answer>,
+    pub(crate) p50: Option<Answer>,
+    pub(crate) p95: Option<Answer>,
+    pub(crate) p99: Option<Answer>,
+    pub(crate) remark: Option<String>,
+}
+
+impl Answer {
+    fn exact(value: f64, method: Method) -> Self {
+        Self {
+            band: Band::exact(value),
+            method,
+        }
+    }
+
+    fn within(value: f64, error: f64, method: Method) -> Self {
+        Self {
+            band: Band::around(value, error * value),
+            method,
+        }
+    }
+
+    pub(crate) fn simulated(e: Estimate, replications: u32) -> Self {
+        let band = Band {
+            value: e.value,
+            lo: e.lo.max(0.0),
+            hi: e.hi,
+        };
+        Self {
+            band,
+            method: Method::Simulation(replications),
+        }
+    }
+
+    pub(crate) fn figure(self) -> Figure {
+        let Band { value, lo, hi } = self.band;
+        Figure {
+            value,
+            lo,
+            hi,
+            method: self.method,
+        }
+    }
+
+    /// Widened by what is not known of λ and E\[S\]: a response time stretches with E\[S\] and,
+    /// as far as it is waiting, with 1/(1-ρ).
+    pub(crate) fn banded(self, flow: &Flow, known: &Knowledge) -> Figure {
+        let mut figure = self.figure();
+        let stretch = |sign: f64| {
+            let es = 1.0 + sign * known.es;
+            let rho = (flow.rho * es * (1.0 + sign * known.lambda)).clamp(0.0, 0.999);
+            es * (1.0 - flow.rho.min(0.999)) / (1.0 - rho)
+        };
+        figure.lo *= stretch(-1.0).max(0.0);
+        figure.hi *= stretch(1.0);
+        figure
+    }
+}
+
+/// A station of plain first-come-first-served workers: what the formulas describe.
+pub(crate) fn is_plain(station: &Station) -> bool {
+    station.discipline == Discipline::Fifo
+        && station.keying == Keying::None
+        && station.capacity.is_none()
+        && station.batch.is_none()
+        && station.timeout.is_none()
+        && station.breaker.is_none()
+        && !station.drop_expired
+        && station.service_by_class.is_empty()
+}
+
+/// Whether every event makes exactly one visit, so that the station's time is the journey's.
+pub(crate) fn is_one_visit(model: &Model) -> bool {
+    let certain = |emits: &[crate::model::Emission]| match emits {
+        [only] => matches!(only.as_slice(), [branch] if branch.p >= 1.0 - 1e-12),
+        _ => false,
+    };
+    model
+        .stations
+        .iter()
+        .all(|s| s.emits.iter().all(Vec::is_empty) && s.failure.is_none())
+        && model
+            .sources
+            .iter()
+            .all(|s| certain(&s.emits) && s.patience.is_none())
+}
+
+/// Formula answers for every station.
+pub(crate) fn answers(model: &Model, flows: &[Flow]) -> Vec<Answers> {
+    model
+        .stations
+        .iter()
+        .zip(flows)
+        .map(|(s, f)| station(model, s, f))
+        .collect()
+}
+
+fn station(model: &Model, station: &Station, flow: &Flow) -> Answers {
+    let outage = station
+        .failure
+        .as_ref()
+        .is_some_and(|f| f.outage.is_some() || f.retry.budget.is_some());
+    if !is_plain(station) || outage || flow.rho >= 1.0 || flow.lambda <= 0.0 {
+        return Answers::default();
+    }
+    let c = station.servers;
+    let service = &station.service;
+    // Retries keep M/M/c exact (a Kelly network), and only that.
+    if flow.poisson
+        && let Dist::Exp { mean } = service
+    {
+        return mmc(flow.lambda, 1.0 / mean, c)
+            .map(|q| markov(&q))
+            .unwrap_or_default();
+    }
+    if station.failure.is_some() {
+        return Answers::default();
+    }
+    if flow.poisson && c == 1 {
+        return poisson_one_worker(flow, service);
+    }
+    if flow.poisson
+        && let Some(ph) = service.to_phase_type()
+        && let Ok(q) = mph2_c(flow.lambda, &ph, c)
+    {
+        let rest = renewal(flow, service, c, q.wq, Some(q.p_wait));
+        let chain = |value| Some(Answer::exact(value, Method::Chain));
+        return Answers {
+            wq: chain(q.wq),
+            art: chain(q.w),
+            ..rest
+        };
+    }
+    if let Dist::Exp { mean } = service
+        && let [source] = model.sources.as_slice()
+        && let [only] = model.stations.as_slice()
+        && only.emits.is_empty()
+        && let Ok(q) = mmpp_mc(&source.arrivals, 1.0 / mean, c)
+    {
+        let chain = |value| Some(Answer::exact(value, Method::Chain));
+        return Answers {
+            wq: chain(q.wq),
+            art: chain(q.w),
+            ..Answers::default()
+        };
+    }
+    if flow.ca2 > 1.5 || flow.cs2 > 1.5 || !service.is_light_tailed() {
+        return Answers {
+            remark: Some(format!(
+                "ca² {:.2}, cs² {:.2}: too variable for a formula",
+                flow.ca2, flow.cs2
+            )),
+            ..Answers::default()
+        };
+    }
+    let merged = model.sources.len() + model.stations.len() > 2;
+    if merged && !flow.poisson {
+        // QNA is 20 % off where streams merge: its ca² ranks, it does not measure.
+        return Answers::default();
+    }
+    match gg_c_whitt93(flow.lambda, flow.es, c, flow.ca2, flow.cs2) {
+        Ok(wq) => renewal(flow, service, c, wq, None),
+        Err(_) => Answers::default(),
+    }
+}
+
+fn markov(q: &Mmc) -> Answers {
+    let exact = |value| Some(Answer::exact(value, Method::Mmc));
+    let quantile = |p| q.response_quantile(p).ok().and_then(exact);
+    Answers {
+        wq: exact(q.wq()),
+        art: exact(q.w()),
+        p50: quantile(0.5),
+        p95: quantile(0.95),
+        p99: quantile(0.99),
+        remark: None,
+    }
+}
+
+fn poisson_one_worker(flow: &Flow, service: &Dist) -> Answers {
+    let Ok(q) = mg1(flow.lambda, service) else {
+        return Answers::default();
+    };
+    if !q.wq.is_finite() {
+        return Answers::default();
+    }
+    let mut answers = Answers {
+        wq: Some(Answer::exact(q.wq, Method::PollaczekKhinchine)),
+        art: Some(Answer::exact(q.w(), Method::PollaczekKhinchine)),
+        ..Answers::default()
+    };
+    if let Some(ph) = service.to_phase_type()
+        && let Ok(both) = mph1(flow.lambda, &ph)
+    {
+        let quantile = |p| {
+            let value = both.response.quantile(p).ok()?;
+            Some(Answer::exact(value, Method::PhaseType))
+        };
+        (answers.p50, answers.p95, answers.p99) = (quantile(0.5), quantile(0.95), quantile(0.99));
+    } else if flow.cs2 <= 1.5 && service.is_light_tailed() {
+        let rest = renewal(flow, service, 1, q.wq, Some(flow.rho));
+        (answers.p50, answers.p95, answers.p99) = (rest.p50, rest.p95, rest.p99);
+    }
+    answers
+}
+
+/// Mean by Whitt within 5 %, percentiles by an exponential tail within 20 %.
+fn renewal(flow: &Flow, service: &Dist, c: u32, wq: f64, p_wait: Option<f64>) -> Answers {
+    let light = flow.ca2 <= 1.5 && flow.cs2 <= 1.5 && service.is_light_tailed();
+    let p_wait = match p_wait {
+        Some(p) => p,
+        None => erlang_c(c, flow.lambda * flow.es).unwrap_or(1.0),
+    };
+    let tail = WaitTail::from_two_moments(p_wait, wq)
+        .ok()
+        .filter(|_| light);
+    let quantile = |p: f64| {
+        let value = tail?.response_quantile(service, p).ok()?;
+        Some(Answer::within(value, 0.20, Method::Tail))
+    };
+    Answers {
+        wq: Some(Answer::within(wq, 0.05, Method::Whitt93)),
+        art: Some(Answer::within(wq + flow.es, 0.05, Method::Whitt93)),
+        p50: quantile(0.5),
+        p95: quantile(0.95),
+        p99: quantile(0.99),
+        remark: None,
+    }
+}
