@@ -50,14 +50,18 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
         let seed = extent.seed.wrapping_mul(1_000_003) + round;
         let place = Place::on_disk()?;
         let mut cycle = Cycle::new(&place, seed, SEGMENT_BYTES);
-        let mut kill = Kill { dir: place.path("log") };
+        let mut kill = Kill {
+            dir: place.path("log"),
+        };
         for _ in 0..count {
             cycle.live(&mut kill, "load")?;
         }
         cycle.finish(&kill.dir, false)?;
         if !cycle.oracle.problems.is_empty() {
             let kept = cycle.keep_evidence(&kill.dir, &format!("crash-{seed}"))?;
-            say(&format!("round {round} (seed {seed}) went wrong, see {kept}"));
+            say(&format!(
+                "round {round} (seed {seed}) went wrong, see {kept}"
+            ));
         }
         sum.add(&cycle, &mut report);
     }
@@ -104,7 +108,15 @@ impl Sum {
 
     /// The row of a report.
     pub(crate) fn row(&self, case: &str) -> Row {
-        let Outcome { disasters, fired, early, busy, bad, slowest, .. } = &self.outcome;
+        let Outcome {
+            disasters,
+            fired,
+            early,
+            busy,
+            bad,
+            slowest,
+            ..
+        } = &self.outcome;
         let (micros, bytes) = *slowest;
         Row {
             case: case.to_owned(),

@@ -110,12 +110,18 @@ impl Cycle {
         let rest = subject.until(|_| false)?;
         self.look(&rest, disaster.loses_power());
         if !fired {
-            let text = format!("life {} ended by itself: {}", self.life, subject.complaints());
+            let text = format!(
+                "life {} ended by itself: {}",
+                self.life,
+                subject.complaints()
+            );
             self.oracle.problems.push(text);
         }
         let complaints = subject.complaints();
         if complaints.contains("panicked") {
-            self.oracle.problems.push(format!("life {}: {complaints}", self.life));
+            self.oracle
+                .problems
+                .push(format!("life {}: {complaints}", self.life));
         }
         self.outcome.busy += u64::from(is_busy(&rest));
         self.outcome.lossy += u64::from(self.oracle.count.written_lost > lost);
@@ -176,7 +182,10 @@ impl Cycle {
             let name = from.file_name().context("a ledger has a name")?;
             std::fs::copy(&from, to.join(name))?;
         }
-        for entry in std::fs::read_dir(dir)?.flatten().filter(|entry| entry.path().is_file()) {
+        for entry in std::fs::read_dir(dir)?
+            .flatten()
+            .filter(|entry| entry.path().is_file())
+        {
             std::fs::copy(entry.path(), to.join("log").join(entry.file_name()))?;
         }
         std::fs::write(to.join("problems"), self.oracle.problems.join("\n"))?;
@@ -190,7 +199,10 @@ fn is_busy(lines: &[Line]) -> bool {
     for line in lines {
         match line {
             Line::Send { .. } => open += 1,
-            Line::Ack { duplicate: false, .. } | Line::Refused { .. } => open -= 1,
+            Line::Ack {
+                duplicate: false, ..
+            }
+            | Line::Refused { .. } => open -= 1,
             _ => {}
         }
     }

@@ -32,35 +32,65 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
     let begin = Instant::now();
     let mut report = Report::new("damage", extent.short, extent.seed);
     let (cut, flip) = if extent.short { SAMPLE } else { (1, 1) };
-    let stale_step = if extent.short { STALE_SAMPLE.0 } else { STALE_SAMPLE.1 };
+    let stale_step = if extent.short {
+        STALE_SAMPLE.0
+    } else {
+        STALE_SAMPLE.1
+    };
     report.setting("log", "four segments of 16 KiB, closed");
     report.setting("one of so many truncations", cut);
     report.setting("one of so many flipped bits", flip);
     let rows = [
         ("truncated", spread(cut, extent.seed, truncate)),
         ("a bit flipped", spread(flip, extent.seed, flip_bit)),
-        ("a sector zeroed, doubled, swapped", sectors().map_err(|text| anyhow!(text))),
+        (
+            "a sector zeroed, doubled, swapped",
+            sectors().map_err(|text| anyhow!(text)),
+        ),
         ("stale frames behind the tail", spread(stale_step, 0, stale)),
     ];
     for (case, result) in rows {
         add(&mut report, case, result);
     }
-    let sample = if extent.short { ENGINE_SAMPLE.0 } else { ENGINE_SAMPLE.1 };
+    let sample = if extent.short {
+        ENGINE_SAMPLE.0
+    } else {
+        ENGINE_SAMPLE.1
+    };
     report.setting("one of so many bits and bytes of the engine's log", sample);
-    add(&mut report, "the engine's log: a bit flipped", engine::flips(sample));
-    add(&mut report, "the engine's log: truncated", engine::truncations(sample));
+    add(
+        &mut report,
+        "the engine's log: a bit flipped",
+        engine::flips(sample),
+    );
+    add(
+        &mut report,
+        "the engine's log: truncated",
+        engine::truncations(sample),
+    );
     report.seconds = begin.elapsed().as_secs_f64();
     report.finish()
 }
 
 fn add(report: &mut Report, case: &str, result: Result<Tally>) {
-    let mut row = Row { case: case.to_owned(), ..Row::default() };
+    let mut row = Row {
+        case: case.to_owned(),
+        ..Row::default()
+    };
     match result {
-        Ok(Tally { cases, refused, harmless }) => {
+        Ok(Tally {
+            cases,
+            refused,
+            harmless,
+        }) => {
             (row.runs, row.fired, row.passed) = (cases, cases, cases);
             row.note = format!("{refused} refused with their place, {harmless} harmless");
             // Stale bytes must be harmless; all other damage must be able to hurt.
-            let expected = if case.starts_with("stale") { harmless } else { refused };
+            let expected = if case.starts_with("stale") {
+                harmless
+            } else {
+                refused
+            };
             row.invalid = u64::from(expected == 0);
         }
         Err(error) => {
@@ -78,13 +108,17 @@ fn spread(step: u64, seed: u64, damage: Damage) -> Result<Tally> {
     let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
     let work = |worker: u64| move || share(step, seed, (worker, workers), damage);
     let tallies = thread::scope(|scope| {
-        let running: Vec<_> = (0..workers).map(|worker| scope.spawn(work(worker))).collect();
-        let ended = running.into_iter().map(|thread| thread.join());
+        let running: Vec<_> = (0..workers)
+            .map(|worker| scope.spawn(work(worker)))
+            .collect();
+        let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
         ended.collect::<Vec<_>>()
     });
     let mut sum = Tally::default();
     for tally in tallies {
-        let tally = tally.map_err(|_| anyhow!("the log panicked"))?.map_err(|text| anyhow!(text))?;
+        let tally = tally
+            .map_err(|_| anyhow!("the log panicked"))?
+            .map_err(|text| anyhow!(text))?;
         sum.cases += tally.cases;
         sum.refused += tally.refused;
         sum.harmless += tally.harmless;
@@ -99,7 +133,10 @@ fn share(step: u64, seed: u64, share: (u64, u64), damage: Damage) -> Result<Tall
     for file in specimen.files() {
         let cases: Range<u64> = 0..specimen.length(&file) * 8;
         let first = seed % step + worker * step;
-        for at in cases.skip(first as usize).step_by((step * workers) as usize) {
+        for at in cases
+            .skip(first as usize)
+            .step_by((step * workers) as usize)
+        {
             damage(&specimen, &file, at, &mut tally)?;
         }
     }
@@ -138,11 +175,19 @@ fn stale(specimen: &Specimen, file: &str, at: u64, tally: &mut Tally) -> Result<
     }
     let mut old = Vec::new();
     let mut unused = Tally::default();
-    specimen.try_out(first.map_or("", |name| name), 0, |bytes| old.clone_from(bytes), &mut unused)?;
+    specimen.try_out(
+        first.map_or("", |name| name),
+        0,
+        |bytes| old.clone_from(bytes),
+        &mut unused,
+    )?;
     let at = at as usize / 8;
     let mut fits = false;
     let put = |bytes: &mut Vec<u8>| {
-        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let used = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
         fits = at >= used.max(HEADER_BYTES) + END_BYTES && at < bytes.len();
         if fits {
             for (to, from) in bytes.iter_mut().zip(&old).skip(at) {

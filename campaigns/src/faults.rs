@@ -52,12 +52,27 @@ struct Fault {
     is_final: bool,
 }
 
-const fn fault(call: &'static str, inject: &'static str, code: &'static str, is_final: bool) -> Fault {
-    Fault { call, inject, code: Some(code), is_final }
+const fn fault(
+    call: &'static str,
+    inject: &'static str,
+    code: &'static str,
+    is_final: bool,
+) -> Fault {
+    Fault {
+        call,
+        inject,
+        code: Some(code),
+        is_final,
+    }
 }
 
 const fn kill(call: &'static str) -> Fault {
-    Fault { call, inject: "signal=SIGKILL", code: None, is_final: false }
+    Fault {
+        call,
+        inject: "signal=SIGKILL",
+        code: None,
+        is_final: false,
+    }
 }
 
 const FAULTS: &[Fault] = &[
@@ -93,7 +108,9 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
     }
     match is_root.then(|| full::run(&mut report)) {
         Some(done) => done?,
-        None => report.not_covered.push("a full disk: mounting an image needs root".to_owned()),
+        None => report
+            .not_covered
+            .push("a full disk: mounting an image needs root".to_owned()),
     }
     report.seconds = begin.elapsed().as_secs_f64();
     report.finish()
@@ -101,7 +118,9 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
 
 fn strace_works() -> Result<()> {
     let mut command = Command::new("strace");
-    command.args(["-o", "/dev/null", "true"]).stdout(Stdio::null());
+    command
+        .args(["-o", "/dev/null", "true"])
+        .stdout(Stdio::null());
     let status = command.status().context("`strace` could not be started")?;
     ensure!(status.success(), "`strace` may not trace here");
     Ok(())
@@ -110,7 +129,10 @@ fn strace_works() -> Result<()> {
 fn inject_all(extent: Extent, report: &mut Report) -> Result<()> {
     let place = Place::on_disk()?;
     let plain = Run::new(&place, "plain", None)?;
-    ensure!(plain.lines.contains(&Line::Rest), "the script fails without a fault");
+    ensure!(
+        plain.lines.contains(&Line::Rest),
+        "the script fails without a fault"
+    );
     for fault in FAULTS {
         let calls = plain.trace.ordinals(fault.call, &plain.dir);
         let wanted = extent.count(CASES, u64::MAX) as usize;
@@ -134,13 +156,25 @@ fn try_out(fault: &Fault, ordinal: u64, row: &mut Row, report: &mut Report) -> R
     let mut fired = None;
     for attempt in 0..REPEATS {
         inject = format!("{}:{}:when={ordinal}", fault.call, fault.inject);
-        let run = Run::new(&place, &format!("fault-{attempt}"), Some(&inject))?;
+        let run = match Run::new(&place, &format!("fault-{attempt}"), Some(&inject)) {
+            Ok(run) => run,
+            Err(error) => {
+                (row.runs, row.fired, row.failed) = (row.runs + 1, row.fired + 1, row.failed + 1);
+                report.problem(format!("{inject}: {error:#}"));
+                return Ok(());
+            }
+        };
         if run.fired(fault) {
             fired = Some(run);
             break;
         }
         // Groups were larger this time, so that there were fewer calls: take the last of them.
-        ordinal = run.trace.ordinals(fault.call, &run.dir).last().copied().unwrap_or(1);
+        ordinal = run
+            .trace
+            .ordinals(fault.call, &run.dir)
+            .last()
+            .copied()
+            .unwrap_or(1);
     }
     row.runs += 1;
     let Some(run) = fired else {
@@ -166,20 +200,33 @@ fn try_out(fault: &Fault, ordinal: u64, row: &mut Row, report: &mut Report) -> R
 
 /// Brings a log to rest without faults and compares it with all that is known.
 fn check_restart(dir: &Path, place: &Place, oracle: &mut Oracle) -> Result<()> {
-    let mut again = Process::start(myself()?.args(start("finish").arguments(dir)), &place.path("again"))?;
+    let mut again = Process::start(
+        myself()?.args(start("finish").arguments(dir)),
+        &place.path("again"),
+    )?;
     let lines = again.until(|_| false)?;
     let status = again.wait(END_MAX)?;
     lines.iter().for_each(|line| oracle.hear(line));
     if lines.contains(&Line::Rest) && status.success() {
         oracle.check_all(&stored(&lines), &dead(&lines));
     } else {
-        oracle.problems.push(format!("no restart: {}", again.complaints()));
+        oracle
+            .problems
+            .push(format!("no restart: {}", again.complaints()));
     }
     Ok(())
 }
 
 fn start(mode: &'static str) -> Start {
-    Start { mode, life: 1, seed: 1, from: 1, segment: SEGMENT_BYTES, events: EVENTS, written: false }
+    Start {
+        mode,
+        life: 1,
+        seed: 1,
+        from: 1,
+        segment: SEGMENT_BYTES,
+        events: EVENTS,
+        written: false,
+    }
 }
 
 /// One run of the script below `strace`.
@@ -195,16 +242,34 @@ impl Run {
     fn new(place: &Place, name: &str, inject: Option<&str>) -> Result<Self> {
         let (dir, trace) = (place.path(name), place.path(&format!("{name}.trace")));
         let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-s", "160", "-e", &format!("trace={CALLS}"), "-o"]).arg(&trace);
+        command
+            .args([
+                "-f",
+                "-qq",
+                "-s",
+                "160",
+                "-e",
+                &format!("trace={CALLS}"),
+                "-o",
+            ])
+            .arg(&trace);
         if let Some(inject) = inject {
             command.args(["-e", &format!("inject={inject}")]);
         }
-        command.arg(std::env::current_exe()?).args(start("script").arguments(&dir));
+        command
+            .arg(std::env::current_exe()?)
+            .args(start("script").arguments(&dir));
         let mut process = Process::start(&mut command, &place.path(&format!("{name}.ledger")))?;
         let lines = process.until(|_| false)?;
         let success = process.wait(END_MAX)?.success();
         let complaints = process.complaints();
-        Ok(Self { dir, lines, trace: Trace::read(&trace)?, complaints, success })
+        Ok(Self {
+            dir,
+            lines,
+            trace: Trace::read(&trace)?,
+            complaints,
+            success,
+        })
     }
 
     fn fired(&self, fault: &Fault) -> bool {
@@ -224,22 +289,35 @@ impl Run {
         };
         if fault.is_final {
             let late = self.trace.acknowledged_after_fault();
-            problems.extend(late.into_iter().map(|id| {
-                format!("{id} was sent after the fault and acknowledged")
-            }));
+            problems.extend(
+                late.into_iter()
+                    .map(|id| format!("{id} was sent after the fault and acknowledged")),
+            );
         }
-        problems.extend(self.trace.retried_sync().map(|line| format!("a sync was retried: {line}")));
+        problems.extend(
+            self.trace
+                .retried_sync()
+                .map(|line| format!("a sync was retried: {line}")),
+        );
         let codes = self.lines.iter().filter_map(|line| match line {
             Line::Refused { code, .. } => Some(code.as_str()),
             _ => None,
         });
-        let others: Vec<_> = codes.filter(|heard| *heard != code && *heard != FAILED).collect();
+        let others: Vec<_> = codes
+            .filter(|heard| *heard != code && *heard != FAILED)
+            .collect();
         if !others.is_empty() {
             problems.push(format!("publishers heard {others:?}, not {code}"));
         }
-        let opened = self.lines.iter().any(|line| matches!(line, Line::Boot { .. }));
+        let opened = self
+            .lines
+            .iter()
+            .any(|line| matches!(line, Line::Boot { .. }));
         if !opened && (self.success || !self.complaints.contains("HN02")) {
-            problems.push(format!("it did not open and gave no code: {}", self.complaints));
+            problems.push(format!(
+                "it did not open and gave no code: {}",
+                self.complaints
+            ));
         }
         problems
     }

@@ -6,8 +6,8 @@
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hence::core::{Entry, Message};
 use hence::Durability;
+use hence::core::{Entry, Message};
 use serde::{Deserialize, Serialize};
 
 /// One thing that a subject has to say.
@@ -126,8 +126,15 @@ impl Stored {
     /// The description of an entry.
     pub(crate) fn of(entry: &Entry) -> Self {
         let attributes = entry.message.attributes();
-        let data = entry.message.data().map(|data| &data[..]).unwrap_or_default();
-        let parsed = serde_json::from_slice(data).unwrap_or(Data { number: 0, attempt: 0 });
+        let data = entry
+            .message
+            .data()
+            .map(|data| &data[..])
+            .unwrap_or_default();
+        let parsed = serde_json::from_slice(data).unwrap_or(Data {
+            number: 0,
+            attempt: 0,
+        });
         Self {
             position: entry.position.0,
             id: attributes.id().to_owned(),

@@ -11,9 +11,11 @@ mod faults;
 mod line;
 mod oracle;
 mod place;
+mod planted;
 mod powercut;
 mod process;
 mod report;
+mod scorecard;
 mod sim;
 mod subject;
 
@@ -23,7 +25,10 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "hence-campaigns", about = "Puts Hence through disasters, and counts what is lost.")]
+#[command(
+    name = "hence-campaigns",
+    about = "Puts Hence through disasters, and counts what is lost."
+)]
 struct Arguments {
     #[command(subcommand)]
     campaign: Campaign,
@@ -62,6 +67,10 @@ enum Campaign {
     Faults(Extent),
     /// Runs the whole engine on a simulated disk.
     Sim(Extent),
+    /// Plants known bugs, and demands that the campaigns find each.
+    Planted(Extent),
+    /// Writes docs/reference/reliability.md from what the campaigns found.
+    Scorecard,
     /// The application that all this happens to.
     #[command(hide = true)]
     Subject(subject::Subject),
@@ -86,6 +95,8 @@ fn run(campaign: Campaign) -> Result<bool> {
         Campaign::Damage(extent) => damage::run(extent),
         Campaign::Faults(extent) => faults::run(extent),
         Campaign::Sim(extent) => sim::run(extent),
+        Campaign::Planted(extent) => planted::run(extent),
+        Campaign::Scorecard => scorecard::run(),
         Campaign::Subject(subject) => subject::run(&subject).map(|()| true),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::line::{Line, Stored};
-use crate::subject::{HELD, NEVER, SOURCE, THIRD_TIME};
+use crate::subject::{NEVER, SOURCE, THIRD_TIME};
 
 /// What was announced of an event before it was published.
 #[derive(Clone, Debug)]
@@ -85,23 +85,49 @@ impl Oracle {
     /// Takes note of what a subject said.
     pub(crate) fn hear(&mut self, line: &Line) {
         match line {
-            Line::Send { id, key, number, hash, batch, size } => {
+            Line::Send {
+                id,
+                key,
+                number,
+                hash,
+                batch,
+                size,
+            } => {
                 let (key, batch) = (key.clone(), batch.clone());
-                let sent = Sent { key, number: *number, hash: *hash, batch, size: *size };
+                let sent = Sent {
+                    key,
+                    number: *number,
+                    hash: *hash,
+                    batch,
+                    size: *size,
+                };
                 self.sent.insert(id.clone(), sent);
             }
-            Line::Ack { id, position, synced, duplicate } => {
+            Line::Ack {
+                id,
+                position,
+                synced,
+                duplicate,
+            } => {
                 self.acknowledge(id, *position, *synced, *duplicate);
             }
             Line::Try { by, id, attempt } => {
-                let before = self.tries.insert((by.clone(), id.clone()), *attempt).unwrap_or(0);
+                let before = self
+                    .tries
+                    .insert((by.clone(), id.clone()), *attempt)
+                    .unwrap_or(0);
                 if *attempt < before {
                     let text = format!("{by}: attempt {attempt} at {id} after attempt {before}");
                     self.wrong(text);
                 }
             }
-            Line::Boot { .. } | Line::Refused { .. } | Line::Stored(_) | Line::Dead { .. }
-            | Line::Told | Line::Rest | Line::Note { .. } => {}
+            Line::Boot { .. }
+            | Line::Refused { .. }
+            | Line::Stored(_)
+            | Line::Dead { .. }
+            | Line::Told
+            | Line::Rest
+            | Line::Note { .. } => {}
         }
     }
 
@@ -144,13 +170,18 @@ impl Oracle {
     /// power what was only written may be gone, as a suffix.
     pub(crate) fn check_tail(&mut self, tail: &[Stored], power_lost: bool) {
         self.lost_power |= power_lost;
-        let places: HashMap<&str, u64> =
-            tail.iter().map(|entry| (&*entry.id, entry.position)).collect();
+        let places: HashMap<&str, u64> = tail
+            .iter()
+            .map(|entry| (&*entry.id, entry.position))
+            .collect();
         for pair in tail.windows(2) {
             if let [before, after] = pair
                 && after.position <= before.position
             {
-                self.disorder(format!("{} is read behind {}", after.position, before.position));
+                self.disorder(format!(
+                    "{} is read behind {}",
+                    after.position, before.position
+                ));
             }
         }
         let mut first_gone = u64::MAX;
@@ -172,7 +203,10 @@ impl Oracle {
         }
         for entry in tail {
             if entry.position > first_gone && self.seen.contains_key(&entry.position) {
-                let text = format!("{} survived, and {first_gone} before it did not", entry.position);
+                let text = format!(
+                    "{} survived, and {first_gone} before it did not",
+                    entry.position
+                );
                 self.wrong(text);
             }
             self.check_origin(entry);
@@ -191,8 +225,8 @@ impl Oracle {
         match self.sent.get(&entry.id) {
             None => self.wrong(format!("{} stands there and was never sent", entry.id)),
             Some(sent) => {
-                let same = (&sent.key, sent.number, sent.hash)
-                    == (&entry.key, entry.number, entry.hash);
+                let same =
+                    (&sent.key, sent.number, sent.hash) == (&entry.key, entry.number, entry.hash);
                 if !same {
                     self.wrong(format!("{} is not what was sent", entry.id));
                 }
@@ -257,10 +291,15 @@ impl Oracle {
                 self.wrong(format!("{} has no cause in the log", entry.id));
                 continue;
             };
-            let before = last.insert((&entry.event, &entry.key), cause.position).unwrap_or(0);
+            let before = last
+                .insert((&entry.event, &entry.key), cause.position)
+                .unwrap_or(0);
             if cause.position < before {
                 let (event, key) = (&entry.event, &entry.key);
-                self.disorder(format!("{event} of {key}: {} behind {before}", cause.position));
+                self.disorder(format!(
+                    "{event} of {key}: {} behind {before}",
+                    cause.position
+                ));
             }
             let third = entry.event == "campaign.flaked" && entry.number.is_multiple_of(THIRD_TIME);
             if third && entry.attempt < 3 {
@@ -288,7 +327,6 @@ impl Oracle {
                 self.check_effect(by, &step.id, (count, letters), rejected);
             }
         }
-        debug_assert!(HELD > NEVER);
     }
 
     fn check_effect(&mut self, by: &str, id: &str, found: (u64, u64), rejected: bool) {
@@ -296,7 +334,10 @@ impl Oracle {
         if found == wanted {
             return;
         }
-        let text = format!("{by}: {id} has {} effects and {} dead letters", found.0, found.1);
+        let text = format!(
+            "{by}: {id} has {} effects and {} dead letters",
+            found.0, found.1
+        );
         if found.0 + found.1 > 1 {
             self.double(text);
         } else {

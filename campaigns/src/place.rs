@@ -24,13 +24,21 @@ impl Place {
     /// A directory on a memory disk, if there is one.
     pub(crate) fn in_memory() -> Result<Self> {
         let memory = Path::new(MEMORY_DISK);
-        if memory.is_dir() { Self::below(memory) } else { Self::on_disk() }
+        if memory.is_dir() {
+            Self::below(memory)
+        } else {
+            Self::on_disk()
+        }
     }
 
     fn below(parent: &Path) -> Result<Self> {
         remove_stale(parent);
         let prefix = format!("{PREFIX}{}-", std::process::id());
-        Ok(Self { dir: tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)? })
+        Ok(Self {
+            dir: tempfile::Builder::new()
+                .prefix(&prefix)
+                .tempdir_in(parent)?,
+        })
     }
 
     /// A path in it.
@@ -43,7 +51,9 @@ impl Place {
 fn remove_stale(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        let owner = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
         let gone = |owner: &str| !Path::new("/proc").join(owner).exists();
         if owner.is_some_and(gone) {
             // Another campaign may be removing it, too.

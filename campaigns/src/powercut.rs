@@ -94,14 +94,27 @@ impl Image {
         fs::File::create(&image)?.set_len(bytes)?;
         // What ext4 would write later, in the background, is written now.
         let eager = "lazy_itable_init=0,lazy_journal_init=0";
-        done(Command::new("mkfs.ext4").args(["-q", "-F", "-E", eager]).arg(&image))?;
-        let mut made = Self { image, mount, mounted: false };
+        done(
+            Command::new("mkfs.ext4")
+                .args(["-q", "-F", "-E", eager])
+                .arg(&image),
+        )?;
+        let mut made = Self {
+            image,
+            mount,
+            mounted: false,
+        };
         made.mount()?;
         Ok(made)
     }
 
     fn mount(&mut self) -> Result<()> {
-        done(Command::new("mount").args(["-o", "loop"]).arg(&self.image).arg(&self.mount))?;
+        done(
+            Command::new("mount")
+                .args(["-o", "loop"])
+                .arg(&self.image)
+                .arg(&self.mount),
+        )?;
         self.mounted = true;
         Ok(())
     }
@@ -128,7 +141,9 @@ impl Drop for Image {
 }
 
 fn done(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("{command:?} could not be started"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("{command:?} could not be started"))?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}", words.trim());
     Ok(())
@@ -149,14 +164,20 @@ impl Switch {
             .spawn()
             .context("`python3` could not be started")?;
         let answers = child.stdout.take().context("stdout is piped")?;
-        Ok(Self { child, answers: BufReader::new(answers).lines() })
+        Ok(Self {
+            child,
+            answers: BufReader::new(answers).lines(),
+        })
     }
 
     fn cut(&mut self, mount: &Path) -> Result<()> {
         let input = self.child.stdin.as_mut().context("stdin is piped")?;
         writeln!(input, "{}", mount.display())?;
         let answer = self.answers.next().context("the switch has ended")??;
-        ensure!(answer == "cut", "the kernel refuses to shut the file system down: {answer}");
+        ensure!(
+            answer == "cut",
+            "the kernel refuses to shut the file system down: {answer}"
+        );
         Ok(())
     }
 }
@@ -230,11 +251,16 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
         let place = Place::in_memory()?;
         let image = Image::new(&place, IMAGE_BYTES)?;
         let mut cycle = Cycle::new(&place, seed, SEGMENT_BYTES);
-        let mut cut = Cut { image, switch: &mut switch };
+        let mut cut = Cut {
+            image,
+            switch: &mut switch,
+        };
         let lived = lives(&mut cycle, &mut cut, count);
         if lived.is_err() || !cycle.oracle.problems.is_empty() {
             let kept = cycle.keep_evidence(&cut.dir(), &format!("powercut-{seed}"))?;
-            say(&format!("round {round} (seed {seed}) went wrong, see {kept}"));
+            say(&format!(
+                "round {round} (seed {seed}) went wrong, see {kept}"
+            ));
         }
         lived?;
         sum.add(&cycle, &mut report);
@@ -252,7 +278,11 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
 
 fn lives(cycle: &mut Cycle, cut: &mut Cut<'_>, count: u64) -> Result<()> {
     for life in 0..count {
-        let mode = if life % HANDLING == 2 { "load" } else { "quiet" };
+        let mode = if life % HANDLING == 2 {
+            "load"
+        } else {
+            "quiet"
+        };
         cycle.live(cut, mode)?;
     }
     let dir = cut.dir();

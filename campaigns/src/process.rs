@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::line::Line;
 
 /// How long a subject may say nothing before it counts as hanging.
-pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(30);
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(70);
 
 /// How long the threads of a process take to see that it is stopped.
 const FREEZING: Duration = Duration::from_micros(200);
@@ -85,7 +85,12 @@ impl Process {
                 }
             }
         });
-        Ok(Self { child, lines, ledger: append(ledger)?, errors })
+        Ok(Self {
+            child,
+            lines,
+            ledger: append(ledger)?,
+            errors,
+        })
     }
 
     /// The next line; nothing at the end.
@@ -98,7 +103,9 @@ impl Process {
         match self.lines.recv_timeout(patience) {
             Ok(text) => {
                 writeln!(self.ledger, "{text}")?;
-                Ok(Some(serde_json::from_str(&text).with_context(|| format!("'{text}'"))?))
+                Ok(Some(
+                    serde_json::from_str(&text).with_context(|| format!("'{text}'"))?,
+                ))
             }
             Err(RecvTimeoutError::Disconnected) => Ok(None),
             Err(RecvTimeoutError::Timeout) => {

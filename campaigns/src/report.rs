@@ -159,15 +159,30 @@ impl Report {
         writeln!(
             out,
             "{:width$} {:>7} {:>7} {:>7} {:>6} {:>7} {:>5} {:>7} {:>8}",
-            self.campaign, "runs", "fired", "passed", "failed", "invalid", "lost", "doubled",
+            self.campaign,
+            "runs",
+            "fired",
+            "passed",
+            "failed",
+            "invalid",
+            "lost",
+            "doubled",
             "disorder"
         )?;
         for row in &self.rows {
             writeln!(
                 out,
                 "{:width$} {:>7} {:>7} {:>7} {:>6} {:>7} {:>5} {:>7} {:>8}  {}",
-                row.case, row.runs, row.fired, row.passed, row.failed, row.invalid, row.lost,
-                row.duplicated, row.disorder, row.note
+                row.case,
+                row.runs,
+                row.fired,
+                row.passed,
+                row.failed,
+                row.invalid,
+                row.lost,
+                row.duplicated,
+                row.disorder,
+                row.note
             )?;
         }
         for problem in &self.problems {
@@ -194,7 +209,11 @@ impl Report {
 
 fn versions() -> Vec<(String, String)> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let build = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
     vec![
         ("hence".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("commit".to_owned(), commit()),
@@ -204,7 +223,9 @@ fn versions() -> Vec<(String, String)> {
 }
 
 fn commit() -> String {
-    let asked = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    let asked = Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .output();
     let text = asked.map(|found| String::from_utf8_lossy(&found.stdout).trim().to_owned());
     text.unwrap_or_default()
 }

@@ -66,9 +66,15 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
     let tallies = thread::scope(|scope| {
         let work = || work(&next, extent.seed, seeds);
         let running: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        running.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
+        running
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect::<Vec<_>>()
     });
-    let mut row = Row { case: "seeds".to_owned(), ..Row::default() };
+    let mut row = Row {
+        case: "seeds".to_owned(),
+        ..Row::default()
+    };
     let mut lossy = 0;
     for tally in tallies {
         let tally = tally.map_err(|_| anyhow!("a worker panicked"))??;
@@ -76,7 +82,10 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
         row.fired += tally.fired;
         row.failed += tally.failed;
         lossy += tally.lossy;
-        tally.problems.into_iter().for_each(|problem| report.problem(problem));
+        tally
+            .problems
+            .into_iter()
+            .for_each(|problem| report.problem(problem));
     }
     row.passed = row.runs - row.failed;
     row.note = format!("{} faults, {lossy} runs lost unsynced sectors", row.fired);
@@ -89,7 +98,9 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
 }
 
 fn work(next: &AtomicU64, first: u64, seeds: u64) -> Result<Tally> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let mut tally = Tally::default();
     loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
@@ -201,7 +212,8 @@ impl World {
             self.model.check_deliveries(&more, self.clock.now())?;
             held.extend(more);
         }
-        self.model.check_letters(&engine.dead_letters(None).await?)?;
+        self.model
+            .check_letters(&engine.dead_letters(None).await?)?;
         if self.dice.below(4) == 0 {
             drop(deliveries);
             engine.close().await;
@@ -218,7 +230,9 @@ impl World {
                     let id = self.next_id();
                     let mut made = message(&id, "t", self.dice.below(900))?;
                     if self.dice.below(DELAYED) == 0 {
-                        let due = self.clock.now_after(Duration::from_millis(self.dice.below(9000)));
+                        let due = self
+                            .clock
+                            .now_after(Duration::from_millis(self.dice.below(9000)));
                         self.model.delay(&id, due);
                         let due = due.to_string();
                         made = made.with_attributes(|all| all.set(envelope::DELIVER_AT, due))?;
@@ -229,7 +243,9 @@ impl World {
             3 if self.model.any(&mut self.dice).is_some() => {
                 return self.again(engine).await;
             }
-            4 => self.clock.advance(Duration::from_millis(self.dice.below(5000))),
+            4 => self
+                .clock
+                .advance(Duration::from_millis(self.dice.below(5000))),
             5 => {
                 if let Some(id) = self.model.any_dead(&mut self.dice) {
                     commit.redrive.push(format!("{NAME}.{id}"));
@@ -263,13 +279,24 @@ impl World {
             0 => Durability::Written,
             _ => Durability::Synced,
         };
-        let ids = commit.publish.iter().map(|message| message.attributes().id().to_owned());
-        let kinds = commit.publish.iter().map(|message| message.attributes().event_type() == "t");
-        let doubt = Doubt { publish: ids.zip(kinds).collect(), change };
+        let ids = commit
+            .publish
+            .iter()
+            .map(|message| message.attributes().id().to_owned());
+        let kinds = commit
+            .publish
+            .iter()
+            .map(|message| message.attributes().event_type() == "t");
+        let doubt = Doubt {
+            publish: ids.zip(kinds).collect(),
+            change,
+        };
         let synced = commit.durability == Durability::Synced;
         match engine.commit(commit).await {
             Ok(receipts) => {
-                let places = receipts.iter().map(|receipt| receipt.position.map(|place| place.0));
+                let places = receipts
+                    .iter()
+                    .map(|receipt| receipt.position.map(|place| place.0));
                 let places: Vec<_> = places.map(Option::unwrap_or_default).collect();
                 self.model.stored(doubt, &places, synced)
             }
@@ -299,7 +326,10 @@ impl World {
         self.model.synced();
         let receipt = receipts.first().ok_or_else(|| anyhow!("no receipt"))?;
         let known = receipt.duplicate && receipt.position == Some(Position(position));
-        ensure!(known, "{id}, stored at {position}, was taken as new: {receipt:?}");
+        ensure!(
+            known,
+            "{id}, stored at {position}, was taken as new: {receipt:?}"
+        );
         Ok(())
     }
 
@@ -307,12 +337,24 @@ impl World {
         let (position, error) = (delivery.position.0, "no".to_owned());
         match self.dice.below(6) {
             0 => {
-                let due = self.clock.now_after(Duration::from_millis(self.dice.below(900)));
-                (Outcome::Retry { due, error }, Change::Retried(position, delivery.attempt))
+                let due = self
+                    .clock
+                    .now_after(Duration::from_millis(self.dice.below(900)));
+                (
+                    Outcome::Retry { due, error },
+                    Change::Retried(position, delivery.attempt),
+                )
             }
             1 => {
                 let reason = RejectReason::Rejected;
-                (Outcome::Reject { reason, error, hold: false }, Change::Dead(position))
+                (
+                    Outcome::Reject {
+                        reason,
+                        error,
+                        hold: false,
+                    },
+                    Change::Dead(position),
+                )
             }
             _ => (Outcome::Done, Change::Done(position)),
         }
@@ -342,7 +384,12 @@ fn message(id: &str, event_type: &str, filler: u64) -> Result<Message> {
 }
 
 async fn read(engine: &dyn Engine) -> Result<Vec<Entry>> {
-    let mut reader = engine.read(Read { from: Start::Earliest, ..Read::default() }).await?;
+    let mut reader = engine
+        .read(Read {
+            from: Start::Earliest,
+            ..Read::default()
+        })
+        .await?;
     let mut all = Vec::new();
     loop {
         let some = reader.next(256).await?;

@@ -107,7 +107,10 @@ async fn live(subject: &Subject) -> Result<()> {
         last,
         bytes: size(&subject.dir),
     });
-    let told = Told { pipe: pipe.clone(), mercy: AtomicBool::new(subject.mode == Mode::Finish) };
+    let told = Told {
+        pipe: pipe.clone(),
+        mercy: AtomicBool::new(subject.mode == Mode::Finish),
+    };
     let running = app(told, subject.mode).start_on(engine).await?;
     match subject.mode {
         Mode::Load | Mode::Quiet => {
@@ -144,7 +147,10 @@ fn app(told: Told, mode: Mode) -> App {
         Mode::Fill => app.subscribe("drain", eager(drain)),
         Mode::Load | Mode::Finish | Mode::Script => app
             .subscribe("plain", eager(plain))
-            .subscribe("flaky", eager(flaky).after_dead_letter(AfterDeadLetter::Continue))
+            .subscribe(
+                "flaky",
+                eager(flaky).after_dead_letter(AfterDeadLetter::Continue),
+            )
             .subscribe("strict", eager(strict))
             .subscribe("chain", eager(chain)),
     }
@@ -161,7 +167,12 @@ fn eager<A: 'static>(handler: impl hence::Handler<A>) -> impl hence::Handler<A> 
 /// Tells every entry from a position on.
 async fn tell(running: &Running, from: u64, pipe: &Pipe) -> Result<()> {
     let from = Start::Position(Position(from.max(1)));
-    let mut reader = running.read(Read { from, ..Read::default() }).await?;
+    let mut reader = running
+        .read(Read {
+            from,
+            ..Read::default()
+        })
+        .await?;
     loop {
         let entries = reader.next(READ_EVENTS).await?;
         if entries.is_empty() {
@@ -203,15 +214,15 @@ async fn finish(running: &Running, pipe: &Pipe) -> Result<()> {
     Ok(())
 }
 
-/// Waits until nothing is unsettled, and the named subscriptions keep no dead letters; false when
+/// Waits until nothing that has a handler is unsettled, and the named subscriptions keep no dead letters; false when
 /// storage failed, so that there will be no rest.
 async fn rest(running: &Running, empty: &[&str]) -> Result<bool> {
     let begin = Instant::now();
     loop {
         let all = running.engine().subscriptions();
         let open = |report: &&hence::core::engine::SubscriptionReport| {
-            report.lag > 0 || report.in_flight > 0
-                || report.dead > 0 && empty.contains(&&*report.name)
+            let holds = report.dead > 0 && empty.contains(&&*report.name);
+            report.attached && (report.lag > 0 || report.in_flight > 0 || holds)
         };
         if !all.iter().any(|report| open(&report)) {
             return Ok(true);
@@ -220,7 +231,11 @@ async fn rest(running: &Running, empty: &[&str]) -> Result<bool> {
             return Ok(false);
         }
         if begin.elapsed() > REST_MAX {
-            let open: Vec<_> = all.iter().filter(open).map(|report| format!("{report:?}")).collect();
+            let open: Vec<_> = all
+                .iter()
+                .filter(open)
+                .map(|report| format!("{report:?}"))
+                .collect();
             bail!("no rest after {REST_MAX:?}: {}", open.join(", "));
         }
         tokio::time::sleep(REST_LOOK).await;
@@ -230,9 +245,13 @@ async fn rest(running: &Running, empty: &[&str]) -> Result<bool> {
 /// Bytes that the files in a directory take up.
 pub(crate) fn size(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let sizes = entries.filter_map(|entry| entry.metadata().ok()).filter(|data| data.is_file());
-    sizes.map(|data| std::os::unix::fs::MetadataExt::blocks(&data) * 512).sum()
+    let sizes = entries
+        .filter_map(|entry| entry.metadata().ok())
+        .filter(std::fs::Metadata::is_file);
+    sizes
+        .map(|data| std::os::unix::fs::MetadataExt::blocks(&data) * 512)
+        .sum()
 }
 
-pub(crate) use handling::{HELD, NEVER, THIRD_TIME};
+pub(crate) use handling::{NEVER, THIRD_TIME};
 pub(crate) use publishing::{DRAINED, SOURCE};

@@ -48,10 +48,19 @@ impl Specimen {
         let storage = SimStorage::new();
         let runtime = Builder::new_current_thread().enable_time().build()?;
         let told = runtime.block_on(write(&storage))?;
-        Ok(Self { storage, told, runtime })
+        Ok(Self {
+            storage,
+            told,
+            runtime,
+        })
     }
 
-    fn try_out(&self, file: &str, damage: impl FnOnce(&mut Vec<u8>), tally: &mut Tally) -> Result<()> {
+    fn try_out(
+        &self,
+        file: &str,
+        damage: impl FnOnce(&mut Vec<u8>),
+        tally: &mut Tally,
+    ) -> Result<()> {
         let storage = self.storage.fork();
         storage.damage(file, damage);
         tally.cases += 1;
@@ -59,7 +68,10 @@ impl Specimen {
             Ok(told) if told == self.told => tally.harmless += 1,
             Ok(told) => {
                 let (found, of) = (told.events.len(), self.told.events.len());
-                bail!("{file}: {found} of {of} events, subscriptions {:?}, no error", told.subscriptions);
+                bail!(
+                    "{file}: {found} of {of} events, subscriptions {:?}, no error",
+                    told.subscriptions
+                );
             }
             Err(error) => {
                 let coded = [Code::CORRUPT, Code::FORMAT].contains(&error.code());
@@ -85,12 +97,22 @@ async fn write(storage: &SimStorage) -> Result<Told> {
         let attributes = Attributes::new(number.to_string(), "/damage", "t")?;
         let data = format!("{{\"number\":{number},\"filler\":\"{}\"}}", "x".repeat(200));
         let message = Message::new(attributes, Some(Bytes::from(data)));
-        engine.commit(Commit::publish(vec![message], durability)).await?;
-        let delivery = deliveries.next(1).await?.pop().context("nothing was delivered")?;
+        engine
+            .commit(Commit::publish(vec![message], durability))
+            .await?;
+        let delivery = deliveries
+            .next(1)
+            .await?
+            .pop()
+            .context("nothing was delivered")?;
         let error = "never".to_owned();
         let outcome = match number % 5 {
             0 => continue,
-            1 => Outcome::Reject { reason: RejectReason::Rejected, error, hold: false },
+            1 => Outcome::Reject {
+                reason: RejectReason::Rejected,
+                error,
+                hold: false,
+            },
             _ => Outcome::Done,
         };
         let settlement = Settlement {
@@ -101,12 +123,21 @@ async fn write(storage: &SimStorage) -> Result<Told> {
             ran: std::time::Duration::ZERO,
         };
         let settle = vec![settlement];
-        engine.commit(Commit { settle, durability, ..Commit::default() }).await?;
+        engine
+            .commit(Commit {
+                settle,
+                durability,
+                ..Commit::default()
+            })
+            .await?;
     }
     drop(deliveries);
     let told = tell(&*engine).await?;
     engine.close().await;
-    ensure!(told.events.len() as u64 == EVENTS, "the specimen is not whole");
+    ensure!(
+        told.events.len() as u64 == EVENTS,
+        "the specimen is not whole"
+    );
     Ok(told)
 }
 
@@ -118,7 +149,12 @@ async fn read(storage: &SimStorage) -> hence::Result<Told> {
 }
 
 async fn tell(engine: &dyn Engine) -> hence::Result<Told> {
-    let mut reader = engine.read(Read { from: Start::Earliest, ..Read::default() }).await?;
+    let mut reader = engine
+        .read(Read {
+            from: Start::Earliest,
+            ..Read::default()
+        })
+        .await?;
     let mut events = Vec::new();
     loop {
         let some = reader.next(64).await?;
@@ -134,7 +170,9 @@ async fn tell(engine: &dyn Engine) -> hence::Result<Told> {
     let letters = engine.dead_letters(None).await?.into_iter();
     Ok(Told {
         events,
-        subscriptions: reports.map(|it| (it.name, it.settled.0, it.lag, it.dead)).collect(),
+        subscriptions: reports
+            .map(|it| (it.name, it.settled.0, it.lag, it.dead))
+            .collect(),
         dead: letters.map(|it| (it.id, it.attempts, it.error)).collect(),
     })
 }

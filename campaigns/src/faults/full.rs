@@ -44,7 +44,12 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
     let mut subject = Process::start(myself()?.args(start.arguments(&dir)), &place.path("ledger"))?;
     let refusal = |line: &Line| matches!(line, Line::Refused { .. });
     let mut lines = subject.until(refusal)?;
-    let noted = |line: &Line| *line == Line::Note { text: DRAINED.to_owned() };
+    let noted = |line: &Line| {
+        *line
+            == Line::Note {
+                text: DRAINED.to_owned(),
+            }
+    };
     lines.extend(subject.until(noted)?);
     fs::remove_file(&ballast)?;
     lines.extend(subject.until(|_| false)?);
@@ -55,13 +60,22 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
     check_restart(&dir, &place, &mut oracle)?;
     let fired = lines.iter().any(refusal);
     if !lines.iter().any(noted) {
-        oracle.problems.push("handlers did not settle while the disk was full".to_owned());
+        oracle
+            .problems
+            .push("handlers did not settle while the disk was full".to_owned());
     }
     if !lines.contains(&Line::Rest) || !status.success() {
-        oracle.problems.push(format!("it did not go on: {}", subject.complaints()));
+        oracle
+            .problems
+            .push(format!("it did not go on: {}", subject.complaints()));
     }
     let wrong = |line: &&Line| matches!(line, Line::Refused { code, .. } if code != FULL);
-    oracle.problems.extend(lines.iter().find(wrong).map(|line| format!("not {FULL}: {line:?}")));
+    oracle.problems.extend(
+        lines
+            .iter()
+            .find(wrong)
+            .map(|line| format!("not {FULL}: {line:?}")),
+    );
     let well = oracle.problems.is_empty();
     report.rows.push(Row {
         case: "a full disk, then room".to_owned(),

@@ -43,10 +43,17 @@ impl Trace {
                 if rest.contains("<unfinished") && open.len() < THREADS_MAX {
                     open.insert(thread.clone(), calls.len());
                 }
-                calls.push(Call { thread, name: name.to_owned(), rest: rest.to_owned() });
+                calls.push(Call {
+                    thread,
+                    name: name.to_owned(),
+                    rest: rest.to_owned(),
+                });
             }
         }
-        Ok(Self { calls, killed: text.contains("+++ killed by SIGKILL") })
+        Ok(Self {
+            calls,
+            killed: text.contains("+++ killed by SIGKILL"),
+        })
     }
 
     pub(super) fn is_killed(&self) -> bool {
@@ -73,7 +80,9 @@ impl Trace {
 
     /// Which call was the first to be made to fail.
     pub(super) fn injected(&self) -> Option<usize> {
-        self.calls.iter().position(|call| call.rest.contains(INJECTED))
+        self.calls
+            .iter()
+            .position(|call| call.rest.contains(INJECTED))
     }
 
     /// The ids of events that were announced after the fault and acknowledged.
@@ -81,7 +90,12 @@ impl Trace {
         let Some(fault) = self.injected() else {
             return Vec::new();
         };
-        let later = || self.calls.iter().skip(fault).filter(|call| call.name == "write");
+        let later = || {
+            self.calls
+                .iter()
+                .skip(fault)
+                .filter(|call| call.name == "write")
+        };
         let ids = |kind: &'static str| {
             let marker = format!("\\\"is\\\":\\\"{kind}\\\",\\\"id\\\":\\\"");
             let id = move |call: &Call| {

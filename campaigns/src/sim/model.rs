@@ -49,11 +49,20 @@ struct State {
 
 impl State {
     fn apply(&mut self, doubt: &Doubt, places: &[u64]) -> Result<()> {
-        ensure!(places.len() == doubt.publish.len(), "receipts {places:?} for {doubt:?}");
+        ensure!(
+            places.len() == doubt.publish.len(),
+            "receipts {places:?} for {doubt:?}"
+        );
         for ((id, own), position) in doubt.publish.iter().zip(places) {
             self.entries.insert(*position, id.clone());
             if *own {
-                self.own.insert(*position, Known { status: Status::Open, tries: 0 });
+                self.own.insert(
+                    *position,
+                    Known {
+                        status: Status::Open,
+                        tries: 0,
+                    },
+                );
             }
         }
         let (position, status, tries) = match doubt.change {
@@ -63,7 +72,10 @@ impl State {
             Change::Dead(position) => (position, Status::Dead, None),
             Change::Redriven(position) => (position, Status::Redriven, None),
         };
-        let known = self.own.get_mut(&position).ok_or_else(|| anyhow!("{position} is unknown"))?;
+        let known = self
+            .own
+            .get_mut(&position)
+            .ok_or_else(|| anyhow!("{position} is unknown"))?;
         // A redriven dead letter that is tried again stays redriven.
         if !(status == Status::Open && known.status == Status::Redriven) {
             known.status = status;
@@ -73,7 +85,10 @@ impl State {
     }
 
     fn with(&self, status: Status) -> impl Iterator<Item = u64> {
-        let all = self.own.iter().filter(move |(_, known)| known.status == status);
+        let all = self
+            .own
+            .iter()
+            .filter(move |(_, known)| known.status == status);
         all.map(|(position, _)| *position)
     }
 }
@@ -104,18 +119,29 @@ impl Model {
     }
 
     fn is_delayed(&self, position: u64) -> bool {
-        self.now.entries.get(&position).is_some_and(|id| self.delayed.contains_key(id))
+        self.now
+            .entries
+            .get(&position)
+            .is_some_and(|id| self.delayed.contains_key(id))
     }
 
     fn is_due(&self, position: u64, now: Timestamp) -> bool {
-        let due = self.now.entries.get(&position).and_then(|id| self.delayed.get(id));
+        let due = self
+            .now
+            .entries
+            .get(&position)
+            .and_then(|id| self.delayed.get(id));
         due.is_none_or(|due| *due <= now)
     }
 
     /// Some stored event.
     pub(super) fn any(&self, dice: &mut Dice) -> Option<(String, u64)> {
         let at = dice.below(self.now.entries.len() as u64) as usize;
-        self.now.entries.iter().nth(at).map(|(position, id)| (id.clone(), *position))
+        self.now
+            .entries
+            .iter()
+            .nth(at)
+            .map(|(position, id)| (id.clone(), *position))
     }
 
     /// The position of some dead letter.
@@ -127,7 +153,10 @@ impl Model {
     fn see(&mut self, position: u64, id: &str) -> Result<()> {
         let before = self.seen.insert(position, id.to_owned());
         let reused = before.filter(|before| before != id);
-        ensure!(reused.is_none(), "position {position} was {reused:?} and is {id}");
+        ensure!(
+            reused.is_none(),
+            "position {position} was {reused:?} and is {id}"
+        );
         Ok(())
     }
 
@@ -182,18 +211,27 @@ impl Model {
         }
         for (position, id) in &self.now.entries {
             let there = found.get(position);
-            ensure!(there == Some(id), "{id}, acknowledged at {position}: there is {there:?}");
+            ensure!(
+                there == Some(id),
+                "{id}, acknowledged at {position}: there is {there:?}"
+            );
         }
         let places: HashMap<&str, u64> = found.iter().map(|(place, id)| (&**id, *place)).collect();
         let mut missing = None;
         for doubt in std::mem::take(&mut self.doubts) {
-            let there = doubt.publish.iter().filter_map(|(id, _)| places.get(&**id).copied());
+            let there = doubt
+                .publish
+                .iter()
+                .filter_map(|(id, _)| places.get(&**id).copied());
             let there: Vec<u64> = there.collect();
             if there.is_empty() {
                 missing = Some(doubt);
                 continue;
             }
-            ensure!(missing.is_none(), "{doubt:?} survived, and {missing:?} before it did not");
+            ensure!(
+                missing.is_none(),
+                "{doubt:?} survived, and {missing:?} before it did not"
+            );
             self.now.apply(&doubt, &there)?;
         }
         let (are, may) = (found.len(), self.now.entries.len());
@@ -209,20 +247,35 @@ impl Model {
             let fresh = known.status == Status::Open && !self.given.contains(place);
             fresh && self.is_due(**place, now)
         });
-        let open: Vec<_> = open.map(|(place, known)| (*place, known.tries + 1)).collect();
+        let open: Vec<_> = open
+            .map(|(place, known)| (*place, known.tries + 1))
+            .collect();
         let fresh = list.iter().filter(|delivery| !delivery.redriven);
         let mut fresh: Vec<_> = fresh.map(|it| (it.position.0, it.attempt)).collect();
-        if fresh.iter().all(|(position, _)| !self.is_delayed(*position)) {
+        if fresh
+            .iter()
+            .all(|(position, _)| !self.is_delayed(*position))
+        {
             ensure!(fresh.is_sorted(), "out of order: {fresh:?}");
         }
         fresh.sort_unstable();
         ensure!(fresh == open, "given out: {fresh:?}, open: {open:?}");
-        let again = list.iter().filter(|delivery| delivery.redriven).map(|it| it.position.0);
+        let again = list
+            .iter()
+            .filter(|delivery| delivery.redriven)
+            .map(|it| it.position.0);
         let again: BTreeSet<u64> = again.collect();
-        let redriven = self.now.with(Status::Redriven).filter(|it| !self.given.contains(it));
+        let redriven = self
+            .now
+            .with(Status::Redriven)
+            .filter(|it| !self.given.contains(it));
         let redriven: BTreeSet<u64> = redriven.collect();
-        ensure!(again == redriven, "given out again: {again:?}, redriven: {redriven:?}");
-        self.given.extend(list.iter().map(|delivery| delivery.position.0));
+        ensure!(
+            again == redriven,
+            "given out again: {again:?}, redriven: {redriven:?}"
+        );
+        self.given
+            .extend(list.iter().map(|delivery| delivery.position.0));
         Ok(())
     }
 
@@ -230,8 +283,15 @@ impl Model {
     pub(super) fn check_letters(&self, list: &[DeadLetter]) -> Result<()> {
         let list: BTreeSet<u64> = list.iter().map(|letter| letter.position.0).collect();
         let dead: BTreeSet<u64> = self.now.with(Status::Dead).collect();
-        let known: BTreeSet<u64> = dead.iter().copied().chain(self.now.with(Status::Redriven)).collect();
-        ensure!(dead.is_subset(&list) && list.is_subset(&known), "letters {list:?}, dead {dead:?}");
+        let known: BTreeSet<u64> = dead
+            .iter()
+            .copied()
+            .chain(self.now.with(Status::Redriven))
+            .collect();
+        ensure!(
+            dead.is_subset(&list) && list.is_subset(&known),
+            "letters {list:?}, dead {dead:?}"
+        );
         Ok(())
     }
 }

@@ -55,14 +55,26 @@ events! {
 impl Told {
     fn tried<E>(&self, by: &str, event: &Envelope<E>, attempt: u32) {
         let id = event.attributes.id().to_owned();
-        self.pipe.say(&Line::Try { by: by.to_owned(), id, attempt });
+        self.pipe.say(&Line::Try {
+            by: by.to_owned(),
+            id,
+            attempt,
+        });
     }
 }
 
 /// Emits one event for each.
-pub(crate) async fn plain(step: Envelope<Step>, told: State<Told>, Attempt(attempt): Attempt) -> Done {
+pub(crate) async fn plain(
+    step: Envelope<Step>,
+    told: State<Told>,
+    Attempt(attempt): Attempt,
+) -> Done {
     told.tried("plain", &step, attempt);
-    Done { key: step.data.key, number: step.data.number, attempt }
+    Done {
+        key: step.data.key,
+        number: step.data.number,
+        attempt,
+    }
 }
 
 /// Fails twice with some, and always with others.
@@ -79,7 +91,11 @@ pub(crate) async fn flaky(
     if number.is_multiple_of(THIRD_TIME) && attempt < 3 {
         return Err(Failure::retry("not yet"));
     }
-    Ok(Flaked { key: step.data.key, number, attempt })
+    Ok(Flaked {
+        key: step.data.key,
+        number,
+        attempt,
+    })
 }
 
 /// Rejects some, and so holds their keys, until it has mercy.
@@ -93,13 +109,25 @@ pub(crate) async fn strict(
     if number.is_multiple_of(HELD) && !told.mercy.load(Ordering::Relaxed) {
         return Err(Failure::reject("held"));
     }
-    Ok(Kept { key: step.data.key, number, attempt })
+    Ok(Kept {
+        key: step.data.key,
+        number,
+        attempt,
+    })
 }
 
 /// The second hop.
-pub(crate) async fn chain(done: Envelope<Done>, told: State<Told>, Attempt(attempt): Attempt) -> Chained {
+pub(crate) async fn chain(
+    done: Envelope<Done>,
+    told: State<Told>,
+    Attempt(attempt): Attempt,
+) -> Chained {
     told.tried("chain", &done, attempt);
-    Chained { key: done.data.key, number: done.data.number, attempt }
+    Chained {
+        key: done.data.key,
+        number: done.data.number,
+        attempt,
+    }
 }
 
 /// Emits nothing, so that a full disk does not hinder it.

@@ -70,7 +70,11 @@ impl Publisher {
 
     fn level(&self) -> Durability {
         let phase = self.begin.elapsed().as_micros() / PHASE.as_micros();
-        let every = if self.quiet { SYNCED_PHASE.1 } else { SYNCED_PHASE.0 };
+        let every = if self.quiet {
+            SYNCED_PHASE.1
+        } else {
+            SYNCED_PHASE.0
+        };
         match self.written && !phase.is_multiple_of(every) {
             true => Durability::Written,
             false => Durability::Synced,
@@ -83,16 +87,30 @@ impl Publisher {
         let number = self.numbers.get_mut(usize::try_from(lane).ok()?)?;
         *number += 1;
         let key = format!("p{}k{lane}", self.name);
-        let step = Step { key: key.clone(), number: *number, filler: "x".repeat(filler) };
+        let step = Step {
+            key: key.clone(),
+            number: *number,
+            filler: "x".repeat(filler),
+        };
         let id = format!("{}.{}.{}", self.life, self.name, self.count);
         let mut attributes = Attributes::new(id, SOURCE, Step::TYPE).ok()?;
-        attributes.set(hence::core::envelope::KEY, key.clone()).ok()?;
+        attributes
+            .set(hence::core::envelope::KEY, key.clone())
+            .ok()?;
         let data = serde_json::to_vec(&step).ok()?;
-        Some((Message::new(attributes, Some(Bytes::from(data))), key, *number))
+        Some((
+            Message::new(attributes, Some(Bytes::from(data))),
+            key,
+            *number,
+        ))
     }
 
     fn batch(&mut self) -> Vec<Message> {
-        let size = if self.dice.below(4) == 0 { 1 + self.dice.below(BATCH_MAX) } else { 1 };
+        let size = if self.dice.below(4) == 0 {
+            1 + self.dice.below(BATCH_MAX)
+        } else {
+            1
+        };
         let mut batch = Vec::new();
         for _ in 0..size {
             let filler = match self.dice.below(8) {
@@ -106,7 +124,9 @@ impl Publisher {
     }
 
     fn announce(&self, batch: &[(Message, String, u64)]) {
-        let first = batch.first().map(|(message, ..)| message.attributes().id().to_owned());
+        let first = batch
+            .first()
+            .map(|(message, ..)| message.attributes().id().to_owned());
         for (message, key, number) in batch {
             self.pipe.say(&Line::Send {
                 id: message.attributes().id().to_owned(),
@@ -204,7 +224,9 @@ pub(crate) async fn script(running: &Running, subject: &Subject, pipe: &Pipe) {
     let mut publisher = Publisher::new(running, subject, pipe, 0);
     for round in 0..subject.events {
         let size = if round % 8 == 3 { 3 } else { 1 };
-        let batch: Vec<_> = (0..size).filter_map(|_| publisher.next_message(900)).collect();
+        let batch: Vec<_> = (0..size)
+            .filter_map(|_| publisher.next_message(900))
+            .collect();
         publisher.announce(&batch);
         let batch: Vec<_> = batch.into_iter().map(|(message, ..)| message).collect();
         publisher.send(&batch).await;
@@ -225,7 +247,9 @@ pub(crate) async fn fill(running: &Running, subject: &Subject, pipe: &Pipe) {
             Some(false) => {
                 let drained = super::rest(running, &[]).await;
                 if after.is_none() && drained.is_ok_and(|rested| rested) {
-                    pipe.say(&Line::Note { text: DRAINED.to_owned() });
+                    pipe.say(&Line::Note {
+                        text: DRAINED.to_owned(),
+                    });
                 }
                 after = after.or(Some(0));
                 if !publisher.insist(&batch).await {

@@ -117,7 +117,11 @@ impl Subscription {
             return;
         }
         self.tried.remove(&position);
-        let after = if is_planted("settle-past-a-gap") { 0 } else { ended.after };
+        let after = if is_planted("settle-past-a-gap") {
+            0
+        } else {
+            ended.after
+        };
         self.settled.insert(after, position);
         self.lag = self.lag.saturating_sub(1);
         match &ended.how {

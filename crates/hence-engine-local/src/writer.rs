@@ -297,7 +297,10 @@ impl Thread {
         if ops.is_empty() {
             return Ok(());
         }
-        let settlements = ops.iter().take_while(|op| !matches!(op, Op::Append(_))).count();
+        let settlements = ops
+            .iter()
+            .take_while(|op| !matches!(op, Op::Append(_)))
+            .count();
         if is_planted("cursor-before-effect") && (1..ops.len()).contains(&settlements) {
             let (settled, rest) = ops.split_at(settlements);
             self.stage(settled, now, first)?;

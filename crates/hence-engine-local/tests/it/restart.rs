@@ -197,7 +197,10 @@ fn a_receipt_names_the_place_behind_positions_that_a_crash_made_doubtful() {
         let engine = bench.open();
         let mut deliveries = subscribe(&engine, "s").await;
         assert_eq!(positions(&ready(&mut deliveries).await), [1]);
-        let read = Read { from: Start::Earliest, ..Read::default() };
+        let read = Read {
+            from: Start::Earliest,
+            ..Read::default()
+        };
         let mut reader = engine.read(read).await.unwrap();
         assert_eq!(reader.next(9).await.unwrap().len(), 1);
         assert!(reader.next(9).await.unwrap().is_empty(), "the end is found");

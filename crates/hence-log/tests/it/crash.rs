@@ -335,7 +335,11 @@ fn a_mark_that_was_not_synced_is_written_again() {
             drop(writer);
             storage.crash(seed);
             let (_, log, _) = open().unwrap_or_else(|e| panic!("call {call}, seed {seed}: {e:?}"));
-            assert_eq!(all_frames(&log).unwrap().len(), 2, "call {call}, seed {seed}");
+            assert_eq!(
+                all_frames(&log).unwrap().len(),
+                2,
+                "call {call}, seed {seed}"
+            );
         }
     }
 }

@@ -289,7 +289,10 @@ impl Pump {
         } = answered;
         if let Err(error) = result {
             let name = &self.subscription.name;
-            if error.is_retryable() {
+            // A disk that failed once and an engine that is well: what is not settled now would
+            // otherwise wait for a restart that nobody has a reason for.
+            let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
+            if error.is_retryable() || passes {
                 tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
                 return self.commit(deliveries, commit, Some(COMMIT_AGAIN));
             }
