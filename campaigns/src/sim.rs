@@ -226,19 +226,7 @@ impl World {
         let mut change = Change::None;
         match self.dice.below(8) {
             0..=2 => {
-                for _ in 0..=self.dice.below(3) {
-                    let id = self.next_id();
-                    let mut made = message(&id, "t", self.dice.below(900))?;
-                    if self.dice.below(DELAYED) == 0 {
-                        let due = self
-                            .clock
-                            .now_after(Duration::from_millis(self.dice.below(9000)));
-                        self.model.delay(&id, due);
-                        let due = due.to_string();
-                        made = made.with_attributes(|all| all.set(envelope::DELIVER_AT, due))?;
-                    }
-                    commit.publish.push(made);
-                }
+                commit.publish = self.events()?;
             }
             3 if self.model.any(&mut self.dice).is_some() => {
                 return self.again(engine).await;
@@ -275,6 +263,16 @@ impl World {
         if commit.is_empty() {
             return Ok(());
         }
+        self.commit(engine, commit, change).await
+    }
+
+    /// Commits, and tells the model how that went.
+    async fn commit(
+        &mut self,
+        engine: &dyn Engine,
+        mut commit: Commit,
+        change: Change,
+    ) -> Result<()> {
         commit.durability = match self.dice.below(4) {
             0 => Durability::Written,
             _ => Durability::Synced,
@@ -313,6 +311,25 @@ impl World {
                 Err(error.into())
             }
         }
+    }
+
+    /// Some new events, a few of them to be delivered later.
+    fn events(&mut self) -> Result<Vec<Message>> {
+        let mut made_all = Vec::new();
+        for _ in 0..=self.dice.below(3) {
+            let id = self.next_id();
+            let mut made = message(&id, "t", self.dice.below(900))?;
+            if self.dice.below(DELAYED) == 0 {
+                let due = self
+                    .clock
+                    .now_after(Duration::from_millis(self.dice.below(9000)));
+                self.model.delay(&id, due);
+                let due = due.to_string();
+                made = made.with_attributes(|all| all.set(envelope::DELIVER_AT, due))?;
+            }
+            made_all.push(made);
+        }
+        Ok(made_all)
     }
 
     /// Publishes something again that is stored already.

@@ -76,8 +76,20 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
             .find(wrong)
             .map(|line| format!("not {FULL}: {line:?}")),
     );
+    report.rows.push(row(&lines, fired, &oracle));
+    for problem in oracle.problems.into_iter().take(5) {
+        report.problem(format!("a full disk: {problem}"));
+    }
+    Ok(())
+}
+
+fn row(lines: &[Line], fired: bool, oracle: &Oracle) -> Row {
+    let refused = lines
+        .iter()
+        .filter(|line| matches!(line, Line::Refused { .. }))
+        .count();
     let well = oracle.problems.is_empty();
-    report.rows.push(Row {
+    Row {
         case: "a full disk, then room".to_owned(),
         runs: 1,
         fired: u64::from(fired),
@@ -89,12 +101,8 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
         disorder: oracle.count.disorder,
         note: format!(
             "{} refused with {FULL}, {} acknowledged",
-            lines.iter().filter(|line| refusal(line)).count(),
+            refused,
             oracle.acknowledged()
         ),
-    });
-    for problem in oracle.problems.into_iter().take(5) {
-        report.problem(format!("a full disk: {problem}"));
     }
-    Ok(())
 }

@@ -297,15 +297,13 @@ impl Thread {
         if ops.is_empty() {
             return Ok(());
         }
-        let settlements = ops
-            .iter()
-            .take_while(|op| !matches!(op, Op::Append(_)))
-            .count();
-        if is_planted("cursor-before-effect") && (1..ops.len()).contains(&settlements) {
-            let (settled, rest) = ops.split_at(settlements);
+        let appends = ops.iter().take_while(|op| matches!(op, Op::Append(_)));
+        let appends = appends.count();
+        if is_planted("cursor-before-effect") && (1..ops.len()).contains(&appends) {
+            let (effects, settled) = ops.split_at(appends);
             self.stage(settled, now, first)?;
             self.store(Level::Synced)?;
-            return self.stage(rest, now, first);
+            return self.stage(effects, now, first);
         }
         let Encoded { bytes, ends } = &mut self.encoded;
         bytes.clear();
