@@ -343,3 +343,37 @@ fn a_mark_that_was_not_synced_is_written_again() {
         }
     }
 }
+
+/// A group that failed on a full disk may have synced frames behind the place where the log ends.
+#[test]
+fn a_failed_group_leaves_nothing_behind_that_looks_like_damage() {
+    let mut full = 0;
+    for (filler, call, seed) in (7300..7580)
+        .step_by(12)
+        .flat_map(|filler| (1..=18).map(move |call| (filler, call, filler as u64 + call)))
+    {
+        for power_cut in [false, true] {
+            let storage = SimStorage::new();
+            let open = || {
+                let options = Options::default().segment_bytes(8 << 10);
+                Log::open_on(Arc::new(storage.clone()), options)
+            };
+            let (mut writer, _, _) = open().unwrap();
+            writer.stage(1, [Op::append(1, &vec![1; filler])]).unwrap();
+            writer.commit(Level::Synced).unwrap();
+            storage.plan(call, Fault::Error(hence_log::sim::ENOSPC));
+            let staged = writer.stage(2, [Op::append(1, &[2; 300])]);
+            let stored = staged.and_then(|_| writer.commit(Level::Written));
+            full += u32::from(stored.is_err_and(|e| e.is_retryable()));
+            if power_cut {
+                storage.crash(seed);
+            } else {
+                storage.kill();
+            }
+            let (_, log, _) = open()
+                .unwrap_or_else(|e| panic!("filler {filler}, call {call}, {power_cut}: {e:?}"));
+            assert!(!all_frames(&log).unwrap().is_empty());
+        }
+    }
+    assert!(full > 100, "the disk was full {full} times only");
+}
