@@ -8,11 +8,13 @@ use hence_core::delivery::{Delivery, Position};
 use hence_core::engine::Deliveries;
 use hence_core::error::Result;
 use hence_core::handler::BoxFuture;
+use hence_core::time::Timestamp;
 use tokio::sync::Notify;
 
 use crate::engine::Shared;
 use crate::journal::Cold;
 use crate::outlet::Found;
+use crate::planted::is_planted;
 
 /// Holds a subscription until it is dropped.
 pub(crate) struct Attached {
@@ -35,7 +37,11 @@ impl Attached {
                 if core.closed {
                     return Ok(Vec::new());
                 }
-                core.take(self.id, clock.now(), (max, &mut out))
+                let now = match is_planted("timer-on-wall-clock") {
+                    true => Timestamp::now(),
+                    false => clock.now(),
+                };
+                core.take(self.id, now, (max, &mut out))
             };
             match found {
                 None => return Ok(Vec::new()),

@@ -95,8 +95,12 @@ impl Pump {
         stop: CancellationToken,
     ) {
         let mut pulling = true;
-        while pulling || self.running + self.committing > 0 {
+        loop {
+            // Before the question whether there is anything left: nothing else would wake it.
             pulling &= !drain.is_cancelled();
+            if !pulling && self.running + self.committing == 0 {
+                return;
+            }
             let credit = if pulling { self.credit() } else { 0 };
             if pulling {
                 self.start_calls();
@@ -290,7 +294,10 @@ impl Pump {
         } = answered;
         if let Err(error) = result {
             let name = &self.subscription.name;
-            if error.is_retryable() {
+            // A disk that failed once and an engine that is well: what is not settled now would
+            // otherwise wait for a restart that nobody has a reason for.
+            let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
+            if error.is_retryable() || passes {
                 tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
                 return self.commit(deliveries, commit, Some(COMMIT_AGAIN));
             }
