@@ -256,10 +256,8 @@ impl Started {
         serving.await?;
         // Together with the requests this stays within what a drain may take.
         let most = hence::DRAIN_MAX.saturating_sub(REQUESTS_DRAIN_MAX);
-        match tokio::time::timeout(most, self.running.drain()).await {
-            Ok(drained) => tracing::info!(abandoned = drained.abandoned, "stopped"),
-            Err(_) => tracing::warn!("handlers did not finish; their events are delivered again"),
-        }
+        let drained = self.running.drain_within(most).await;
+        tracing::info!(abandoned = drained.abandoned, "stopped");
         Ok(())
     }
 
