@@ -60,6 +60,17 @@ pub enum ErrorKind {
     Locked,
     /// The path exists and is not a directory.
     NotADirectory,
+    /// There is no log in the directory.
+    NotALog,
+    /// The directory holds something else than a log.
+    Foreign {
+        /// A file that is none of a log's.
+        file: String,
+    },
+    /// Something is in the directory in which a log is to be made.
+    NotEmpty,
+    /// Only a snapshot knows what commits said that are gone.
+    SnapshotNeeded,
     /// One frame is larger than a segment can hold.
     TooLarge {
         /// The largest frame, in bytes.
@@ -171,6 +182,19 @@ impl fmt::Display for Error {
             ErrorKind::NotADirectory => {
                 f.write_str("the path of the log is not a directory; name another one")
             }
+            ErrorKind::NotALog => f.write_str("there is no log in the directory; name another one"),
+            ErrorKind::Foreign { file } => write!(
+                f,
+                "the directory holds `{file}`, which is none of a log's files, and no log; name \
+                 an empty directory"
+            ),
+            ErrorKind::NotEmpty => {
+                f.write_str("the directory is not empty; name one that is, or a new one")
+            }
+            ErrorKind::SnapshotNeeded => f.write_str(
+                "commits before the first one stored are gone, and only the snapshots know what \
+                 they said; nothing was removed",
+            ),
             ErrorKind::TooLarge { limit } => {
                 write!(
                     f,
