@@ -15,7 +15,7 @@
 //!
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`,
 //! `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
-//! `writer`, `snapshot`, `deliveries`, `reader`, `history`, `engine`.
+//! `writer`, `snapshot`, `keeper`, `deliveries`, `reader`, `history`, `engine`.
 
 mod clock;
 mod core;
@@ -27,6 +27,7 @@ mod engine;
 mod history;
 mod identity;
 mod journal;
+mod keeper;
 mod memory;
 mod op;
 mod outlet;
@@ -54,6 +55,7 @@ pub use dedup::DEDUP_EVENTS_MAX;
 pub use engine::{BATCH_EVENTS_MAX, EVENT_BYTES_MAX};
 pub use history::HISTORY_ATTEMPTS_MAX;
 pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX, translate};
+pub use keeper::{KEEP_INTERVAL, Retention};
 pub use memory::{MEMORY_BYTES_MAX, MEMORY_EVENTS_MAX, MEMORY_KEEP_BYTES};
 pub use outlet::{DELAYED_EVENTS_MAX, READY_EVENTS_MAX, SCAN_EVENTS_MAX};
 pub use queue::{QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
@@ -90,6 +92,12 @@ pub struct Options {
     pub snapshot_interval: Duration,
     /// Bytes of one file of the log.
     pub segment_bytes: u32,
+    /// How long events are kept, of `log:`.
+    pub retention: Retention,
+    /// The time between two looks at what need not be kept.
+    pub keep_interval: Duration,
+    /// Whether the next file of the log is made ready before it is needed.
+    pub spares: bool,
     /// Whether [`log()`] takes a file system that cannot promise to keep what it syncs.
     pub any_file_system: bool,
 }
@@ -108,6 +116,9 @@ impl Default for Options {
             snapshot_frames: SNAPSHOT_FRAMES,
             snapshot_interval: SNAPSHOT_INTERVAL_MIN,
             segment_bytes: 64 << 20,
+            retention: Retention::default(),
+            keep_interval: KEEP_INTERVAL,
+            spares: false,
             any_file_system: false,
         }
     }

@@ -216,7 +216,12 @@ impl Started {
         if config.demo.orders && config.demo.rate > 0.0 {
             app = app.source(hence_orders::demo_load(config.demo.rate));
         }
-        let running = app.start(&config.engine).await?;
+        app.check()?;
+        let mut options = hence_engine_local::Options::default();
+        options.retention = config.retention;
+        options.spares = true;
+        let engine = hence_engine_local::open_with(&config.engine, options)?;
+        let running = app.start_on(engine).await?;
         let access = Access {
             tokens: std::mem::take(&mut config.tokens),
             open,
