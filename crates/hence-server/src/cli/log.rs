@@ -7,6 +7,7 @@ mod stat;
 
 use std::path::Path;
 
+use hence::core::Code;
 use hence_engine_local::translate;
 use serde_json::{Value, json};
 
@@ -47,8 +48,8 @@ fn failed(dir: &Path, error: hence_log::Error) -> Error {
 /// A directory without any segment.
 fn no_log(dir: &Path) -> Error {
     let sentence = format!("there is no log in '{}'", dir.display());
-    let error = hence::Error::from(hence::core::Code::NOT_FOUND.error(sentence));
-    Error::from(error).fix("name the directory that `hence dev` or `hence serve` keeps events in")
+    Error::from(Code::NOT_FOUND.error(sentence))
+        .fix("name the directory that `hence dev` or `hence serve` keeps events in")
 }
 
 /// Facts about a log: rows for people and `--plain`, one object with `--json`.
