@@ -31,6 +31,7 @@ mod keeper;
 mod memory;
 mod op;
 mod outlet;
+mod planted;
 mod queue;
 mod reader;
 mod settled;

@@ -458,17 +458,15 @@ impl Engine for Reference {
 }
 
 impl Place {
-    fn held(&self, name: &str) -> BTreeMap<String, usize> {
-        let mut held = BTreeMap::new();
+    fn held(&self, name: &str) -> BTreeMap<Position, Option<String>> {
         let world = self.lock();
-        let dead = world.stored.subscriptions[name].dead.values();
-        for dead in dead.filter(|dead| !dead.redriven && !self.is(Fault::HoldLost)) {
+        let dead = world.stored.subscriptions[name].dead.iter();
+        let held = dead.filter(|(_, dead)| dead.letter.hold && !self.is(Fault::HoldLost));
+        held.map(|(_, dead)| {
             let key = dead.letter.message.attributes().key();
-            if let Some(key) = key.filter(|_| dead.letter.hold) {
-                *held.entry(key.to_owned()).or_default() += 1;
-            }
-        }
-        held
+            (dead.letter.position, key.map(str::to_owned))
+        })
+        .collect()
     }
 }
 
@@ -476,7 +474,7 @@ struct Pull {
     place: Arc<Place>,
     name: String,
     token: u64,
-    held: BTreeMap<String, usize>,
+    held: BTreeMap<Position, Option<String>>,
 }
 
 impl Deliveries for Pull {
@@ -497,7 +495,7 @@ impl Deliveries for Pull {
         })
     }
 
-    fn held(&self) -> BTreeMap<String, usize> {
+    fn held(&self) -> BTreeMap<Position, Option<String>> {
         self.held.clone()
     }
 }

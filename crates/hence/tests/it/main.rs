@@ -8,8 +8,10 @@
 
 mod kit;
 
+mod drain;
 mod failure;
 mod flow;
 mod order;
 mod publish;
+mod source;
 mod wiring;
