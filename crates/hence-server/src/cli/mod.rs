@@ -16,6 +16,7 @@ mod global;
 mod graph;
 mod input;
 mod lines;
+mod log;
 mod moment;
 mod output;
 mod problem;
@@ -83,6 +84,9 @@ enum Command {
     #[command(subcommand, before_help = dlq::EXAMPLES)]
     Dlq(dlq::Dlq),
     Status(status::Status),
+    /// Data directories: is a log intact, how large is it, what can be saved of a damaged one.
+    #[command(subcommand, before_help = log::EXAMPLES)]
+    Log(log::Log),
     Errors(errors::Errors),
     Completion(completion::Completion),
     Version(version::Version),
@@ -139,6 +143,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Serve(serve) => served(serve.run()),
         Command::Completion(completion) => completion.run(out),
         Command::Errors(errors) => errors.run(out),
+        Command::Log(log) => log.run(out),
         Command::Version(_) => version::Version::run(out),
         Command::Publish(publish) => asked(publish.run(out, &global)),
         Command::Tail(tail) => asked(tail.run(out, &global)),
