@@ -143,6 +143,16 @@ pub trait Deliveries: Send {
     /// Nothing is lost when the future is dropped.
     fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Delivery>>>;
 
+    /// As [`Deliveries::next`], of what was sent again from the dead letters alone: a runtime that
+    /// takes no more because too much waits behind them still takes these.
+    ///
+    /// # Cancellation
+    /// Nothing is lost when the future is dropped.
+    fn redriven(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Delivery>>> {
+        let _ = max;
+        Box::pin(std::future::pending())
+    }
+
     /// The keys that wait for dead letters, and how many each, when the subscription began.
     fn held(&self) -> BTreeMap<String, usize>;
 }
@@ -214,7 +224,7 @@ pub struct AttemptReport {
     pub ended: Timestamp,
     /// How long the handler ran.
     pub ran: Duration,
-    /// `done`, `retry` or `reject`.
+    /// `done`, `retry`, `reject` or `expired`.
     pub outcome: &'static str,
     /// What went wrong, in words; empty when it was done.
     pub error: String,

@@ -58,6 +58,20 @@ impl Attached {
         }
     }
 
+    async fn pull_redriven(&mut self, max: usize) -> Result<Vec<Delivery>> {
+        let mut out = Vec::new();
+        loop {
+            {
+                let mut core = self.shared.lock();
+                let attached = core.take_redriven(self.id, (max.max(1), &mut out));
+                if core.closed || attached.is_none() || !out.is_empty() {
+                    return Ok(out);
+                }
+            }
+            self.notify.notified().await;
+        }
+    }
+
     /// Reads on from the disk. It does not wait, so that nothing can be lost in between.
     fn read_on(&mut self, from: u64) -> Result<()> {
         let core = self.shared.lock();
@@ -88,6 +102,10 @@ impl Attached {
 impl Deliveries for Attached {
     fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Delivery>>> {
         Box::pin(self.pull(max))
+    }
+
+    fn redriven(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Delivery>>> {
+        Box::pin(self.pull_redriven(max))
     }
 
     fn held(&self) -> BTreeMap<String, usize> {

@@ -163,8 +163,8 @@ impl Outlet {
         now: Timestamp,
         (max, out): (usize, &mut Vec<Delivery>),
     ) -> Found {
-        self.asleep = false;
         self.take_redriven(subscription, max, out);
+        self.asleep = false;
         if let Some(cold) = self.take_due(subscription, tail, now, (max, out)) {
             return if out.is_empty() { cold } else { Found::Some };
         }
@@ -181,7 +181,14 @@ impl Outlet {
         }
     }
 
-    fn take_redriven(&mut self, found: &Subscription, max: usize, out: &mut Vec<Delivery>) {
+    /// Gives out what is sent again; whoever finds nothing is woken when there is something.
+    pub(crate) fn take_redriven(
+        &mut self,
+        found: &Subscription,
+        max: usize,
+        out: &mut Vec<Delivery>,
+    ) {
+        self.asleep = self.redriven.is_empty();
         while out.len() < max
             && let Some(position) = self.redriven.pop_first()
         {

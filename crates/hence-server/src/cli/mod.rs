@@ -5,6 +5,7 @@
 
 mod address;
 mod completion;
+mod config;
 mod dlq;
 mod error;
 mod errors;
@@ -82,6 +83,9 @@ enum Command {
     /// Dead letters: what could not be handled, kept with its cause.
     #[command(subcommand, before_help = dlq::EXAMPLES)]
     Dlq(dlq::Dlq),
+    /// The configuration, and what happens without one.
+    #[command(subcommand, before_help = config::EXAMPLES)]
+    Config(config::Config),
     Status(status::Status),
     Errors(errors::Errors),
     Completion(completion::Completion),
@@ -138,6 +142,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Dev(dev) => served(dev.run()),
         Command::Serve(serve) => served(serve.run()),
         Command::Completion(completion) => completion.run(out),
+        Command::Config(config) => config.run(out),
         Command::Errors(errors) => errors.run(out),
         Command::Version(_) => version::Version::run(out),
         Command::Publish(publish) => asked(publish.run(out, &global)),

@@ -8,6 +8,7 @@
 
 mod kit;
 
+mod defaults;
 mod failure;
 mod flow;
 mod order;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use hence_core::{Attributes, Delivery, Message, Order, Position, Timestamp, envelope};
 use proptest::prelude::*;
 
-use super::{BLOCKED_PER_KEY_MAX, Lanes};
+use super::{BLOCKED_PER_KEY_MAX, Clock, Lanes};
 
 fn delivery(position: u64, key: Option<&str>) -> Delivery {
     let mut attributes = Attributes::new(position.to_string(), "/test", "tick").unwrap();
@@ -22,7 +22,7 @@ fn delivery(position: u64, key: Option<&str>) -> Delivery {
 }
 
 fn lanes(order: Order) -> Lanes {
-    Lanes::new(order, BTreeMap::new())
+    Lanes::new(order, BTreeMap::new(), Clock::start())
 }
 
 fn pop_one(lanes: &mut Lanes) -> Option<Delivery> {
@@ -101,7 +101,11 @@ fn a_batch_that_failed_comes_back_in_order() {
 
 #[test]
 fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
-    let mut lanes = Lanes::new(Order::PerKey, BTreeMap::from([("a".to_owned(), 2)]));
+    let mut lanes = Lanes::new(
+        Order::PerKey,
+        BTreeMap::from([("a".to_owned(), 2)]),
+        Clock::start(),
+    );
     lanes.push(delivery(7, Some("a")));
     assert!(pop_one(&mut lanes).is_none());
     for position in [3, 5] {
@@ -121,7 +125,11 @@ fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
 
 #[test]
 fn a_redriven_delivery_that_dies_again_is_counted_once() {
-    let mut lanes = Lanes::new(Order::PerKey, BTreeMap::from([("a".to_owned(), 1)]));
+    let mut lanes = Lanes::new(
+        Order::PerKey,
+        BTreeMap::from([("a".to_owned(), 1)]),
+        Clock::start(),
+    );
     for _ in 0..3 {
         lanes.push(Delivery {
             redriven: true,
@@ -155,7 +163,11 @@ fn idle_keys_cost_nothing() {
 
 #[test]
 fn a_crowd_behind_one_key_stops_the_pull() {
-    let mut lanes = Lanes::new(Order::PerKey, BTreeMap::from([("a".to_owned(), 1)]));
+    let mut lanes = Lanes::new(
+        Order::PerKey,
+        BTreeMap::from([("a".to_owned(), 1)]),
+        Clock::start(),
+    );
     for position in 0..BLOCKED_PER_KEY_MAX as u64 {
         assert!(!lanes.is_crowded());
         lanes.push(delivery(position, Some("a")));
