@@ -399,18 +399,6 @@ impl Core {
         Some(outlet.take(subscription, &self.tail, next, now, (max, out)))
     }
 
-    /// What an attached subscription may have now from the dead letters alone.
-    pub(crate) fn take_redriven(
-        &mut self,
-        id: u32,
-        (max, out): (usize, &mut Vec<Delivery>),
-    ) -> Option<()> {
-        let subscription = self.state.subscription(id)?;
-        let outlet = self.outlets.get_mut(id as usize)?.as_mut()?;
-        outlet.take_redriven(subscription, max, out);
-        Some(())
-    }
-
     /// Gives entries from the disk to an attached subscription; see [`Outlet::feed`].
     pub(crate) fn feed(&mut self, id: u32, entries: Vec<Entry>, upto: u64, now: Timestamp) {
         let subscription = self.state.subscription(id);

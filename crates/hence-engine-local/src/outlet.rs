@@ -154,7 +154,7 @@ impl Outlet {
         }
     }
 
-    /// Gives out up to `max` deliveries.
+    /// Gives out up to `max` deliveries; with `max` 0 one that was redriven, and no other.
     pub(crate) fn take(
         &mut self,
         subscription: &Subscription,
@@ -163,8 +163,16 @@ impl Outlet {
         now: Timestamp,
         (max, out): (usize, &mut Vec<Delivery>),
     ) -> Found {
-        self.take_redriven(subscription, max, out);
         self.asleep = false;
+        self.take_redriven(subscription, max.max(1), out);
+        if max == 0 {
+            self.asleep = out.is_empty();
+            return if out.is_empty() {
+                Found::Nothing(None)
+            } else {
+                Found::Some
+            };
+        }
         if let Some(cold) = self.take_due(subscription, tail, now, (max, out)) {
             return if out.is_empty() { cold } else { Found::Some };
         }
@@ -181,14 +189,7 @@ impl Outlet {
         }
     }
 
-    /// Gives out what is sent again; whoever finds nothing is woken when there is something.
-    pub(crate) fn take_redriven(
-        &mut self,
-        found: &Subscription,
-        max: usize,
-        out: &mut Vec<Delivery>,
-    ) {
-        self.asleep = self.redriven.is_empty();
+    fn take_redriven(&mut self, found: &Subscription, max: usize, out: &mut Vec<Delivery>) {
         while out.len() < max
             && let Some(position) = self.redriven.pop_first()
         {

@@ -134,10 +134,17 @@ impl Pump {
         stop: CancellationToken,
     ) {
         let mut pulling = true;
-        while pulling || self.running + self.committing > 0 {
+        loop {
+            // Before the question whether there is anything left: nothing else would wake it.
             pulling &= !drain.is_cancelled();
+            if !pulling && self.running + self.committing == 0 {
+                return;
+            }
             if pulling {
                 self.start_calls();
+            } else {
+                // Nothing begins any more, so nothing may wake the pump for it.
+                self.batch_due = None;
             }
             let credit = if pulling { self.credit() } else { Credit::None };
             let wake = self.next_wake();
@@ -186,8 +193,8 @@ impl Pump {
             1
         };
         let choice = pool::rank(self.subscription.options.order).map_or(0, |_| CHOICE_MAX);
-        let most = (workers * CREDIT_PER_WORKER)
-            .max(workers * batch)
+        let most = workers
+            .saturating_mul(batch.max(CREDIT_PER_WORKER))
             .max(choice);
         Credit::of(most.saturating_sub(held))
     }
@@ -271,7 +278,7 @@ impl Pump {
 
     /// Whether a batch is full, or its first delivery has waited long enough.
     fn batch_is_due(&mut self) -> bool {
-        if self.lanes.runnable() == 0 {
+        if !self.lanes.has_next() {
             self.batch_due = None;
             return false;
         }
@@ -455,7 +462,10 @@ impl Pump {
         } = answered;
         if let Err(error) = result {
             let name = &self.subscription.name;
-            if error.is_retryable() {
+            // A disk that failed once and an engine that is well: what is not settled now would
+            // otherwise wait for a restart that nobody has a reason for.
+            let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
+            if error.is_retryable() || passes {
                 tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
                 return self.commit(deliveries, commit, Some(COMMIT_AGAIN));
             }
@@ -501,7 +511,7 @@ impl Pump {
                 }
                 Outcome::Reject { hold, .. } => {
                     self.metrics.rejected.fetch_add(1, Relaxed);
-                    if hold || delivery.redriven {
+                    if hold {
                         self.lanes.hold(&delivery);
                     } else {
                         self.lanes.done(&delivery);
@@ -573,7 +583,7 @@ async fn pull(deliveries: &mut dyn Deliveries, credit: Credit) -> Result<Vec<Del
     match credit {
         Credit::None => std::future::pending().await,
         Credit::Some(count) => deliveries.next(count).await,
-        Credit::Redriven => deliveries.redriven(1).await,
+        Credit::Redriven => deliveries.next(0).await,
     }
 }
 

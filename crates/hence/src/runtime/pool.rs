@@ -34,6 +34,13 @@ impl Pool {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Queue(queue) => queue.is_empty(),
+            Self::Ranked { next, .. } => next.is_empty(),
+        }
+    }
+
     /// Takes a delivery.
     pub(crate) fn push(&mut self, delivery: Delivery) {
         match self {

@@ -9,8 +9,10 @@
 mod kit;
 
 mod defaults;
+mod drain;
 mod failure;
 mod flow;
 mod order;
 mod publish;
+mod source;
 mod wiring;
