@@ -302,11 +302,11 @@ fn numbers<'a>(reader: &mut Reader<'a>, config: &mut Table<'a>) -> Numbers {
     let duration = |plain: &Plain| plain.parsed(value::duration);
     let mut numbers = Numbers {
         order: reader.read(config, "order", |plain| {
-            plain.one_of(&[
-                ("per-key", Order::PerKey),
-                ("fifo", Order::Fifo),
-                ("any", Order::Any),
-            ])
+            let words: Vec<_> = Order::ALL
+                .iter()
+                .map(|(order, name)| (*name, *order))
+                .collect();
+            plain.one_of(&words)
         }),
         start: reader.read(config, "from", |plain| {
             plain.one_of(&[("latest", Start::Latest), ("earliest", Start::Earliest)])

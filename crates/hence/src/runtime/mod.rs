@@ -1,6 +1,10 @@
 //! From the engine to the handler and back: pump → lane of the key → handler → commit.
 
+mod breaker;
+mod budget;
+mod clock;
 pub(crate) mod dispatch;
 pub(crate) mod lanes;
 pub(crate) mod metrics;
+mod pool;
 pub(crate) mod settle;
