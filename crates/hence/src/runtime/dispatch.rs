@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::lanes::Lanes;
+use super::measure;
 use super::metrics::SubscriptionMetrics;
 use super::settle::{Settler, Verdict};
 use crate::subscription::Subscription;
@@ -30,6 +31,8 @@ struct Ended {
     deliveries: Vec<Delivery>,
     verdict: Verdict,
     ran: Duration,
+    /// Deliveries that were with a handler when it began.
+    beside: usize,
 }
 
 /// A commit that has been answered.
@@ -72,6 +75,7 @@ impl Pump {
             options: subscription.options,
             durability: engine.capability().strongest(),
         };
+        metrics.meter.runs_with(subscription.options);
         Self {
             lanes: Lanes::new(subscription.options.order, deliveries.held()),
             subscription,
@@ -116,7 +120,10 @@ impl Pump {
                 }
                 pulled = deliveries.next(credit), if credit > 0 => match pulled {
                     Ok(list) if list.is_empty() => pulling = false,
-                    Ok(list) => list.into_iter().for_each(|delivery| self.lanes.push(delivery)),
+                    Ok(list) => {
+                        self.metrics.meter.arrived(&list);
+                        list.into_iter().for_each(|delivery| self.lanes.push(delivery));
+                    }
                     Err(error) => {
                         tracing::error!(subscription = %self.subscription.name, %error, "cannot pull");
                         pulling = false;
@@ -195,6 +202,7 @@ impl Pump {
         for delivery in &deliveries {
             self.metrics.wait.record(now.since(delivery.appended));
         }
+        let beside = self.running;
         self.running += deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         let name = Arc::clone(&self.subscription.name);
@@ -219,6 +227,7 @@ impl Pump {
                 deliveries,
                 verdict,
                 ran,
+                beside,
             }
         });
     }
@@ -229,6 +238,7 @@ impl Pump {
             mut deliveries,
             mut verdict,
             ran,
+            beside,
         } = ended;
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
@@ -255,6 +265,12 @@ impl Pump {
             }
         };
         self.log(&commit, &deliveries);
+        self.metrics.meter.ended(&measure::Call {
+            deliveries: &deliveries,
+            commit: &commit,
+            ran,
+            beside,
+        });
         self.commit(deliveries, commit, None);
     }
 
@@ -299,6 +315,7 @@ impl Pump {
                     deliveries,
                     verdict: failed(error),
                     ran: Duration::ZERO,
+                    beside: 0,
                 });
             }
             tracing::error!(subscription = %name, %error, "cannot settle; the key waits for a restart");

@@ -2,5 +2,6 @@
 
 pub(crate) mod dispatch;
 pub(crate) mod lanes;
+pub mod measure;
 pub(crate) mod metrics;
 pub(crate) mod settle;

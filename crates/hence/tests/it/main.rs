@@ -10,6 +10,7 @@ mod kit;
 
 mod failure;
 mod flow;
+mod measure;
 mod order;
 mod publish;
 mod wiring;
