@@ -8,6 +8,7 @@
 
 mod away;
 mod live;
+mod plan;
 mod program;
 mod rules;
 mod server;
