@@ -24,11 +24,16 @@ struct Bench {
 enum Name {
     /// Publish to handled, in memory and on the log.
     Spine,
-    /// Publishes and handles that many events in memory, to be counted by callgrind.
-    #[command(hide = true)]
+    /// Publishes and handles that many events and measures nothing: for callgrind and profilers.
     Count {
         /// How many.
         events: usize,
+        /// The engine.
+        #[arg(long, default_value = "memory:")]
+        url: String,
+        /// Publishes under way at a time.
+        #[arg(long, default_value_t = 1)]
+        window: usize,
     },
 }
 
@@ -36,6 +41,10 @@ fn main() -> anyhow::Result<()> {
     let bench = Bench::parse();
     match bench.name {
         Name::Spine => spine::run(bench.short),
-        Name::Count { events } => spine::count(events),
+        Name::Count {
+            events,
+            url,
+            window,
+        } => spine::count(&url, events, window),
     }
 }

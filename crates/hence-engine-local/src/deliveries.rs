@@ -4,22 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::select;
-use hence_core::delivery::Delivery;
+use hence_core::delivery::{Delivery, Position};
 use hence_core::engine::Deliveries;
 use hence_core::error::Result;
 use hence_core::handler::BoxFuture;
+use hence_core::time::Timestamp;
 use tokio::sync::Notify;
 
 use crate::engine::Shared;
 use crate::journal::Cold;
 use crate::outlet::Found;
+use crate::planted::is_planted;
 
 /// Holds a subscription until it is dropped.
 pub(crate) struct Attached {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: u32,
     pub(crate) notify: Arc<Notify>,
-    pub(crate) held: BTreeMap<String, usize>,
+    pub(crate) held: BTreeMap<Position, Option<String>>,
     pub(crate) tags: Vec<u32>,
     /// While it is behind what memory holds: a reader of the disk, and where it stands.
     pub(crate) cold: Option<(u64, Cold)>,
@@ -35,7 +37,11 @@ impl Attached {
                 if core.closed {
                     return Ok(Vec::new());
                 }
-                core.take(self.id, clock.now(), (max.max(1), &mut out))
+                let now = match is_planted("timer-on-wall-clock") {
+                    true => Timestamp::now(),
+                    false => clock.now(),
+                };
+                core.take(self.id, now, (max, &mut out))
             };
             match found {
                 None => return Ok(Vec::new()),
@@ -90,7 +96,7 @@ impl Deliveries for Attached {
         Box::pin(self.pull(max))
     }
 
-    fn held(&self) -> BTreeMap<String, usize> {
+    fn held(&self) -> BTreeMap<Position, Option<String>> {
         self.held.clone()
     }
 }

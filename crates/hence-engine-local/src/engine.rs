@@ -542,6 +542,9 @@ impl Engine for Local {
         if let Some(error) = &core.failed {
             return Err(error.clone());
         }
+        if core.closed {
+            return Err(closed());
+        }
         let last = core.state.last();
         let first = core.store.first().or_else(|| core.tail.oldest());
         let (syncs, syncing) = self.shared.figures.syncs();

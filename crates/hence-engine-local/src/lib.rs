@@ -30,6 +30,7 @@ mod journal;
 mod memory;
 mod op;
 mod outlet;
+mod planted;
 mod queue;
 mod reader;
 mod settled;

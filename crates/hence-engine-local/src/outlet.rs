@@ -154,7 +154,7 @@ impl Outlet {
         }
     }
 
-    /// Gives out up to `max` deliveries.
+    /// Gives out up to `max` deliveries; with `max` 0 one that was redriven, and no other.
     pub(crate) fn take(
         &mut self,
         subscription: &Subscription,
@@ -164,7 +164,15 @@ impl Outlet {
         (max, out): (usize, &mut Vec<Delivery>),
     ) -> Found {
         self.asleep = false;
-        self.take_redriven(subscription, max, out);
+        self.take_redriven(subscription, max.max(1), out);
+        if max == 0 {
+            self.asleep = out.is_empty();
+            return if out.is_empty() {
+                Found::Nothing(None)
+            } else {
+                Found::Some
+            };
+        }
         if let Some(cold) = self.take_due(subscription, tail, now, (max, out)) {
             return if out.is_empty() { cold } else { Found::Some };
         }

@@ -21,6 +21,7 @@ use hence_core::error::{Code, Result};
 use crate::dead_letters::Dead;
 use crate::dedup::Known;
 use crate::op::{damaged, get_reason, get_time, get_types, get_u32, put_types};
+use crate::planted::is_planted;
 use crate::settled::Settled;
 use crate::state::State;
 use crate::subscription::{Subscription, Tried};
@@ -48,7 +49,10 @@ impl Frozen {
         Self {
             next: state.next,
             subscriptions: state.subscriptions().to_vec(),
-            known: state.dedup.known(),
+            known: match is_planted("dedup-lost-at-snapshot") {
+                true => Vec::new(),
+                false => state.dedup.known(),
+            },
         }
     }
 

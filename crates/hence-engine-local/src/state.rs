@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use hence_core::delivery::DeadLetter;
+use hence_core::delivery::{DeadLetter, Position};
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
 
@@ -170,20 +170,15 @@ impl State {
         Ok(letters)
     }
 
-    /// The keys that wait for dead letters of a subscription, and how many each.
-    pub(crate) fn held(&self, id: u32) -> BTreeMap<String, usize> {
-        let mut held = BTreeMap::new();
-        let dead = self.subscription(id).map(|found| found.dead.values());
-        for dead in dead
-            .into_iter()
-            .flatten()
-            .filter(|dead| dead.hold && !dead.redriven)
-        {
-            if let Some(key) = dead.message.attributes().key() {
-                *held.entry(key.to_owned()).or_default() += 1;
-            }
-        }
-        held
+    /// The dead letters that later events of a subscription wait for, and the key of each.
+    pub(crate) fn held(&self, id: u32) -> BTreeMap<Position, Option<String>> {
+        let dead = self.subscription(id).map(|found| found.dead.iter());
+        let held = dead.into_iter().flatten().filter(|(_, dead)| dead.hold);
+        held.map(|(position, dead)| {
+            let key = dead.message.attributes().key();
+            (Position(*position), key.map(str::to_owned))
+        })
+        .collect()
     }
 }
 

@@ -9,6 +9,7 @@ use hence_core::time::Timestamp;
 use crate::dead_letters::Dead;
 use crate::history::Expected;
 use crate::op::{Ended, How, Subscribed, Taken};
+use crate::planted::is_planted;
 use crate::settled::Settled;
 
 /// The attempts of an open delivery that have ended.
@@ -110,11 +111,18 @@ impl Subscription {
         let position = ended.position;
         if let How::Retry { due, .. } = ended.how {
             let attempts = ended.attempt;
-            self.tried.insert(position, Tried { attempts, due });
+            if !is_planted("forget-attempts") {
+                self.tried.insert(position, Tried { attempts, due });
+            }
             return;
         }
         self.tried.remove(&position);
-        self.settled.insert(ended.after, position);
+        let after = if is_planted("settle-past-a-gap") {
+            0
+        } else {
+            ended.after
+        };
+        self.settled.insert(after, position);
         self.lag = self.lag.saturating_sub(1);
         match &ended.how {
             How::Reject(rejected) => {
@@ -130,7 +138,9 @@ impl Subscription {
                     rejections: before.saturating_add(1),
                     redriven: false,
                 };
-                self.dead.insert(position, dead);
+                if !is_planted("forget-dead-letters") {
+                    self.dead.insert(position, dead);
+                }
             }
             How::Done | How::Retry { .. } => {
                 self.dead.remove(&position);

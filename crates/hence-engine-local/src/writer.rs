@@ -22,6 +22,7 @@ use crate::engine::Shared;
 use crate::identity::IdentityKey;
 use crate::journal::{Store, count, replay, translate};
 use crate::op::Op;
+use crate::planted::is_planted;
 use crate::queue::{Answer, Queue, Request, Stop, Subscribe, Wake};
 use crate::snapshot::{Frozen, thaw};
 use crate::state::State;
@@ -251,6 +252,9 @@ impl Thread {
             }
         }
         drop(core);
+        if is_planted("visible-before-stored") {
+            self.show(batch);
+        }
         match self.store(level) {
             Ok(()) => {
                 self.show(batch);
@@ -292,6 +296,14 @@ impl Thread {
     fn stage(&mut self, ops: &[Op], now: Timestamp, first: u64) -> Result<()> {
         if ops.is_empty() {
             return Ok(());
+        }
+        let appends = ops.iter().take_while(|op| matches!(op, Op::Append(_)));
+        let appends = appends.count();
+        if is_planted("cursor-before-effect") && (1..ops.len()).contains(&appends) {
+            let (effects, settled) = ops.split_at(appends);
+            self.stage(settled, now, first)?;
+            self.store(Level::Synced)?;
+            return self.stage(effects, now, first);
         }
         let Encoded { bytes, ends } = &mut self.encoded;
         bytes.clear();

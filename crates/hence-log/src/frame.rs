@@ -40,6 +40,8 @@
 
 use bytes::Bytes;
 
+use crate::planted::is_planted;
+
 /// The format that this version writes; it reads this one and all before it.
 pub const FORMAT_VERSION: u32 = 1;
 /// The kind of an operation that appends: the only one that takes a position.
@@ -195,6 +197,11 @@ impl Head {
 
 /// CRC of what names the file and its generation; every head CRC starts from it.
 pub(crate) fn salt(log: &[u8; 16], generation: u64) -> u32 {
+    let generation = if is_planted("recycle-without-generation") {
+        0
+    } else {
+        generation
+    };
     crc32c::crc32c_append(crc32c::crc32c(log), &generation.to_le_bytes())
 }
 
@@ -203,7 +210,12 @@ fn head_crc(salt: u32, offset: u32, first: &[u8; 8], rest: &[u8; 20]) -> u32 {
     let (a, b) = all.split_at_mut(4);
     let (b, c) = b.split_at_mut(8);
     a.copy_from_slice(&offset.to_le_bytes());
+    let [time @ .., _] = *first;
     b.copy_from_slice(first);
+    if is_planted("role-outside-crc") {
+        b.fill(0);
+        b.iter_mut().zip(time).for_each(|(to, from)| *to = from);
+    }
     c.copy_from_slice(rest);
     crc32c::crc32c_append(salt, &all)
 }

@@ -22,9 +22,10 @@ use bytes::{Buf as _, BytesMut};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, Contents, END_BYTES, HEAD_BYTES, Head, Op, Role};
 use crate::log::{Chunk, Shared, Visible};
+use crate::planted::is_planted;
 use crate::retention;
 use crate::segment::{Header, Segment, TRAILER_BYTES};
-use crate::storage::{is_full, write_all};
+use crate::storage::{is_full, read_full, write_all};
 
 /// Bytes after which a group is full.
 pub const GROUP_BYTES_MAX: usize = 1 << 20;
@@ -271,10 +272,11 @@ impl Writer {
         let mut created = Vec::new();
         let done = step(self, &mut created);
         if let Err(error) = done {
+            let behind = self.laid_out_behind(&begin);
             self.forget_group();
             self.tail = begin;
             self.next_position = self.tail.next_position;
-            return Err(self.undo(error, &created));
+            return Err(self.undo(error, &behind, &created));
         }
         self.publish(level, created);
         Ok(())
@@ -383,7 +385,7 @@ impl Writer {
             }
             from = next;
         }
-        if level == Level::Synced {
+        if level == Level::Synced && !is_planted("ack-before-sync") {
             self.sync_tail()
         } else {
             Ok(())
@@ -505,11 +507,13 @@ impl Writer {
     /// them clean, so that a second sync would succeed without them.
     fn sync_tail(&mut self) -> Result<()> {
         if self.tail.synced < self.tail.end {
-            self.tail
-                .segment
-                .file
-                .sync_data()
-                .map_err(|e| self.shared.poison(e))?;
+            let file = &self.tail.segment.file;
+            let synced = match file.sync_data() {
+                Err(_) if is_planted("retry-sync") => file.sync_data(),
+                Err(_) if is_planted("ignore-sync-error") => Ok(()),
+                synced => synced,
+            };
+            synced.map_err(|e| self.shared.poison(e))?;
             self.tail.synced = self.tail.end;
         }
         Ok(())
@@ -567,11 +571,48 @@ impl Writer {
         self.ops = 0;
     }
 
+    /// Where frames of a failed commit may stand in the segment in which it began, but for the first.
+    fn laid_out_behind(&self, begin: &Tail) -> Vec<u32> {
+        let same = |segment: &Arc<Segment>| Arc::ptr_eq(segment, &begin.segment);
+        let noted = self.notes.iter().filter(|note| same(&note.segment));
+        // A seal or a reservation may follow that was not noted yet.
+        let mut places: Vec<u32> = noted
+            .flat_map(|note| {
+                let end = note.offset + HEAD_BYTES as u32 + note.head.length;
+                [note.offset, end]
+            })
+            .filter(|&offset| offset > begin.end)
+            .collect();
+        places.dedup();
+        places
+    }
+
+    /// Wipes the heads of frames that a failed commit left behind the end of the log. Some may say
+    /// that bytes behind the end are durable, because they were, and recovery would miss them.
+    fn wipe(&self, places: &[u32]) -> io::Result<()> {
+        let file = &*self.tail.segment.file;
+        let mut wiped = false;
+        for &place in places.iter().rev() {
+            let mut head = [0; HEAD_BYTES];
+            read_full(file, &mut head, u64::from(place))?;
+            // What was never written needs no room on a full disk.
+            if head != [0; HEAD_BYTES] {
+                write_all(file, &[0; HEAD_BYTES], u64::from(place))?;
+                wiped = true;
+            }
+        }
+        // Before the end word, which must not be the only thing to survive.
+        if wiped { file.sync_data() } else { Ok(()) }
+    }
+
     /// Takes back what a failed commit wrote: the tail is where it was, and the end word stands
     /// there again. If that fails too, nobody knows what the disk holds.
-    fn undo(&mut self, error: Error, created: &[Arc<Segment>]) -> Error {
+    fn undo(&mut self, error: Error, behind: &[u32], created: &[Arc<Segment>]) -> Error {
         if *error.kind() == ErrorKind::Poisoned {
             return error;
+        }
+        if let Err(failed) = self.wipe(behind) {
+            return self.shared.poison(failed);
         }
         let file = &self.tail.segment.file;
         let wiped = write_all(&**file, &[0; END_BYTES], u64::from(self.tail.end));

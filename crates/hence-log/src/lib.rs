@@ -39,6 +39,7 @@ mod frame;
 mod group;
 mod index_file;
 mod log;
+mod planted;
 mod reader;
 mod recovery;
 mod retention;

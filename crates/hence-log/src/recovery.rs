@@ -16,6 +16,7 @@ use crate::frame::{self, END_BYTES, Frame, HEAD_BYTES, Head, ROLE_OFFSET, Role, 
 use crate::group::{Marked, Tail, Writer};
 use crate::index_file;
 use crate::log::{Log, Options, Shared, Visible, locked};
+use crate::planted::is_planted;
 use crate::reader::Frames;
 use crate::retention::{self, Step as MakeStep};
 use crate::segment::{HEADER_BYTES, Header, Index, Segment, Step, Walk, file_name, generation_of};
@@ -257,10 +258,12 @@ pub(crate) fn open(
     let tail = Tail {
         end: last.index.end,
         chain: last.index.chain,
-        // A mark may itself not be durable; all before it is.
-        synced: if clean { last.synced } else { last.index.end },
+        synced: last.index.end,
         next_number: last.index.next_number,
-        next_position: last.index.next_position.max(last.reserved),
+        next_position: match is_planted("reuse-positions") {
+            true => last.index.next_position,
+            false => last.index.next_position.max(last.reserved),
+        },
         last_time: last.index.last_time,
         last_other: last.index.last_other,
         reserved: 0,
@@ -420,7 +423,7 @@ fn settle_tail(storage: &dyn Storage, segment: &Segment, last: &Scan) -> Result<
         return Err(Error::new(ErrorKind::MissingSegment { file }));
     }
     let ahead = look_ahead(segment, end)?;
-    if ahead.synced > end {
+    if ahead.synced > end && !is_planted("truncate-corruption") {
         let what = last.bad.unwrap_or("a frame that was durable is not there");
         return Err(Error::corrupt(&segment.name, end.into(), what));
     }
@@ -430,10 +433,10 @@ fn settle_tail(storage: &dyn Storage, segment: &Segment, last: &Scan) -> Result<
     } else {
         None
     };
-    if torn || last.marked == Marked::No {
-        rewrite_tail(segment, last.synced, end, ahead.end)
-            .map_err(|e| Error::io("repair the tail of", &segment.name, e))?;
-    }
+    // Also behind a mark: what it says of all before it is true, but it may itself be in a page that
+    // a failed sync left behind as clean.
+    rewrite_tail(segment, last.synced, end, ahead.end)
+        .map_err(|e| Error::io("repair the tail of", &segment.name, e))?;
     Ok(cut)
 }
 

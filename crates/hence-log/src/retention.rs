@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::frame::END_BYTES;
 use crate::index_file;
 use crate::log::{Log, Shared, locked};
+use crate::planted::is_planted;
 use crate::segment::{Header, Segment, file_name};
 use crate::storage::{File, Storage, is_full, write_all};
 
@@ -195,7 +196,9 @@ pub(crate) fn make_segment(
     file.sync_data().map_err(|e| (Step::Sync, e))?;
     let renamed = storage.rename(&name, &file_name(header.generation));
     renamed.map_err(|e| (Step::Prepare, e))?;
-    storage.sync_dir("").map_err(|e| (Step::Sync, e))?;
+    if !is_planted("skip-directory-sync") {
+        storage.sync_dir("").map_err(|e| (Step::Sync, e))?;
+    }
     Ok(Segment::new(header, file))
 }
 

@@ -3,9 +3,11 @@
 use std::any::type_name;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hence_core::topology::{SourceNode, SubscriptionNode, TypeNode};
 use hence_core::{
     Call, Code, Draft, Durability, Engine, EventType, Handler, Options, Order, Result, States,
@@ -458,11 +460,19 @@ impl Drop for Running {
     }
 }
 
-/// Keeps a source running.
+/// Keeps a source running until it has nothing more to bring.
 async fn supervise(source: Arc<dyn Source>, bus: Bus) {
     loop {
-        if let Err(error) = source.run(bus.clone()).await {
-            tracing::warn!(source = source.name(), %error, "source failed, starting it again");
+        // It is called within the future, so a panic before its first await counts.
+        let run = async { source.run(bus.clone()).await };
+        match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::warn!(source = source.name(), %error, "source failed, starting it again");
+            }
+            Err(_) => {
+                tracing::error!(source = source.name(), "source panicked, starting it again");
+            }
         }
         tokio::time::sleep(SOURCE_AGAIN).await;
     }

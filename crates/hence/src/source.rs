@@ -9,7 +9,8 @@ use crate::bus::Bus;
 
 /// A component that brings events in. Its name becomes the end of their `source` attribute.
 ///
-/// A source that returns an error is started again after a while.
+/// A source that returns an error or panics is started again after a while; one that returns
+/// without an error is finished.
 pub trait Source: Send + Sync + 'static {
     /// Its name in the topology.
     fn name(&self) -> &str;
@@ -17,7 +18,7 @@ pub trait Source: Send + Sync + 'static {
     /// Lists the types of events that it brings.
     fn types(&self, types: &mut Vec<EventType>);
 
-    /// Runs until the application drains, which drops the future.
+    /// Runs until there is nothing more to bring, or the application drains, which drops the future.
     ///
     /// # Errors
     /// Whatever ends it; the runtime logs it and starts the source again.

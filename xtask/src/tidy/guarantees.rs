@@ -7,6 +7,8 @@ use crate::house::{House, is_test_path};
 use crate::tidy::{Findings, markdown, sources};
 
 const PAGE: &str = "docs/concepts/guarantees.md";
+/// Where the cases of the suite stand: functions that the tests of every engine run by their names.
+const CASES: &str = "crates/hence-conformance/src/cases/";
 
 pub(crate) fn check(house: &House, findings: &mut Findings) {
     let promised = house.text(PAGE).map(promised).unwrap_or_default();
@@ -21,7 +23,7 @@ pub(crate) fn check(house: &House, findings: &mut Findings) {
     let mut tested = BTreeMap::new();
     for (path, _, file) in sources(house) {
         let mut names = Functions {
-            of_tests: is_test_path(path),
+            of_tests: is_test_path(path) || path.starts_with(CASES),
             found: Vec::new(),
         };
         syn::visit::Visit::visit_file(&mut names, &file);
@@ -65,7 +67,7 @@ fn promised(text: &str) -> BTreeSet<u32> {
         .collect()
 }
 
-/// Functions named after a guarantee: in test files all of them, elsewhere those with `#[test]`.
+/// Functions named after a guarantee: in test files and among the cases all of them, elsewhere those with `#[test]`.
 struct Functions {
     of_tests: bool,
     found: Vec<(u32, usize)>,

@@ -20,6 +20,7 @@ on_both! {
             engine.report(position(1)).await.err(),
             engine.settled(position(1)).await.err(),
             engine.dead_letters(None).await.err(),
+            engine.health().err(),
         ];
         for error in codes {
             assert_eq!(error.unwrap().code(), Code::CLOSED);

@@ -1,5 +1,5 @@
 use hence_core::engine::DeliveryState;
-use hence_core::{Outcome, Start, Timestamp};
+use hence_core::{Commit, Durability, Outcome, Read, Start, Timestamp};
 
 use crate::common::*;
 
@@ -102,7 +102,7 @@ fn dead_letters_and_redrives_are_kept() {
         let after = engine.dead_letters(None).await.unwrap();
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
         let mut deliveries = subscribe(&engine, "s").await;
-        assert_eq!(deliveries.held()["k"], 2);
+        assert_eq!(deliveries.held().len(), 3);
         let again = ready(&mut deliveries).await;
         assert_eq!(positions(&again), [2]);
         assert!(again[0].redriven);
@@ -183,6 +183,36 @@ fn a_settlement_and_what_it_publishes_are_one() {
         assert_eq!(engine.subscriptions()[0].lag, 0);
         let report = engine.report(position(1)).await.unwrap().remove(0);
         assert_eq!(report.attempts[0].emitted, [position(2), position(3)]);
+    });
+}
+
+#[test]
+fn a_receipt_names_the_place_behind_positions_that_a_crash_made_doubtful() {
+    over_a_restart(|bench, clean| async move {
+        let engine = bench.open();
+        let commit = Commit::publish(vec![event("1")], Durability::Written);
+        engine.commit(commit).await.unwrap();
+        end(engine, clean).await;
+
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        assert_eq!(positions(&ready(&mut deliveries).await), [1]);
+        let read = Read {
+            from: Start::Earliest,
+            ..Read::default()
+        };
+        let mut reader = engine.read(read).await.unwrap();
+        assert_eq!(reader.next(9).await.unwrap().len(), 1);
+        assert!(reader.next(9).await.unwrap().is_empty(), "the end is found");
+        drop((deliveries, reader));
+        let receipts = publish(&engine, vec![event("2")]).await.unwrap();
+        let position = receipts[0].position.unwrap();
+        assert_eq!(engine.get(position).await.unwrap().message, event("2"));
+        end(engine, clean).await;
+
+        let engine = bench.open();
+        assert_eq!(engine.get(position).await.unwrap().message, event("2"));
+        assert_eq!(engine.find(None, "2").await.unwrap(), [position]);
     });
 }
 

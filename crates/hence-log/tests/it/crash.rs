@@ -310,3 +310,70 @@ fn a_mark_that_a_killed_process_left_is_not_called_durable() {
     }
     assert!(torn > 30, "only {torn} groups were torn");
 }
+
+/// A sync that fails leaves pages behind that the kernel calls clean and that are not on the disk.
+#[test]
+fn a_mark_that_was_not_synced_is_written_again() {
+    for call in 1..=6 {
+        for seed in 0..20 {
+            let storage = SimStorage::new();
+            let open = || {
+                let options = Options::default().segment_bytes(8 << 10);
+                Log::open_on(Arc::new(storage.clone()), options)
+            };
+            let store = |writer: &mut Writer, body: &[u8]| {
+                writer.stage(1, [Op::append(1, body)]).unwrap();
+                writer.commit(Level::Synced).unwrap();
+            };
+            let (mut writer, _, _) = open().unwrap();
+            store(&mut writer, b"before");
+            storage.plan(call, Fault::Error(hence_log::sim::EIO));
+            drop(writer.close());
+            storage.kill();
+            let (mut writer, _, _) = open().unwrap();
+            store(&mut writer, b"behind");
+            drop(writer);
+            storage.crash(seed);
+            let (_, log, _) = open().unwrap_or_else(|e| panic!("call {call}, seed {seed}: {e:?}"));
+            assert_eq!(
+                all_frames(&log).unwrap().len(),
+                2,
+                "call {call}, seed {seed}"
+            );
+        }
+    }
+}
+
+/// A group that failed on a full disk may have synced frames behind the place where the log ends.
+#[test]
+fn a_failed_group_leaves_nothing_behind_that_looks_like_damage() {
+    let mut full = 0;
+    for (filler, call, seed) in (7300..7580)
+        .step_by(12)
+        .flat_map(|filler| (1..=18).map(move |call| (filler, call, filler as u64 + call)))
+    {
+        for power_cut in [false, true] {
+            let storage = SimStorage::new();
+            let open = || {
+                let options = Options::default().segment_bytes(8 << 10);
+                Log::open_on(Arc::new(storage.clone()), options)
+            };
+            let (mut writer, _, _) = open().unwrap();
+            writer.stage(1, [Op::append(1, &vec![1; filler])]).unwrap();
+            writer.commit(Level::Synced).unwrap();
+            storage.plan(call, Fault::Error(hence_log::sim::ENOSPC));
+            let staged = writer.stage(2, [Op::append(1, &[2; 300])]);
+            let stored = staged.and_then(|_| writer.commit(Level::Written));
+            full += u32::from(stored.is_err_and(|e| e.is_retryable()));
+            if power_cut {
+                storage.crash(seed);
+            } else {
+                storage.kill();
+            }
+            let (_, log, _) = open()
+                .unwrap_or_else(|e| panic!("filler {filler}, call {call}, {power_cut}: {e:?}"));
+            assert!(!all_frames(&log).unwrap().is_empty());
+        }
+    }
+    assert!(full > 100, "the disk was full {full} times only");
+}

@@ -108,10 +108,13 @@ pub(crate) struct Caller {
 impl Access {
     /// Checks `Host` and `Origin`.
     pub(crate) fn check_place(&self, parts: &Parts) -> Result<(), Problem> {
-        let host = host(parts);
+        // Of several names it would not be clear which one another proxy believes.
+        let several = parts.headers.get_all(HOST).iter().nth(1).is_some();
+        let host = host(parts).filter(|_| !several);
         if !host.is_some_and(|host| self.is_host(host)) {
             let detail = match host {
                 Some(host) => format!("the host '{host}' is not one of this server's names"),
+                None if several => "the request names several hosts".to_owned(),
                 None => "the request names no host".to_owned(),
             };
             return Err(Code::HOST

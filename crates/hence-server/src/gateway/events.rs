@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -207,7 +208,8 @@ pub(crate) async fn one(
     match binary {
         Some("binary") => {
             let headers = cloudevents::to_headers(&entry.message);
-            let body = entry.message.data().cloned().unwrap_or_default();
+            // A plain body, because bytes would bring a media type that the event does not have.
+            let body = Body::from(entry.message.data().cloned().unwrap_or_default());
             return Ok((headers, body).into_response());
         }
         Some(_) => return Ok(pure(&entry)),

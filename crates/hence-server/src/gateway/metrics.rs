@@ -40,8 +40,7 @@ impl Counters {
     /// Counts an event that was published.
     pub(crate) fn published(&self, event_type: &str, duplicate: bool) {
         if duplicate {
-            self.duplicates.fetch_add(1, Relaxed);
-            return;
+            return self.absorbed();
         }
         let mut published = self
             .published
@@ -54,6 +53,11 @@ impl Counters {
         let full = published.len() >= LABELS_MAX;
         let label = if full { OTHER } else { event_type };
         *published.entry(label.to_owned()).or_default() += 1;
+    }
+
+    /// Counts an event that was there already.
+    pub(crate) fn absorbed(&self) {
+        self.duplicates.fetch_add(1, Relaxed);
     }
 
     /// Counts how long a publish took.

@@ -178,7 +178,12 @@ fn fill(
         (None, None) => None,
     };
     if let Some(moment) = deliver_at {
-        attributes.set(DELIVER_AT, moment.to_string())?;
+        let text = moment.to_string();
+        if Timestamp::parse(&text).is_err() {
+            let delay = query.text("delay").unwrap_or_default();
+            return Err(malformed("delay", delay, "ends behind the year 9999"));
+        }
+        attributes.set(DELIVER_AT, text)?;
     }
     let timed = attributes.time().is_some();
     if !timed {
@@ -318,7 +323,13 @@ async fn store(
     let batch = incoming.batch;
     let warning = gateway.warning(&incoming);
     let stored = match turn {
-        Some(Turn::Again(stored)) => stored.into_iter().map(|one| one.map(again)).collect(),
+        Some(Turn::Again(stored)) => {
+            let again = |receipt| {
+                gateway.counters.absorbed();
+                again(receipt)
+            };
+            stored.into_iter().map(|one| one.map(again)).collect()
+        }
         Some(Turn::First(claim)) => {
             let stored = gateway.commit(&ask, incoming).await?;
             claim.done(&stored);

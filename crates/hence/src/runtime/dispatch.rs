@@ -99,12 +99,21 @@ impl Pump {
         stop: CancellationToken,
     ) {
         let mut pulling = true;
-        while pulling || self.running + self.committing > 0 {
+        loop {
+            // Before the question whether there is anything left: nothing else would wake it.
             pulling &= !drain.is_cancelled();
+            if !pulling && self.running + self.committing == 0 {
+                return;
+            }
             let credit = if pulling { self.credit() } else { 0 };
             if pulling {
                 self.start_calls();
+            } else {
+                // Nothing begins any more, so nothing may wake the pump for it.
+                self.batch_due = None;
             }
+            // Behind a crowd nothing is pulled but what was redriven, which is what ends it.
+            let pulls = credit > 0 || pulling && self.lanes.is_crowded();
             let wake = self.next_wake();
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -118,7 +127,7 @@ impl Pump {
                 Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
                     self.answered(answered);
                 }
-                pulled = deliveries.next(credit), if credit > 0 => match pulled {
+                pulled = deliveries.next(credit), if pulls => match pulled {
                     Ok(list) if list.is_empty() => pulling = false,
                     Ok(list) => {
                         self.metrics.meter.arrived(&list);
@@ -146,8 +155,8 @@ impl Pump {
             1
         };
         let held = self.lanes.runnable() + self.running + self.committing;
-        (workers * CREDIT_PER_WORKER)
-            .max(workers * batch)
+        workers
+            .saturating_mul(batch.max(CREDIT_PER_WORKER))
             .saturating_sub(held)
     }
 
@@ -178,7 +187,7 @@ impl Pump {
 
     /// Whether a batch is full, or its first delivery has waited long enough.
     fn batch_is_due(&mut self) -> bool {
-        if self.lanes.runnable() == 0 {
+        if !self.lanes.has_next() {
             self.batch_due = None;
             return false;
         }
@@ -301,7 +310,10 @@ impl Pump {
         } = answered;
         if let Err(error) = result {
             let name = &self.subscription.name;
-            if error.is_retryable() {
+            // A disk that failed once and an engine that is well: what is not settled now would
+            // otherwise wait for a restart that nobody has a reason for.
+            let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
+            if error.is_retryable() || passes {
                 tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
                 return self.commit(deliveries, commit, Some(COMMIT_AGAIN));
             }
@@ -340,7 +352,7 @@ impl Pump {
                 }
                 Outcome::Reject { hold, .. } => {
                     self.metrics.rejected.fetch_add(1, Relaxed);
-                    if hold || delivery.redriven {
+                    if hold {
                         self.lanes.hold(&delivery);
                     } else {
                         self.lanes.done(&delivery);

@@ -5,7 +5,7 @@
 //! its key waits, and other keys go on. Deliveries without a key have no lane.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 
 use hence_core::{Delivery, Order, Position, Timestamp};
 
@@ -27,8 +27,8 @@ struct Lane {
     busy: usize,
     /// How many of the lane wait for their next attempt.
     retrying: usize,
-    /// Dead letters that the lane waits for.
-    held: usize,
+    /// Dead letters: what is behind one of them waits for it, redriven or not.
+    held: BTreeSet<Position>,
     /// The lane stands in the list of lanes that have something to give.
     listed: bool,
 }
@@ -37,7 +37,42 @@ impl Lane {
     fn has_next(&self) -> bool {
         self.busy == 0
             && self.retrying == 0
-            && (!self.redriven.is_empty() || self.held == 0 && !self.queue.is_empty())
+            && (self.goes(&self.redriven) || self.goes(&self.queue))
+    }
+
+    /// Whether the first of a queue has no dead letter before it.
+    fn goes(&self, queue: &VecDeque<Delivery>) -> bool {
+        queue.front().is_some_and(|first| !self.is_behind(first))
+    }
+
+    fn is_behind(&self, delivery: &Delivery) -> bool {
+        self.held.range(..delivery.position).next().is_some()
+    }
+
+    /// Takes up to `max` deliveries that may be handled in one call.
+    fn take(&mut self, max: usize) -> Vec<Delivery> {
+        let redriven = self.goes(&self.redriven);
+        let from = if redriven {
+            &self.redriven
+        } else {
+            &self.queue
+        };
+        let going = from.iter().take(max);
+        let count = going.take_while(|next| !self.is_behind(next)).count();
+        self.busy = count;
+        let from = if redriven {
+            &mut self.redriven
+        } else {
+            &mut self.queue
+        };
+        from.drain(..count).collect()
+    }
+
+    /// Puts a delivery where its position belongs.
+    fn insert(&mut self, delivery: Delivery) {
+        let queue = self.queue_for(&delivery);
+        let before = queue.partition_point(|other| other.position < delivery.position);
+        queue.insert(before, delivery);
     }
 
     fn queue_for(&mut self, delivery: &Delivery) -> &mut VecDeque<Delivery> {
@@ -49,7 +84,7 @@ impl Lane {
     }
 
     fn is_blocked(&self) -> bool {
-        self.retrying > 0 || self.held > 0
+        self.retrying > 0 || !self.held.is_empty()
     }
 
     fn len(&self) -> usize {
@@ -57,7 +92,7 @@ impl Lane {
     }
 
     fn is_idle(&self) -> bool {
-        self.busy + self.retrying + self.held + self.len() == 0
+        self.busy + self.retrying + self.held.len() + self.len() == 0
     }
 }
 
@@ -81,7 +116,7 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub(crate) fn new(order: Order, held: BTreeMap<String, usize>) -> Self {
+    pub(crate) fn new(order: Order, held: BTreeMap<Position, Option<String>>) -> Self {
         let mut lanes = Self {
             order,
             lanes: HashMap::new(),
@@ -93,9 +128,9 @@ impl Lanes {
             runnable: 0,
             crowded: 0,
         };
-        for (key, count) in held {
-            if let Some(key) = lanes.lane_of(Some(&key)) {
-                lanes.lanes.entry(key).or_default().held += count;
+        for (position, key) in held {
+            if let Some(key) = lanes.lane_of(key.as_deref()) {
+                lanes.lanes.entry(key).or_default().held.insert(position);
             }
         }
         lanes
@@ -103,16 +138,26 @@ impl Lanes {
 
     /// Takes a delivery from the engine.
     pub(crate) fn push(&mut self, delivery: Delivery) {
-        if delivery.due.is_some_and(|due| due > Timestamp::now()) {
-            self.back_off(delivery);
+        let key = self.key_of(&delivery);
+        if let Some(due) = delivery.due.filter(|due| *due > Timestamp::now()) {
+            if let Some(key) = key {
+                self.change(key, |lane| lane.retrying += 1);
+            }
+            self.wait(delivery, due);
             return;
         }
-        let Some(key) = self.key_of(&delivery) else {
+        let Some(key) = key else {
             self.free.push_back(delivery);
             self.runnable += 1;
             return;
         };
-        self.change(key, |lane| lane.queue_for(&delivery).push_back(delivery));
+        self.change(key, |lane| {
+            if delivery.redriven {
+                lane.insert(delivery);
+            } else {
+                lane.queue.push_back(delivery);
+            }
+        });
     }
 
     /// Gives up to `max` deliveries that may be handled in one call, those of one key in their
@@ -127,14 +172,7 @@ impl Lanes {
             self.change(key, |lane| {
                 lane.listed = false;
                 if lane.has_next() {
-                    let from = if lane.redriven.is_empty() {
-                        &mut lane.queue
-                    } else {
-                        &mut lane.redriven
-                    };
-                    let count = from.len().min(max - popped.len());
-                    popped.extend(from.drain(..count));
-                    lane.busy = count;
+                    popped.extend(lane.take(max - popped.len()));
                 }
             });
         }
@@ -149,9 +187,7 @@ impl Lanes {
         if let Some(key) = self.key_of(delivery) {
             self.change(key, |lane| {
                 lane.busy -= 1;
-                if delivery.redriven {
-                    lane.held = lane.held.saturating_sub(1);
-                }
+                lane.held.remove(&delivery.position);
             });
         }
     }
@@ -161,22 +197,24 @@ impl Lanes {
         if let Some(key) = self.key_of(delivery) {
             self.change(key, |lane| {
                 lane.busy -= 1;
-                // One that was redriven is counted already.
-                lane.held += usize::from(!delivery.redriven);
+                lane.held.insert(delivery.position);
             });
         }
     }
 
-    /// Keeps a delivery until it is due again; the rest of its key waits for it.
+    /// Keeps a delivery that ran until it is due again; the rest of its key waits for it.
     pub(crate) fn back_off(&mut self, delivery: Delivery) {
         let due = delivery.due.unwrap_or_else(Timestamp::now);
         if let Some(key) = self.key_of(&delivery) {
             self.change(key, |lane| {
-                // One that comes from the engine with a due time was not busy before.
-                lane.busy = lane.busy.saturating_sub(1);
+                lane.busy -= 1;
                 lane.retrying += 1;
             });
         }
+        self.wait(delivery, due);
+    }
+
+    fn wait(&mut self, delivery: Delivery, due: Timestamp) {
         self.retries.push(Reverse((due, delivery.position)));
         self.waiting.insert(delivery.position, delivery);
     }
@@ -204,9 +242,7 @@ impl Lanes {
                 }
                 Some(key) => self.change(key, |lane| {
                     lane.retrying -= 1;
-                    let queue = lane.queue_for(&delivery);
-                    let before = queue.partition_point(|other| other.position < delivery.position);
-                    queue.insert(before, delivery);
+                    lane.insert(delivery);
                 }),
             }
         }
@@ -215,6 +251,11 @@ impl Lanes {
     /// Deliveries that could run now or once their lane is free.
     pub(crate) fn runnable(&self) -> usize {
         self.runnable
+    }
+
+    /// Whether a delivery may run now.
+    pub(crate) fn has_next(&self) -> bool {
+        !self.free.is_empty() || !self.listed.is_empty()
     }
 
     /// Whether so many wait behind failures that no more should be pulled.

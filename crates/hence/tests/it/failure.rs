@@ -64,6 +64,23 @@ async fn batch(ticks: Batch<Tick>, seen: State<Seen>) {
         .for_each(|tick| seen.add(&tick.key, tick.number));
 }
 
+/// Fails when it is handed a number from 100 on.
+async fn fragile_batch(
+    ticks: Batch<Tick>,
+    seen: State<Seen>,
+    broken: State<Broken>,
+) -> Result<(), String> {
+    for tick in ticks.iter() {
+        fragile((*tick).clone(), seen.clone(), broken.clone()).await?;
+    }
+    Ok(())
+}
+
+/// More than a subscription pulls behind one key.
+const CROWD: u64 = 1_100;
+/// What takes longer never comes.
+const LONG: Duration = Duration::from_secs(30);
+
 async fn dead(running: &Running, count: usize) -> Vec<hence::core::DeadLetter> {
     loop {
         let all = running.engine().dead_letters(None).await.unwrap();
@@ -118,6 +135,40 @@ on_both_engines! {
         let of_a: Vec<_> = seen.all().into_iter().filter(|(key, _)| key == "a").collect();
         let numbers: Vec<_> = of_a.into_iter().map(|(_, number)| number).collect();
         assert_eq!(numbers, [1, 100, 2, 101]);
+        dead(&running, 0).await;
+    }
+
+    async fn a_crowd_behind_a_dead_letter_goes_on_when_it_is_redriven(place: Place) {
+        let (seen, broken) = (Seen::default(), Broken::default());
+        broken.0.store(true, SeqCst);
+        let running =
+            place.start(app(&seen, &broken).subscribe("fragile", quick(fragile, 1))).await;
+        running.publish(tick("a", 100)).await.unwrap();
+        let letters = dead(&running, 1).await;
+        for first in [0, CROWD / 2] {
+            let crowd = (first..first + CROWD / 2).map(|number| tick("a", number % 100));
+            running.publish_all(crowd).await.unwrap();
+        }
+        while running.engine().subscriptions()[0].in_flight < 1_000 {
+            tokio::task::yield_now().await;
+        }
+        broken.0.store(false, SeqCst);
+        running.redrive(vec![letters[0].id.clone()]).await.unwrap();
+        let all = seen.reach(1 + CROWD as usize);
+        tokio::time::timeout(LONG, all).await.expect("it waits for ever");
+        assert_eq!(seen.numbers()[0], 100);
+    }
+
+    async fn a_dead_letter_of_a_batch_can_be_redriven(place: Place) {
+        let (seen, broken) = (Seen::default(), Broken::default());
+        broken.0.store(true, SeqCst);
+        let handler = quick(fragile_batch, 1);
+        let running = place.start(app(&seen, &broken).subscribe("batch", handler)).await;
+        running.publish(tick("a", 100)).await.unwrap();
+        let letters = dead(&running, 1).await;
+        broken.0.store(false, SeqCst);
+        running.redrive(vec![letters[0].id.clone()]).await.unwrap();
+        tokio::time::timeout(LONG, seen.reach(1)).await.expect("it waits for ever");
         dead(&running, 0).await;
     }
 

@@ -98,4 +98,11 @@ on_both_engines! {
         assert_eq!(drained.await.unwrap().abandoned, 0);
         assert_eq!(seen.all().len(), 1);
     }
+
+    async fn a_drain_of_an_idle_app_ends_at_once(place: Place) {
+        let running = place.start(App::new("test").state(Seen::default()).subscribe("see", see)).await;
+        // The pumps have not run yet when they are told to stop.
+        let drained = tokio::time::timeout(Duration::from_secs(5), running.drain()).await;
+        assert_eq!(drained.expect("nothing is left to wait for").abandoned, 0);
+    }
 }

@@ -8,9 +8,11 @@
 
 mod kit;
 
+mod drain;
 mod failure;
 mod flow;
 mod measure;
 mod order;
 mod publish;
+mod source;
 mod wiring;

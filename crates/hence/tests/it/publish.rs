@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hence::core::Timestamp;
-use hence::{App, Durability, Publisher, State, TryPublishError};
+use hence::{App, Durability, HandlerExt, Publisher, State, TryPublishError};
 
 use crate::kit::{Seen, Tick, Tock, follow, log, on_both_engines, tick, types};
 
@@ -133,4 +133,30 @@ async fn the_key_of_a_known_type_is_found_in_its_data() {
     assert_eq!(running.key_of("test.tick", data).as_deref(), Some("A-17"));
     assert_eq!(running.key_of("test.tick", b"{}"), None);
     assert_eq!(running.key_of("unknown", data), None);
+}
+
+#[tokio::test]
+async fn what_memory_forgot_was_handled_all_the_same() {
+    let seen = Seen::default();
+    let mut options = hence_engine_local::Options::default();
+    options.memory_keep_bytes = 0;
+    let app = App::new("test").state(seen.clone()).subscribe("see", see);
+    let running = app
+        .start_on(hence_engine_local::memory(&options))
+        .await
+        .unwrap();
+    let handled = running.publish(tick("a", 7)).until_handled().await.unwrap();
+    assert_eq!((seen.numbers(), handled.results.len()), (vec![7], 0));
+}
+
+#[tokio::test]
+async fn any_concurrency_is_no_overflow() {
+    let seen = Seen::default();
+    let handler = see.concurrency(usize::MAX);
+    let app = App::new("test")
+        .state(seen.clone())
+        .subscribe("see", handler);
+    let running = crate::kit::memory().start(app).await;
+    running.publish(tick("a", 7)).until_handled().await.unwrap();
+    assert_eq!(seen.numbers(), [7]);
 }

@@ -92,6 +92,9 @@ async fn names_that_are_not_ours_are_refused() {
         let answer = server.get("/v1/status").header("host", host).send().await;
         answer.is_problem(403, "HN4032");
     }
+    let two = server.get("/v1/status").header("host", "localhost");
+    let answer = two.header("host", "evil.example").send().await;
+    answer.is_problem(403, "HN4032");
     // Probes come by the address of the machine.
     let probe = server.get("/livez").header("host", "10.0.0.1").send().await;
     assert_eq!(probe.status, StatusCode::OK);

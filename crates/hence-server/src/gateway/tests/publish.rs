@@ -91,6 +91,12 @@ async fn an_event_reads_back_the_same_from_every_mode() {
         assert_eq!(binary.header("content-type"), "text/plain");
         assert_eq!(binary.text(), "grüße");
 
+        let bare = r#"{"specversion":"1.0","id":"bare","source":"/s","type":"x.y"}"#;
+        let answer = server.post("/v1/events", STRUCTURED, bare).send().await;
+        let path = answer.header("location").to_owned();
+        let binary = server.get(&format!("{path}?mode=binary")).send().await;
+        assert!(!binary.headers.contains_key("content-type"));
+
         let batch = format!("[{},{}]", event("c", "x.y"), event("d", "x.y"));
         let answer = server.post("/v1/events", BATCH, batch).send().await;
         assert_eq!(answer.status.as_u16(), status, "{}", answer.text());

@@ -199,6 +199,10 @@ async fn the_topology_comes_in_four_forms_with_what_was_measured() {
 async fn metrics_count_what_happened() {
     let server = Server::dev("log").await;
     order(&server, "A-17", 1.0).await;
+    for _ in 0..2 {
+        let note = server.post("/v1/publish/x.y", "application/json", "1");
+        note.header("idempotency-key", "\"k\"").send().await;
+    }
     server.get("/nowhere").send().await;
     let answer = server.get("/metrics").send().await;
     assert_eq!(
@@ -208,11 +212,12 @@ async fn metrics_count_what_happened() {
     let text = answer.text();
     for line in [
         "hence_events_published_total{type=\"order.placed\"} 1",
+        "hence_events_duplicate_total 1",
         "hence_deliveries_total{subscription=\"charge\",outcome=\"done\"} 1",
         "hence_subscription_lag_events{subscription=\"charge\"} 0",
         "hence_dead_letters{subscription=\"charge\"} 0",
         "hence_delivery_duration_seconds_count{subscription=\"charge\"} 1",
-        "hence_publish_duration_seconds_bucket{durability=\"synced\",le=\"+Inf\"} 1",
+        "hence_publish_duration_seconds_bucket{durability=\"synced\",le=\"+Inf\"} 2",
         "hence_http_request_duration_seconds_count{route=\"/v1/publish/{type}\",method=\"POST\",status=\"200\"} 1",
         "hence_http_request_duration_seconds_count{route=\"_other\",method=\"GET\",status=\"404\"} 1",
         "# TYPE hence_log_sync_duration_seconds summary",

@@ -105,6 +105,13 @@ fn data() -> Vec<Case> {
             (400, "HN4003", "such as 200ms, 10s"),
         ),
         case(
+            "a delay beyond all time",
+            "/v1/publish/x.y?delay=99999999999999d",
+            json,
+            "1",
+            (400, "HN4003", "behind the year 9999"),
+        ),
+        case(
             "delay and at",
             "/v1/publish/x.y?delay=1s&at=2030-01-01T00:00:00Z",
             json,

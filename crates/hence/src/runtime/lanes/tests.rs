@@ -25,6 +25,19 @@ fn lanes(order: Order) -> Lanes {
     Lanes::new(order, BTreeMap::new())
 }
 
+/// Dead letters of the key `a`.
+fn held(positions: &[u64]) -> BTreeMap<Position, Option<String>> {
+    let of_a = |position: &u64| (Position(*position), Some("a".to_owned()));
+    positions.iter().map(of_a).collect()
+}
+
+fn redriven(position: u64) -> Delivery {
+    Delivery {
+        redriven: true,
+        ..delivery(position, Some("a"))
+    }
+}
+
 fn pop_one(lanes: &mut Lanes) -> Option<Delivery> {
     lanes.pop(1).pop()
 }
@@ -101,7 +114,7 @@ fn a_batch_that_failed_comes_back_in_order() {
 
 #[test]
 fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
-    let mut lanes = Lanes::new(Order::PerKey, BTreeMap::from([("a".to_owned(), 2)]));
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]));
     lanes.push(delivery(7, Some("a")));
     assert!(pop_one(&mut lanes).is_none());
     for position in [3, 5] {
@@ -121,7 +134,7 @@ fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
 
 #[test]
 fn a_redriven_delivery_that_dies_again_is_counted_once() {
-    let mut lanes = Lanes::new(Order::PerKey, BTreeMap::from([("a".to_owned(), 1)]));
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3]));
     for _ in 0..3 {
         lanes.push(Delivery {
             redriven: true,
@@ -141,6 +154,65 @@ fn a_redriven_delivery_that_dies_again_is_counted_once() {
 }
 
 #[test]
+fn what_was_redriven_before_a_restart_holds_its_key_when_it_dies_again() {
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3]));
+    lanes.push(redriven(3));
+    lanes.push(delivery(4, Some("a")));
+    let again = pop_one(&mut lanes).unwrap();
+    lanes.hold(&again);
+    assert!(pop_one(&mut lanes).is_none(), "4 waits behind 3");
+}
+
+#[test]
+fn one_dead_letter_that_is_handled_frees_no_key_of_another() {
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]));
+    lanes.push(redriven(3));
+    lanes.push(delivery(6, Some("a")));
+    let again = pop_one(&mut lanes).unwrap();
+    lanes.done(&again);
+    assert!(pop_one(&mut lanes).is_none(), "6 waits behind 5");
+}
+
+#[test]
+fn what_is_redriven_waits_for_the_dead_letters_before_it() {
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]));
+    lanes.push(redriven(5));
+    assert!(pop_one(&mut lanes).is_none(), "5 waits behind 3");
+    lanes.push(redriven(3));
+    let first = pop_one(&mut lanes).unwrap();
+    assert_eq!(first.position.0, 3);
+    lanes.hold(&first);
+    assert!(pop_one(&mut lanes).is_none(), "3 died again");
+    lanes.push(redriven(3));
+    let first = lanes.pop(9);
+    assert_eq!(first.len(), 1, "not in one batch: 3 may die again");
+    lanes.done(&first[0]);
+    assert_eq!(pop_one(&mut lanes).unwrap().position.0, 5);
+}
+
+#[test]
+fn a_dead_letter_without_a_key_holds_all_that_is_in_one_line() {
+    let mut lanes = Lanes::new(Order::Fifo, BTreeMap::from([(Position(3), None)]));
+    lanes.push(delivery(4, None));
+    assert!(pop_one(&mut lanes).is_none(), "4 waits behind 3");
+}
+
+#[test]
+fn a_retry_from_before_a_restart_frees_no_busy_lane() {
+    let mut lanes = lanes(Order::PerKey);
+    lanes.push(delivery(3, Some("a")));
+    let running = pop_one(&mut lanes).unwrap();
+    lanes.push(Delivery {
+        due: soon(HOUR),
+        ..delivery(5, Some("a"))
+    });
+    lanes.wake(in_an_hour());
+    assert!(pop_one(&mut lanes).is_none(), "3 is running");
+    lanes.done(&running);
+    assert_eq!(pop_one(&mut lanes).unwrap().position.0, 5);
+}
+
+#[test]
 fn idle_keys_cost_nothing() {
     let mut lanes = lanes(Order::PerKey);
     for position in 0..1_000 {
@@ -155,8 +227,8 @@ fn idle_keys_cost_nothing() {
 
 #[test]
 fn a_crowd_behind_one_key_stops_the_pull() {
-    let mut lanes = Lanes::new(Order::PerKey, BTreeMap::from([("a".to_owned(), 1)]));
-    for position in 0..BLOCKED_PER_KEY_MAX as u64 {
+    let mut lanes = Lanes::new(Order::PerKey, held(&[0]));
+    for position in 1..=BLOCKED_PER_KEY_MAX as u64 {
         assert!(!lanes.is_crowded());
         lanes.push(delivery(position, Some("a")));
     }

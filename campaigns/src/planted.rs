@@ -1,0 +1,132 @@
+//! `planted`: known bugs are planted in the log and the engine, and the campaigns must find each.
+//!
+//! A suite that finds nothing proves nothing unless it finds what is there. Each campaign first runs
+//! without a bug and has to pass.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::Extent;
+use crate::process::myself;
+use crate::report::{FOLDER, Report, Row, Verdict, say};
+
+/// A bug, the campaign that must find it, and how many disasters that may take.
+struct Plant {
+    bug: &'static str,
+    campaign: &'static str,
+    count: u64,
+}
+
+const fn plant(bug: &'static str, campaign: &'static str, count: u64) -> Plant {
+    Plant {
+        bug,
+        campaign,
+        count,
+    }
+}
+
+const PLANTS: &[Plant] = &[
+    plant("ack-before-sync", "powercut", 20),
+    plant("ack-before-sync", "sim", 200),
+    plant("skip-directory-sync", "sim", 200),
+    plant("retry-sync", "faults", 4),
+    plant("retry-sync", "sim", 1000),
+    plant("ignore-sync-error", "faults", 4),
+    plant("ignore-short-write", "sim", 400),
+    plant("cursor-before-effect", "sim", 400),
+    plant("settle-past-a-gap", "sim", 100),
+    plant("settle-past-a-gap", "crash", 20),
+    plant("visible-before-stored", "sim", 400),
+    plant("role-outside-crc", "damage", 0),
+    plant("recycle-without-generation", "damage", 0),
+    plant("truncate-corruption", "damage", 0),
+    plant("reuse-positions", "sim", 400),
+    plant("dedup-lost-at-snapshot", "crash", 20),
+    plant("timer-on-wall-clock", "sim", 50),
+    plant("forget-dead-letters", "sim", 50),
+    plant("forget-attempts", "crash", 20),
+];
+
+/// Runs them all.
+pub(crate) fn run(extent: Extent) -> Result<bool> {
+    if !cfg!(feature = "planted") {
+        bail!("this build has no bugs to plant: use `cargo xtask planted`");
+    }
+    let begin = Instant::now();
+    let mut report = Report::new("planted", extent.short, extent.seed);
+    let campaigns: BTreeSet<_> = PLANTS.iter().map(|plant| plant.campaign).collect();
+    for campaign in campaigns {
+        let counts = PLANTS.iter().filter(|plant| plant.campaign == campaign);
+        let count = counts.map(|plant| plant.count).max().unwrap_or(0);
+        let healthy = plant("", campaign, count);
+        let (verdict, words) = try_out(&healthy, extent.seed)?;
+        let passed = verdict == Verdict::Pass;
+        add(&mut report, format!("no bug, {campaign}"), passed, words);
+    }
+    for plant in PLANTS {
+        let (verdict, words) = try_out(plant, extent.seed)?;
+        let caught = verdict == Verdict::Fail;
+        add(
+            &mut report,
+            format!("{}, {}", plant.bug, plant.campaign),
+            caught,
+            words,
+        );
+    }
+    report.seconds = begin.elapsed().as_secs_f64();
+    report.finish()
+}
+
+fn add(report: &mut Report, case: String, well: bool, words: String) {
+    let mark = if well {
+        "as it should"
+    } else {
+        "NOT as it should"
+    };
+    say(&format!("{case}: {mark}: {words}"));
+    if !well {
+        report.problem(format!("{case}: {words}"));
+    }
+    report.rows.push(Row {
+        case,
+        runs: 1,
+        fired: 1,
+        passed: u64::from(well),
+        failed: u64::from(!well),
+        note: words,
+        ..Row::default()
+    });
+}
+
+/// Runs a campaign with a bug; says how it ended and what it said first.
+fn try_out(plant: &Plant, seed: u64) -> Result<(Verdict, String)> {
+    let elsewhere = tempfile::tempdir()?;
+    let mut command: Command = myself()?;
+    command
+        .current_dir(&elsewhere)
+        .env("HENCE_PLANT", plant.bug)
+        .env_remove("CI");
+    command.args([plant.campaign, "--short", &format!("--seed={seed}")]);
+    if plant.count > 0 {
+        command.arg(format!("--count={}", plant.count));
+    }
+    let output = command.stdin(Stdio::null()).output()?;
+    let path = elsewhere
+        .path()
+        .join(FOLDER)
+        .join(format!("{}-short.json", plant.campaign));
+    let Ok(text) = std::fs::read(&path) else {
+        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        // It broke down: the bug made a step impossible that works without it.
+        return Ok((Verdict::Fail, words.chars().take(160).collect()));
+    };
+    let found: Report = serde_json::from_slice(&text).context("the report of a campaign")?;
+    let first = found
+        .problems
+        .first()
+        .map_or("nothing found", |problem| problem);
+    Ok((found.verdict, first.chars().take(160).collect()))
+}

@@ -1,0 +1,125 @@
+//! The scorecard: `docs/reference/reliability.md`, made from what the campaigns found.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Result, ensure};
+
+use crate::report::{FOLDER, Report, say};
+
+const PAGE: &str = "docs/reference/reliability.md";
+const CAMPAIGNS: &[&str] = &["crash", "powercut", "damage", "faults", "sim", "planted"];
+
+const HEAD: &str = "\
+# Reliability
+
+What was done to Hence, and what it lost. This page is written by `cargo xtask scorecard` from the
+last run of each campaign; every figure was seen in that run, on the machine and with the settings
+that stand below it. A campaign is run again with its command.
+
+A run counts as passed when the oracle, a ledger outside the process under test, found everything that
+was acknowledged, once, in its place, and nothing else; every effect that commits with progress once;
+and the order of every key. A run in which the planned fault did not happen is *invalid*, and makes
+the campaign fail.
+
+";
+
+const TAIL: &str = "\
+## What this does not show
+
+- `FS_IOC_SHUTDOWN` takes what a file system has not made durable. It does not take what a drive has
+  in a volatile cache and called durable; the promise ends there, as the
+  [guarantees](../concepts/guarantees.md) say.
+- `strace` cannot make a write short. Short writes are part of the simulation, and happen for real on
+  the full disk.
+- The last group before a crash is acknowledged to nobody when it is torn; with one copy of the data
+  nobody can tell a torn last group from a rotten one.
+";
+
+/// Writes the page.
+pub(crate) fn run() -> Result<bool> {
+    let mut reports = Vec::new();
+    for name in CAMPAIGNS {
+        let read = |form: &str| fs::read(format!("{FOLDER}/{name}{form}.json")).ok();
+        // The long form tells more.
+        if let Some(bytes) = read("").or_else(|| read("-short")) {
+            reports.push(serde_json::from_slice::<Report>(&bytes)?);
+        }
+    }
+    ensure!(
+        !reports.is_empty(),
+        "no campaign has left a report in {FOLDER}"
+    );
+    let mut page = HEAD.to_owned();
+    summary(&mut page, &reports)?;
+    for report in &reports {
+        details(&mut page, report)?;
+    }
+    page.push_str(TAIL);
+    fs::write(PAGE, page)?;
+    say(&format!("{PAGE} is written"));
+    Ok(true)
+}
+
+fn summary(page: &mut String, reports: &[Report]) -> Result<()> {
+    writeln!(
+        page,
+        "| Campaign | Verdict | Runs | Faults that happened | Lost | Doubled | Out of order | \
+         Invalid |\n|---|---|---|---|---|---|---|---|"
+    )?;
+    for report in reports {
+        let sum =
+            |field: fn(&crate::report::Row) -> u64| report.rows.iter().map(field).sum::<u64>();
+        writeln!(
+            page,
+            "| [{name}](#{name}) | {} | {} | {} | {} | {} | {} | {} |",
+            report.verdict.as_str(),
+            sum(|row| row.runs),
+            sum(|row| row.fired),
+            sum(|row| row.lost),
+            sum(|row| row.duplicated),
+            sum(|row| row.disorder),
+            sum(|row| row.invalid),
+            name = report.campaign,
+        )?;
+    }
+    writeln!(page)?;
+    Ok(())
+}
+
+fn details(page: &mut String, report: &Report) -> Result<()> {
+    writeln!(page, "## {}\n", report.campaign)?;
+    let settings = report
+        .settings
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"));
+    let settings: Vec<_> = settings.collect();
+    writeln!(
+        page,
+        "`{}`, {:.0} s. {}.\n",
+        report.command,
+        report.seconds,
+        settings.join(", ")
+    )?;
+    writeln!(
+        page,
+        "| Case | Runs | Faults | Passed | Failed | Invalid | Note |"
+    )?;
+    writeln!(page, "|---|---|---|---|---|---|---|")?;
+    for row in &report.rows {
+        let note = row.note.replace('|', "\\|").replace('\n', " ");
+        writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {} | {note} |",
+            row.case, row.runs, row.fired, row.passed, row.failed, row.invalid
+        )?;
+    }
+    writeln!(page)?;
+    for gap in &report.not_covered {
+        writeln!(page, "Not covered: {gap}.\n")?;
+    }
+    for problem in &report.problems {
+        writeln!(page, "Found: {problem}\n")?;
+    }
+    Ok(())
+}

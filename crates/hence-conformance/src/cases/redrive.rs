@@ -1,0 +1,298 @@
+//! Redrive: dead letters again, in their order, and safe to ask for twice.
+
+use hence_core::{Code, DeadLetter, Delivery, Outcome, Position};
+
+use crate::case::{Need, Violation};
+use crate::world::{
+    Attached, Checked, TICK, World, ended, ensure, ids, keyed, positions, reject, rise,
+};
+
+const NAME: &str = "redriven";
+
+cases! {
+    g6_redrive_delivers_again_in_order ["G6", "G3"] Need::Nothing;
+    g6_redrive_reaches_whoever_attaches_later ["G6"] Need::Nothing;
+    g6_redrive_survives_a_kill ["G6", "G1"] Need::Survival;
+    g6_redrive_twice_does_no_harm ["G6"] Need::Nothing;
+    g6_redrive_twice_does_no_harm_over_a_kill ["G6"] Need::Survival;
+    g6_done_removes_the_dead_letter ["G6"] Need::Nothing;
+    g6_done_removes_the_dead_letter_over_a_kill ["G6"] Need::Survival;
+    g6_rejected_again_it_stays ["G6", "G4"] Need::Nothing;
+    g6_unsettled_it_comes_again ["G6", "G2"] Need::Nothing;
+    g6_retried_it_comes_again ["G6", "G10"] Need::Nothing;
+    g6_an_unknown_dead_letter_stops_all ["G6"] Need::Nothing;
+    g6_only_the_named_are_sent ["G6"] Need::Nothing;
+}
+
+async fn letters(world: &World<'_>) -> Checked<Vec<DeadLetter>> {
+    Ok(world
+        .within("dead letters", world.engine().dead_letters(Some(NAME)))
+        .await??)
+}
+
+/// Four dead letters of two keys; gives the positions.
+async fn bury(world: &World<'_>) -> Checked<Vec<Position>> {
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    for number in 0..4 {
+        world
+            .publish_one(keyed(&format!("e{number}"), &format!("k{}", number % 2)))
+            .await?;
+    }
+    let deliveries = world.pull(&mut attached, 4).await?;
+    for delivery in deliveries.iter().rev() {
+        world
+            .settle(NAME, delivery, reject("first time", true))
+            .await?;
+    }
+    Ok(positions(&deliveries))
+}
+
+/// Redrives all that are buried, the newest named first.
+async fn redrive_all(world: &World<'_>, buried: &[Position]) -> Checked {
+    let named: Vec<_> = buried
+        .iter()
+        .rev()
+        .map(|position| format!("{NAME}.{position}"))
+        .collect();
+    let named: Vec<_> = named.iter().map(String::as_str).collect();
+    world.redrive(&named).await
+}
+
+/// Exactly these come from the dead letters.
+async fn come(
+    world: &World<'_>,
+    from: &mut Attached,
+    wanted: &[Position],
+) -> Checked<Vec<Delivery>> {
+    let found = world.pull_all(from).await?;
+    ensure!(
+        positions(&found) == wanted,
+        "redriven {wanted:?}, delivered {:?}",
+        positions(&found)
+    );
+    let marked = found.iter().all(|delivery| delivery.redriven);
+    ensure!(marked, "a redriven delivery does not say so");
+    Ok(found)
+}
+
+async fn g6_redrive_delivers_again_in_order(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    world
+        .pull_nothing(&mut attached, "before the redrive")
+        .await?;
+    redrive_all(&world, &buried).await?;
+    let found = come(&world, &mut attached, &buried).await?;
+    ensure!(rise(&positions(&found)), "out of order");
+    ensure!(
+        ids(&found) == ["e0", "e1", "e2", "e3"],
+        "delivered: {:?}",
+        ids(&found)
+    );
+    Ok(())
+}
+
+async fn g6_redrive_reaches_whoever_attaches_later(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    redrive_all(&world, &buried).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    come(&world, &mut attached, &buried).await.map(drop)
+}
+
+async fn g6_redrive_survives_a_kill(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    redrive_all(&world, &buried).await?;
+    let world = world.killed().await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    come(&world, &mut attached, &buried).await?;
+    drop(attached);
+    let world = world.reopened().await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    come(&world, &mut attached, &buried).await.map(drop)
+}
+
+async fn g6_redrive_twice_does_no_harm(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    redrive_all(&world, &buried).await?;
+    redrive_all(&world, &buried).await?;
+    let found = come(&world, &mut attached, &buried).await?;
+    redrive_all(&world, &buried).await?;
+    world
+        .pull_nothing(&mut attached, "redriven again while on its way")
+        .await?;
+    world.done(NAME, &found).await?;
+    redrive_all(&world, &buried).await?;
+    world
+        .pull_nothing(&mut attached, "redriven again after it was done")
+        .await?;
+    drop(attached);
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    world
+        .pull_nothing(
+            &mut attached,
+            "redriven again after it was done, and attached",
+        )
+        .await
+}
+
+async fn g6_redrive_twice_does_no_harm_over_a_kill(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    redrive_all(&world, &buried).await?;
+    let world = world.killed().await?;
+    redrive_all(&world, &buried).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let found = come(&world, &mut attached, &buried).await?;
+    world.done(NAME, &found).await?;
+    drop(attached);
+    let world = world.killed().await?;
+    redrive_all(&world, &buried).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    world
+        .pull_nothing(&mut attached, "done, killed, and redriven again")
+        .await
+}
+
+/// Nothing is left of the dead letters.
+async fn is_over(world: &World<'_>) -> Checked {
+    let left = letters(world).await?;
+    ensure!(
+        left.is_empty(),
+        "done, and {} dead letters are left",
+        left.len()
+    );
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let held = attached.deliveries.held();
+    ensure!(held.is_empty(), "done, and {held:?} are held");
+    world.pull_nothing(&mut attached, "done").await
+}
+
+async fn finish(world: &World<'_>) -> Checked {
+    let buried = bury(world).await?;
+    redrive_all(world, &buried).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let found = come(world, &mut attached, &buried).await?;
+    world.done(NAME, &found).await
+}
+
+async fn g6_done_removes_the_dead_letter(world: World<'_>) -> Checked {
+    finish(&world).await?;
+    is_over(&world).await
+}
+
+async fn g6_done_removes_the_dead_letter_over_a_kill(world: World<'_>) -> Checked {
+    finish(&world).await?;
+    let world = world.killed().await?;
+    is_over(&world).await
+}
+
+async fn g6_rejected_again_it_stays(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    redrive_all(&world, &buried).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let found = come(&world, &mut attached, &buried).await?;
+    let settle = found
+        .iter()
+        .map(|delivery| ended(NAME, delivery, reject("second time", true)));
+    world
+        .commit(world.step(settle.collect(), Vec::new()))
+        .await?;
+    let left = letters(&world).await?;
+    let places: Vec<_> = left.iter().map(|letter| letter.position).collect();
+    ensure!(
+        left.len() == 4 && buried.iter().all(|p| places.contains(p)),
+        "left: {places:?}"
+    );
+    for letter in &left {
+        ensure!(
+            letter.error == "second time",
+            "its cause is '{}'",
+            letter.error
+        );
+        let id = letter.message.attributes().id();
+        ensure!(letter.message.data().is_some(), "'{id}' has lost its bytes");
+    }
+    drop(attached);
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let held = attached.deliveries.held().len();
+    ensure!(held == 4, "four hold their keys, and {held} are counted");
+    redrive_all(&world, &buried).await?;
+    come(&world, &mut attached, &buried).await.map(drop)
+}
+
+async fn g6_unsettled_it_comes_again(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    redrive_all(&world, &buried).await?;
+    for _ in 0..2 {
+        let mut attached = world.attach(NAME, &[TICK]).await?;
+        come(&world, &mut attached, &buried).await?;
+    }
+    Ok(())
+}
+
+async fn g6_retried_it_comes_again(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    redrive_all(&world, &buried).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let found = come(&world, &mut attached, &buried).await?;
+    let first = found.first().ok_or_else(|| Violation::new("no delivery"))?;
+    let (retry, _) = crate::world::retry_after(std::time::Duration::ZERO);
+    world.settle(NAME, first, retry).await?;
+    drop(attached);
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let again = come(&world, &mut attached, &buried).await?;
+    let second = again.first().ok_or_else(|| Violation::new("no delivery"))?;
+    ensure!(
+        second.attempt == first.attempt + 1,
+        "attempt {} failed, and {} follows",
+        first.attempt,
+        second.attempt
+    );
+    world.settle(NAME, second, Outcome::Done).await?;
+    drop(attached);
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    come(&world, &mut attached, buried.get(1..).unwrap_or_default())
+        .await
+        .map(drop)
+}
+
+async fn g6_an_unknown_dead_letter_stops_all(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    let known = format!("{NAME}.{}", buried.first().copied().unwrap_or_default());
+    let strangers = [
+        "nobody.1",
+        "redriven.999999",
+        "redriven",
+        "",
+        "redriven.",
+        "redriven.-1",
+    ];
+    for stranger in strangers {
+        let commit = world.redriving(&[&known, stranger]);
+        world.refused(commit, Code::NOT_FOUND).await?;
+    }
+    ensure!(
+        letters(&world).await?.len() == 4,
+        "a refused redrive removes dead letters"
+    );
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    world
+        .pull_nothing(&mut attached, "a redrive that was refused")
+        .await
+}
+
+async fn g6_only_the_named_are_sent(world: World<'_>) -> Checked {
+    let buried = bury(&world).await?;
+    let named = buried.get(2..3).unwrap_or_default();
+    redrive_all(&world, named).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let found = come(&world, &mut attached, named).await?;
+    world.done(NAME, &found).await?;
+    let left = letters(&world).await?;
+    let left: Vec<_> = left.iter().map(|letter| letter.position).collect();
+    ensure!(
+        left.len() == 3 && !left.contains(&named.first().copied().unwrap_or_default()),
+        "{left:?}"
+    );
+    Ok(())
+}
