@@ -1,7 +1,10 @@
 //! `hence plan` and `hence simulate` against a real server.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 
+use crate::program::{Ran, hence};
 use crate::server::Server;
 
 #[test]
@@ -81,50 +84,79 @@ fn wrong_questions_have_a_code_and_a_way_out() {
     assert_eq!(server.run(&["simulate", "--reps", "1"]).code, 1);
 }
 
+/// Asks until the answer ends with a code: the planner wants some seconds of steady load.
+fn ask(server: &Server, args: &[&str], code: i32) -> Ran {
+    let mut last = server.run(args);
+    for _ in 0..2_000 {
+        if last.code == code {
+            break;
+        }
+        last = server.run(args);
+    }
+    assert_eq!(last.code, code, "{args:?}: {}", last.stderr);
+    last
+}
+
 #[test]
 fn with_enough_events_there_is_a_plan() {
     let server = Server::in_memory();
-    let lines: Vec<_> = (0..240)
+    let lines: Vec<_> = (0..4_000)
         .map(|n| format!(r#"{{"order_id":"p-{n}","amount":1,"items":[{{"sku":"X","qty":1}}]}}"#))
         .collect();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("orders.jsonl");
     std::fs::write(&file, lines.join("\n")).unwrap();
-    // The planner wants eight blocks of a second: this takes ten.
     let data = format!("@{}", file.display());
-    server.done(&["publish", "order.placed", &data, "--lines", "--rate", "24"]);
+    let mut load = hence(&[
+        "publish",
+        "order.placed",
+        &data,
+        "--lines",
+        "--rate",
+        "24",
+        "-q",
+    ]);
+    load.env("HENCE_SERVER", &server.url);
+    let mut load = load.stdout(Stdio::null()).spawn().unwrap();
 
-    let answer = server.done(&["plan", "--json"]);
+    let answer = ask(&server, &["plan", "--json"], 0).stdout;
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["outcome"], "plan", "{answer}");
     let row = &answer["subscriptions"][0];
     let lambda = row["lambda"].as_f64().unwrap();
-    assert!((10.0..30.0).contains(&lambda), "{row}");
+    assert!((5.0..50.0).contains(&lambda), "{row}");
     let figure = |name: &str| row[name]["value"].as_f64().unwrap();
     assert!(figure("p50") <= figure("p99") && figure("art") > 0.0);
     assert!(row["art"]["method"].is_string() && row["measured"]["art"].is_number());
     assert!(answer["bottleneck"]["headroom"].as_f64().unwrap() > 1.0);
 
-    let people = server.done(&["plan", "--load", "2x"]);
+    let people = ask(&server, &["plan", "--load", "2x"], 0).stdout;
     assert!(
         people.contains("reserve-stock") && people.contains("bottleneck: "),
         "{people}"
     );
-    server.done(&["plan", "--target", "reserve-stock:p99<60s"]);
-    let workers = server.done(&["plan", "workers", "--target", "reserve-stock:p99<60s"]);
+    let target = ["--target", "reserve-stock:p99<60s"];
+    ask(&server, &["plan", target[0], target[1]], 0);
+    let workers = ask(&server, &["plan", "workers", target[0], target[1]], 0).stdout;
     assert!(
         workers.contains("reserve-stock needs 1 worker"),
         "{workers}"
     );
-    let missed = server.run(&[
+    let impossible = [
         "plan",
         "--load",
         "1.1x",
         "--target",
         "reserve-stock:p99<1us",
-    ]);
-    assert_eq!(missed.code, 7, "{}", missed.stderr);
+    ];
+    let missed = ask(&server, &impossible, 7);
     assert!(missed.stderr.contains("HN0609"), "{}", missed.stderr);
-    let simulated = server.done(&["simulate", "--seed", "7", "--reps", "4", "--plain"]);
-    assert!(simulated.contains("DES n=4"), "{simulated}");
+    let simulated = ask(
+        &server,
+        &["simulate", "--seed", "7", "--reps", "4", "--plain"],
+        0,
+    );
+    assert!(simulated.stdout.contains("DES n=4"), "{}", simulated.stdout);
+    load.kill().unwrap();
+    load.wait().unwrap();
 }
