@@ -302,7 +302,7 @@ impl Thread {
         if is_planted("cursor-before-effect") && (1..ops.len()).contains(&appends) {
             let (effects, settled) = ops.split_at(appends);
             self.stage(settled, now, first)?;
-            self.store(Level::Synced)?;
+            self.writer.commit(Level::Synced).map_err(translate)?;
             return self.stage(effects, now, first);
         }
         let Encoded { bytes, ends } = &mut self.encoded;

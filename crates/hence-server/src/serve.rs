@@ -46,7 +46,7 @@ pub(crate) struct Dev {
     #[arg(long)]
     no_demo: bool,
     /// Orders a second that the bundled application places by itself.
-    #[arg(long, value_name = "R", conflicts_with = "no_demo")]
+    #[arg(long, value_name = "R", conflicts_with = "no_demo", value_parser = parse_rate)]
     rate: Option<f64>,
     /// Where to listen, on loopback; the default is localhost:4362.
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
@@ -70,6 +70,13 @@ pub(crate) struct Serve {
 
 fn parse_listen(text: &str) -> Result<Listen, String> {
     text.parse().map_err(|reason| format!("'{text}' {reason}"))
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: Option<f64> = text.parse().ok();
+    let good = |rate: &f64| rate.is_finite() && *rate >= 0.0;
+    rate.filter(good)
+        .ok_or_else(|| "must be a number, zero or more".to_owned())
 }
 
 /// The exit code that an error of `dev` or `serve` asks for.

@@ -236,3 +236,13 @@ fn a_token_that_others_can_read_is_refused() {
     std::fs::write(&path, "").unwrap();
     assert_eq!(with_mode(0o600).code, 8, "an empty file holds no token");
 }
+
+#[test]
+fn a_rate_is_a_number() {
+    for rate in ["nan", "inf", "many"] {
+        // Nothing could listen there, so that a rate which passes ends in another error.
+        let ran = run(&["dev", "--rate", rate, "--listen", "192.0.2.1:1"]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("zero or more"), "{}", ran.stderr);
+    }
+}
