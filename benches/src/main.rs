@@ -4,6 +4,7 @@
 //! and what travels is the ratio. A benchmark prints a table and writes `target/bench/NAME.json`.
 
 mod load;
+mod plan;
 mod report;
 mod spine;
 
@@ -24,6 +25,8 @@ struct Bench {
 enum Name {
     /// Publish to handled, in memory and on the log.
     Spine,
+    /// Predicted response times beside measured ones.
+    Plan,
     /// Publishes and handles that many events and measures nothing: for callgrind and profilers.
     Count {
         /// How many.
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
     let bench = Bench::parse();
     match bench.name {
         Name::Spine => spine::run(bench.short),
+        Name::Plan => plan::run(bench.short),
         Name::Count {
             events,
             url,

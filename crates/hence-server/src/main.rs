@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod gateway;
+mod planning;
 mod serve;
 
 use std::process::ExitCode;

@@ -58,6 +58,7 @@ pub use hence_core::{
     HandlerExt, Key, Message, Order, Publisher, Receipt, Result, Start, State, Topology,
 };
 pub use macros::{Event, Events, handler};
+pub use runtime::measure;
 pub use runtime::metrics::{BOUNDS, Histogram, Metrics, SubscriptionMetrics};
 pub use source::{Every, Poisson, Source};
 pub use subscription::{HandlerService, Registered, Subscription};

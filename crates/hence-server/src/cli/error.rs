@@ -35,6 +35,8 @@ pub(crate) enum Exit {
     Check = 7,
     /// The token does not permit it.
     Refused = 8,
+    /// The data cannot carry an answer.
+    Unsaid = 9,
     /// Whoever read the output has gone; nothing is said about it.
     Pipe = 141,
 }
@@ -85,6 +87,15 @@ faults! {
     /// Standard output cannot be written.
     OUTPUT = "HN0608", Failed, "Output cannot be written",
         "check the disk and the permissions of what the output goes to";
+    /// A target is not met, or a subscription saturates.
+    MISSED = "HN0609", Check, "Target not met",
+        "ask for more: `hence plan workers --target ...`, `hence plan --set ...`, or bring less load";
+    /// The measurements cannot carry the answer.
+    UNSAID = "HN0610", Unsaid, "Cannot say",
+        "let it run longer under its usual load, then ask again; `hence plan` tells what is missing";
+    /// A question to the planner makes no sense.
+    QUESTION = "HN0611", Usage, "Question not understood",
+        "see `hence plan --help`";
 }
 
 impl Fault {

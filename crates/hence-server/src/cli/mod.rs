@@ -20,6 +20,7 @@ mod lines;
 mod log;
 mod moment;
 mod output;
+mod plan;
 mod problem;
 mod publish;
 mod query;
@@ -27,6 +28,7 @@ mod raw;
 #[cfg(test)]
 mod reference;
 mod remote;
+mod simulate;
 mod status;
 mod table;
 mod tail;
@@ -81,6 +83,8 @@ enum Command {
     Get(get::Get),
     Trace(trace::Trace),
     Graph(graph::Graph),
+    Plan(plan::Plan),
+    Simulate(simulate::Simulate),
     /// Dead letters: what could not be handled, kept with its cause.
     #[command(subcommand, before_help = dlq::EXAMPLES)]
     Dlq(dlq::Dlq),
@@ -155,6 +159,8 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Get(get) => asked(get.run(out, &global)),
         Command::Trace(trace) => asked(trace.run(out, &global)),
         Command::Graph(graph) => asked(graph.run(out, &global)),
+        Command::Plan(plan) => asked(plan.run(out, &global)),
+        Command::Simulate(simulate) => asked(simulate.run(out, &global)),
         Command::Dlq(dlq) => asked(dlq.run(out, &global)),
         Command::Status(_) => asked(status::Status::run(out, &global)),
     }

@@ -103,6 +103,7 @@ pub(crate) async fn metrics(
     let mut out = Text::default();
     gateway.counters.write(&mut out);
     gateway.write_subscriptions(&mut out);
+    gateway.write_errors(&mut out);
     gateway.write_log(&mut out);
     Ok(text(TEXT, out.0))
 }
@@ -236,6 +237,17 @@ impl Gateway {
                     value(report) as f64,
                 );
             }
+        }
+    }
+
+    /// How far the last plan was off, so that it can raise an alert.
+    fn write_errors(&self, out: &mut Text) {
+        let name = "prediction_error_ratio";
+        let help = "Predicted over measured mean response time less one, of the last plan.";
+        out.family(name, "gauge", help);
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        for (subscription, error) in &*errors {
+            out.sample(name, &[("subscription", subscription)], *error);
         }
     }
 

@@ -5,12 +5,14 @@
 //!    server          router                                  auth      publish, events, tail, …
 //! ```
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use hence::{Bus, Metrics, Running, Topology};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) mod auth;
@@ -22,6 +24,7 @@ mod idempotency;
 pub(crate) mod limits;
 pub(crate) mod listen;
 mod metrics;
+mod plan;
 pub(crate) mod problem;
 mod publish;
 mod query;
@@ -50,6 +53,10 @@ pub(crate) struct Gateway {
     keys: idempotency::Keys,
     counters: metrics::Counters,
     drain: CancellationToken,
+    /// How many plans are made at a time.
+    questions: Semaphore,
+    /// Predicted over measured response times less one, of the last plan.
+    errors: Mutex<BTreeMap<String, f64>>,
 }
 
 impl Gateway {
@@ -67,6 +74,8 @@ impl Gateway {
             metrics: running.metrics().clone(),
             keys: idempotency::Keys::new(limits.idempotency, dedup),
             counters: metrics::Counters::default(),
+            questions: Semaphore::new(plan::QUESTIONS_MAX),
+            errors: Mutex::default(),
             limits,
             access,
             drain,

@@ -21,11 +21,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::problem::{Code, Problem};
 use super::suggest::did_you_mean;
 use super::{
-    Gateway, cloudevents, dead_letters, events, health, limits, metrics, publish, tail, topology,
+    Gateway, cloudevents, dead_letters, events, health, limits, metrics, plan, publish, tail,
+    topology,
 };
 
 /// Every resource, for "did you mean".
-const PATHS: [&str; 16] = [
+const PATHS: [&str; 18] = [
     "/v1/events",
     "/v1/events/{position}",
     "/v1/events/{position}/deliveries",
@@ -37,6 +38,8 @@ const PATHS: [&str; 16] = [
     "/v1/deadletters",
     "/v1/deadletters/{id}",
     "/v1/deadletters/{id}/redrive",
+    "/v1/plan",
+    "/v1/plan/whatif",
     "/v1/status",
     "/metrics",
     "/livez",
@@ -65,6 +68,8 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/v1/deadletters", get(dead_letters::list))
         .route("/v1/deadletters/{id}", get(dead_letters::one))
         .route("/v1/deadletters/{id}/redrive", post(dead_letters::redrive))
+        .route("/v1/plan", get(plan::plan))
+        .route("/v1/plan/whatif", post(plan::what_if))
         .route("/v1/status", get(health::status))
         .route("/errors/{code}", get(health::page))
         .route("/metrics", get(metrics::metrics))

@@ -15,6 +15,8 @@ fn arguments(leaf: &[String]) -> Option<Vec<&'static str>> {
         ["trace"] => vec!["trace", "1"],
         ["graph"] => vec!["graph"],
         ["status"] => vec!["status"],
+        ["plan"] => vec!["plan"],
+        ["simulate"] => vec!["simulate"],
         ["dlq", "ls"] => vec!["dlq", "ls"],
         ["dlq", "show"] => vec!["dlq", "show", "a.1"],
         ["dlq", "redrive"] => vec!["dlq", "redrive", "a.1"],

@@ -96,7 +96,10 @@ fn every_example_runs() {
         for example in section(&run(&args).stdout, "Examples:") {
             let example = example.replace("charge-card.12", &server.dead_letter());
             let ran = shell(&server, folder.path(), &example);
-            assert_eq!(ran.code, 0, "{example}: {}", ran.stderr);
+            // A server that has just begun has seen too little for the planner: it says so.
+            let plans = ["plan", "simulate"].contains(&leaf[0].as_str());
+            let expected = if plans { 9 } else { 0 };
+            assert_eq!(ran.code, expected, "{example}: {}", ran.stderr);
         }
     }
 }

@@ -9,6 +9,7 @@
 mod away;
 mod directory;
 mod live;
+mod plan;
 mod program;
 mod rules;
 mod server;

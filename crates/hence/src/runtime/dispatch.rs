@@ -20,6 +20,7 @@ use super::breaker::{Breaker, Change};
 use super::budget::{Budget, Pace};
 use super::clock::Clock;
 use super::lanes::Lanes;
+use super::measure;
 use super::metrics::SubscriptionMetrics;
 use super::pool::{self, CHOICE_MAX};
 use super::settle::{Settler, Verdict};
@@ -55,6 +56,8 @@ struct Ended {
     deliveries: Vec<Delivery>,
     verdict: Verdict,
     ran: Duration,
+    /// Deliveries that were with a handler when it began; `None` when no handler was called.
+    beside: Option<usize>,
 }
 
 /// A commit that has been answered.
@@ -106,6 +109,7 @@ impl Pump {
             durability: engine.capability().strongest(),
             clock,
         };
+        metrics.meter.runs_with(subscription.options);
         Self {
             lanes: Lanes::new(options.order, deliveries.held(), clock),
             breaker: Breaker::new(options.breaker),
@@ -162,7 +166,10 @@ impl Pump {
                 }
                 pulled = pull(&mut *deliveries, credit), if credit != Credit::None => match pulled {
                     Ok(list) if list.is_empty() => pulling = false,
-                    Ok(list) => list.into_iter().for_each(|delivery| self.lanes.push(delivery)),
+                    Ok(list) => {
+                        self.metrics.meter.arrived(&list);
+                        list.into_iter().for_each(|delivery| self.lanes.push(delivery));
+                    }
                     Err(error) => {
                         tracing::error!(subscription = %self.subscription.name, %error, "cannot pull");
                         pulling = false;
@@ -264,6 +271,7 @@ impl Pump {
                 deliveries: vec![delivery],
                 verdict,
                 ran: Duration::ZERO,
+                beside: None,
             });
         }
         if deliveries.is_empty() {
@@ -302,6 +310,7 @@ impl Pump {
         for delivery in &deliveries {
             self.metrics.wait.record(now.since(delivery.appended));
         }
+        let beside = Some(self.running);
         self.running += deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         let name = Arc::clone(&self.subscription.name);
@@ -326,6 +335,7 @@ impl Pump {
                 deliveries,
                 verdict,
                 ran,
+                beside,
             }
         });
     }
@@ -336,6 +346,7 @@ impl Pump {
             mut deliveries,
             mut verdict,
             ran,
+            beside,
         } = ended;
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
@@ -366,6 +377,14 @@ impl Pump {
             }
         };
         self.log(&commit, &deliveries);
+        if let Some(beside) = beside {
+            self.metrics.meter.ended(&measure::Call {
+                deliveries: &deliveries,
+                commit: &commit,
+                ran,
+                beside,
+            });
+        }
         self.commit(deliveries, commit, None);
     }
 
@@ -483,6 +502,7 @@ impl Pump {
                     deliveries,
                     verdict: failed(error),
                     ran: Duration::ZERO,
+                    beside: None,
                 });
             }
             tracing::error!(subscription = %name, %error, "cannot settle; the key waits for a restart");

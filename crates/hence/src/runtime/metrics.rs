@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::measure::{Measured, Meter};
+
 /// Upper bounds of the buckets in which durations are counted, in seconds; the last is open.
 pub const BOUNDS: [f64; 15] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
@@ -57,6 +59,7 @@ pub struct SubscriptionMetrics {
     pub(crate) rejected: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) running: AtomicU64,
+    pub(crate) meter: Meter,
     /// From the append of an event to the beginning of its attempt.
     pub wait: Histogram,
     /// How long handlers ran.
@@ -87,6 +90,11 @@ impl SubscriptionMetrics {
     /// Deliveries that are with a handler now.
     pub fn running(&self) -> u64 {
         self.running.load(Relaxed)
+    }
+
+    /// What was measured of it in the last minutes, for planning.
+    pub fn measured(&self) -> Measured {
+        self.meter.measured()
     }
 }
 

@@ -5,6 +5,7 @@ mod budget;
 mod clock;
 pub(crate) mod dispatch;
 pub(crate) mod lanes;
+pub mod measure;
 pub(crate) mod metrics;
 mod pool;
 pub(crate) mod settle;

@@ -12,6 +12,7 @@ mod defaults;
 mod drain;
 mod failure;
 mod flow;
+mod measure;
 mod order;
 mod publish;
 mod source;

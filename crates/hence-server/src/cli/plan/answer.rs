@@ -1,0 +1,114 @@
+//! The answer of the server, as far as the command line shows it.
+
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) outcome: String,
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) subscriptions: Vec<Row>,
+    #[serde(default)]
+    pub(crate) types: Vec<Way>,
+    pub(crate) bottleneck: Option<Bottleneck>,
+    pub(crate) target: Option<Aim>,
+    pub(crate) workers: Option<Workers>,
+    #[serde(default)]
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Number {
+    pub(crate) value: f64,
+    #[serde(default)]
+    pub(crate) lo: f64,
+    #[serde(default)]
+    pub(crate) hi: f64,
+    #[serde(default)]
+    pub(crate) method: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) subscription: String,
+    pub(crate) unknown: Option<String>,
+    pub(crate) lambda: Option<f64>,
+    pub(crate) es: Option<f64>,
+    pub(crate) cs2: Option<f64>,
+    pub(crate) c: Option<u32>,
+    pub(crate) rho: Option<Number>,
+    art: Option<Number>,
+    p50: Option<Number>,
+    p99: Option<Number>,
+    #[serde(default)]
+    pub(crate) measured: Seen,
+    #[serde(default)]
+    pub(crate) backlog: u64,
+    pub(crate) drain: Option<Span>,
+    pub(crate) saturation: Option<Span>,
+    #[serde(default)]
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Row {
+    /// What is predicted.
+    pub(crate) fn times(&self) -> Option<Times> {
+        Some(Times {
+            art: self.art.clone()?,
+            p50: self.p50.clone()?,
+            p99: self.p99.clone()?,
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Times {
+    pub(crate) art: Number,
+    pub(crate) p50: Number,
+    pub(crate) p99: Number,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) art: Option<f64>,
+    pub(crate) p99: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Span {
+    pub(crate) mean: f64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Way {
+    pub(crate) r#type: String,
+    pub(crate) rate: Option<f64>,
+    pub(crate) unknown: Option<String>,
+    #[serde(flatten)]
+    pub(crate) times: Option<Times>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Bottleneck {
+    pub(crate) subscription: String,
+    pub(crate) rho: f64,
+    pub(crate) headroom: f64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Aim {
+    pub(crate) target: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Workers {
+    pub(crate) subscription: String,
+    pub(crate) workers: u32,
+    pub(crate) stairs: Vec<Step>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Step {
+    pub(crate) workers: u32,
+    pub(crate) figure: Option<Number>,
+}

@@ -1,0 +1,319 @@
+//! What planning needs of each subscription: when events arrived, how long they were served and how
+//! long they took, how attempts ended, what followed, and which keys are hot.
+//!
+//! Everything is bounded and forgotten after a while; one lock, which nobody else holds but a
+//! reader, is taken for each pull and for each call that ends.
+
+mod keys;
+mod series;
+mod times;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use hence_core::{Commit, Delivery, Options, Outcome, RejectReason, Timestamp};
+
+pub use self::keys::KeyCounts;
+use self::keys::Sketch;
+use self::series::Series;
+pub use self::times::{Bin, Times};
+
+/// The windows in which arrivals are counted.
+pub const WINDOW: Duration = Duration::from_millis(20);
+/// Windows that are kept, about eleven minutes.
+pub const WINDOWS_MAX: usize = 32_768;
+/// The blocks of time over which services are summed.
+pub const BLOCK: Duration = Duration::from_secs(1);
+/// Blocks that are kept, as long as the windows.
+pub const BLOCKS_MAX: usize = 655;
+/// After how long the counts begin anew; those of the period before are kept beside them.
+const PERIOD: Duration = Duration::from_secs(327);
+/// Types of events that are told apart; what is beyond counts for the whole subscription only.
+const TYPES_MAX: usize = 64;
+/// Numbers of handlers at a time that are told apart; what is beyond counts with the last.
+const BESIDE_MAX: usize = 64;
+
+/// Sums over one block of time, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Block {
+    /// Attempts that ended.
+    pub count: u64,
+    /// The sum of their service times.
+    pub sum: f64,
+    /// The sum of their squares.
+    pub squares: f64,
+}
+
+/// What was measured of one subscription in the last minutes. Times in seconds.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Arrivals in each window of [`WINDOW`], the oldest first; retries do not count.
+    pub arrivals: Vec<u64>,
+    /// The same for events that no other event caused, by type.
+    pub inflows: BTreeMap<String, Vec<u64>>,
+    /// From the beginning of an attempt to its end.
+    pub service: Times,
+    /// From the moment when an attempt could begin to its end.
+    pub response: Times,
+    /// Service times by [`BLOCK`], the oldest first.
+    pub blocks: Vec<Block>,
+    /// Attempts and the sum of their service times, by how many others were with a handler.
+    pub beside: Vec<(u64, f64)>,
+    /// Attempts that were handled.
+    pub done: u64,
+    /// Attempts that failed, with or without another one after them.
+    pub failed: u64,
+    /// Attempts that the handler or the codec rejected.
+    pub rejected: u64,
+    /// Attempts that the time-out ended.
+    pub cut: u64,
+    /// Events that were published for what was handled, by type.
+    pub emitted: BTreeMap<String, u64>,
+    /// The keys of arrivals.
+    pub keys: KeyCounts,
+    /// Whether a call took several events at once.
+    pub batched: bool,
+    /// The numbers with which it runs.
+    pub options: Option<Options>,
+}
+
+/// Measures one subscription.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    options: OnceLock<Options>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    began: Timestamp,
+    arrivals: Series<u16>,
+    inflows: BTreeMap<String, Series<u16>>,
+    blocks: Series<Block>,
+    now: Counts,
+    before: Counts,
+    /// Which period `now` counts.
+    period: u64,
+}
+
+/// What is counted for one period.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    service: Times,
+    response: Times,
+    beside: Vec<(u64, f64)>,
+    done: u64,
+    failed: u64,
+    rejected: u64,
+    cut: u64,
+    emitted: BTreeMap<String, u64>,
+    keys: Sketch,
+    batched: bool,
+}
+
+/// A call that has ended.
+pub(crate) struct Call<'a> {
+    pub(crate) deliveries: &'a [Delivery],
+    pub(crate) commit: &'a Commit,
+    /// How long the handler ran.
+    pub(crate) ran: Duration,
+    /// How many deliveries were with a handler when it began.
+    pub(crate) beside: usize,
+}
+
+impl Meter {
+    /// Says with which numbers the subscription runs.
+    pub(crate) fn runs_with(&self, options: Options) {
+        // A subscription runs once in a process; its numbers do not change.
+        let _ = self.options.set(options);
+    }
+
+    /// Counts deliveries that the engine gave.
+    pub(crate) fn arrived(&self, deliveries: &[Delivery]) {
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = state.began;
+        for delivery in deliveries {
+            let at = delivery.due.unwrap_or(delivery.appended);
+            if delivery.attempt == 1 && !delivery.redriven && at >= began {
+                state.arrived(delivery, steps(at.since(began), WINDOW));
+            }
+        }
+    }
+
+    /// Counts a call that has ended.
+    pub(crate) fn ended(&self, call: &Call<'_>) {
+        // What the engine would not publish is settled without another run.
+        if call.ran == Duration::ZERO {
+            return;
+        }
+        let now = Timestamp::now();
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = state.began;
+        let age = now.since(began);
+        state.turn(steps(age, PERIOD));
+        let ran = call.ran.as_secs_f64();
+        if let Some(block) = state.blocks.at(steps(age, BLOCK), BLOCKS_MAX) {
+            block.count += 1;
+            block.sum += ran;
+            block.squares += ran * ran;
+        }
+        state.now.count(call, now, began);
+        let limit = self.options.get().map(|options| options.timeout);
+        state.now.cut += u64::from(limit.is_some_and(|limit| call.ran >= limit));
+    }
+
+    /// What was measured up to now.
+    pub(crate) fn measured(&self) -> Measured {
+        let now = Timestamp::now();
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = now.since(state.began);
+        state.turn(steps(age, PERIOD));
+        let window = steps(age, WINDOW);
+        let counts = |series: &Series<u16>| {
+            let counts = series.list(window, WINDOWS_MAX);
+            counts.into_iter().map(u64::from).collect::<Vec<_>>()
+        };
+        let mut all = state.before.clone();
+        all.add(&state.now);
+        let inflows = state.inflows.iter();
+        Measured {
+            arrivals: counts(&state.arrivals),
+            inflows: inflows
+                .map(|(name, series)| (name.clone(), counts(series)))
+                .collect(),
+            blocks: state.blocks.list(steps(age, BLOCK), BLOCKS_MAX),
+            service: all.service,
+            response: all.response,
+            beside: all.beside,
+            done: all.done,
+            failed: all.failed,
+            rejected: all.rejected,
+            cut: all.cut,
+            emitted: all.emitted,
+            keys: all.keys.counts(),
+            batched: all.batched,
+            options: self.options.get().copied(),
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            began: Timestamp::now(),
+            arrivals: Series::default(),
+            inflows: BTreeMap::new(),
+            blocks: Series::default(),
+            now: Counts::default(),
+            before: Counts::default(),
+            period: 0,
+        }
+    }
+}
+
+impl State {
+    fn arrived(&mut self, delivery: &Delivery, window: u64) {
+        if let Some(count) = self.arrivals.at(window, WINDOWS_MAX) {
+            *count = count.saturating_add(1);
+        }
+        let attributes = delivery.message.attributes();
+        if attributes.causation_id().is_none() {
+            let name = attributes.event_type();
+            if !self.inflows.contains_key(name) && self.inflows.len() < TYPES_MAX {
+                self.inflows.insert(name.to_owned(), Series::default());
+            }
+            let series = self.inflows.get_mut(name);
+            if let Some(count) = series.and_then(|series| series.at(window, WINDOWS_MAX)) {
+                *count = count.saturating_add(1);
+            }
+        }
+        if let Some(key) = attributes.key() {
+            self.now.keys.count(key);
+        }
+    }
+
+    /// Begins the period that it is now.
+    fn turn(&mut self, period: u64) {
+        if period > self.period {
+            let last = std::mem::take(&mut self.now);
+            self.before = if period == self.period + 1 {
+                last
+            } else {
+                Counts::default()
+            };
+            self.period = period;
+        }
+    }
+}
+
+impl Counts {
+    fn count(&mut self, call: &Call<'_>, now: Timestamp, began: Timestamp) {
+        self.service.record(call.ran);
+        self.batched |= call.deliveries.len() > 1;
+        let slot = call.beside.min(BESIDE_MAX);
+        if self.beside.len() <= slot {
+            self.beside.resize(slot + 1, (0, 0.0));
+        }
+        if let Some((count, sum)) = self.beside.get_mut(slot) {
+            *count += 1;
+            *sum += call.ran.as_secs_f64();
+        }
+        for delivery in call.deliveries {
+            let ready = delivery.due.unwrap_or(delivery.appended);
+            // What waited for a start of the process, or for a person, says nothing about load.
+            if ready >= began && !delivery.redriven {
+                self.response.record(now.since(ready));
+            }
+        }
+        for settlement in &call.commit.settle {
+            match settlement.outcome {
+                Outcome::Done => self.done += 1,
+                Outcome::Retry { .. }
+                | Outcome::Reject {
+                    reason: RejectReason::RetriesExhausted,
+                    ..
+                } => self.failed += 1,
+                Outcome::Reject { .. } => self.rejected += 1,
+                // No handler ran, so it is no sample of anything.
+                Outcome::Expired { .. } => {}
+            }
+        }
+        for message in &call.commit.publish {
+            let name = message.attributes().event_type();
+            if let Some(count) = self.emitted.get_mut(name) {
+                *count += 1;
+            } else if self.emitted.len() < TYPES_MAX {
+                self.emitted.insert(name.to_owned(), 1);
+            }
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.service.add(&other.service);
+        self.response.add(&other.response);
+        self.beside
+            .resize(self.beside.len().max(other.beside.len()), (0, 0.0));
+        for (mine, theirs) in self.beside.iter_mut().zip(&other.beside) {
+            mine.0 += theirs.0;
+            mine.1 += theirs.1;
+        }
+        self.done += other.done;
+        self.failed += other.failed;
+        self.rejected += other.rejected;
+        self.cut += other.cut;
+        for (name, count) in &other.emitted {
+            *self.emitted.entry(name.clone()).or_default() += count;
+        }
+        self.keys.add(&other.keys);
+        self.batched |= other.batched;
+    }
+}
+
+/// How many whole steps a time has.
+fn steps(time: Duration, step: Duration) -> u64 {
+    u64::try_from(time.as_nanos() / step.as_nanos().max(1)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Counts come out as they went in, and what is old goes.
+
+use super::*;
+
+#[test]
+fn times_keep_means_exactly_and_quantiles_within_three_per_cent() {
+    let mut times = Times::default();
+    (1..=1000).for_each(|ms| times.record(Duration::from_millis(ms)));
+    assert!((times.mean().unwrap() - 0.5005).abs() < 1e-9);
+    for (p, expected) in [(0.5, 0.5), (0.99, 0.99), (1.0, 1.0)] {
+        let got = times.quantile(p).unwrap();
+        assert!((got / expected - 1.0).abs() < 0.032, "{p}: {got}");
+    }
+    let all: u64 = times.bins().iter().map(|bin| bin.count).sum();
+    assert_eq!(all, 1000);
+    assert!(times.bins().windows(2).all(|pair| pair[0].hi <= pair[1].lo));
+}
+
+#[test]
+fn times_of_any_size_fall_into_their_bin() {
+    for nanos in [
+        0,
+        1,
+        31,
+        32,
+        33,
+        63,
+        64,
+        1_000,
+        123_456_789,
+        3_600_000_000_000,
+    ] {
+        let mut times = Times::default();
+        times.record(Duration::from_nanos(nanos));
+        let bin = times.bins()[0];
+        let seconds = nanos as f64 * 1e-9;
+        assert!(
+            bin.lo <= seconds * (1.0 + 1e-12) && seconds < bin.hi,
+            "{nanos}: {bin:?}"
+        );
+    }
+}
+
+#[test]
+fn a_series_keeps_the_newest_and_fills_gaps() {
+    let mut series = Series::<u16>::default();
+    for step in [7, 7, 9, 6] {
+        if let Some(count) = series.at(step, 4) {
+            *count += 1;
+        }
+    }
+    assert_eq!(series.list(11, 4), [2, 0, 1, 0]);
+    assert_eq!(series.list(13, 4), [1, 0, 0, 0]);
+    *series.at(1_000_000, 4).unwrap() += 1;
+    assert_eq!(series.list(1_000_001, 4), [0, 0, 0, 1]);
+    assert_eq!(series.list(2_000_000, 4), [0, 0, 0, 0]);
+}
+
+#[test]
+fn a_hot_key_is_seen_and_others_are_not_made_hot() {
+    let mut sketch = Sketch::default();
+    for number in 0..10_000 {
+        let key = if number % 4 == 0 {
+            "hot".to_owned()
+        } else {
+            format!("k{number}")
+        };
+        sketch.count(&key);
+    }
+    let counts = sketch.counts();
+    assert_eq!(counts.events, 10_000);
+    assert!(
+        (7_200..7_800).contains(&counts.distinct),
+        "{}",
+        counts.distinct
+    );
+    assert!((2_200..=2_500).contains(&counts.top[0]), "{:?}", counts.top);
+    assert!(counts.top[1] < 5, "{:?}", counts.top);
+}

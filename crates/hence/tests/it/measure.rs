@@ -1,0 +1,49 @@
+//! What the runtime measures of a subscription, for planning.
+
+use hence::{App, Failure};
+
+use crate::kit::{Tick, Tock, memory, tick};
+
+async fn answer(tick: Tick) -> Result<Tock, Failure> {
+    if tick.number == 7 {
+        return Err(Failure::reject("seven"));
+    }
+    Ok(Tock {
+        key: tick.key,
+        number: tick.number,
+    })
+}
+
+async fn note(_: Tock) {}
+
+#[tokio::test]
+async fn what_came_and_how_it_ended_is_measured() {
+    let app = App::new("test")
+        .subscribe("answer", answer)
+        .subscribe("note", note);
+    let app = app.start(&memory().url).await.unwrap();
+    for number in 0..20 {
+        let key = if number % 2 == 0 {
+            "hot".to_owned()
+        } else {
+            format!("k{number}")
+        };
+        // A dead letter is an answer, too.
+        let _ = app.publish(tick(&key, number)).until_handled().await;
+    }
+    let answers = app.metrics().get("answer").unwrap().measured();
+    assert_eq!((answers.done, answers.failed, answers.rejected), (19, 0, 1));
+    assert_eq!(answers.service.count(), 20);
+    assert_eq!(answers.response.count(), 20);
+    assert!(answers.response.mean() >= answers.service.mean());
+    assert_eq!(answers.emitted.get("test.tock"), Some(&19));
+    assert_eq!(answers.keys.events, 20);
+    assert_eq!(answers.keys.top.first(), Some(&10));
+    assert_eq!(answers.keys.distinct, 11);
+    assert!(!answers.batched);
+    // Ticks come from outside; a tock has a cause.
+    assert!(answers.inflows.contains_key("test.tick"));
+    let notes = app.metrics().get("note").unwrap().measured();
+    assert!(notes.inflows.is_empty());
+    app.drain().await;
+}
