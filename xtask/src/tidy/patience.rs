@@ -26,7 +26,9 @@ pub(crate) fn check(house: &House, findings: &mut Findings) {
         } else {
             rust::only_tests(file)
         };
-        let paused = text.contains("start_paused = true") || text.contains("time::pause()");
+        let paused = ["start_paused = true", "start_paused(true)", "time::pause()"]
+            .iter()
+            .any(|sign| text.contains(sign));
         for mention in rust::mentions(&tests) {
             if mention.path == "ignore" && is_attribute(text, mention.line) {
                 let message = "an ignored test proves nothing";
