@@ -19,6 +19,8 @@ const EVENTS: u64 = 60;
 const SEGMENT_BYTES: u32 = 8 << 10;
 /// Commits between two snapshots.
 const SNAPSHOT_FRAMES: u64 = 25;
+/// How long one case may take.
+const CASE_MAX: std::time::Duration = std::time::Duration::from_secs(20);
 const NAME: &str = "s";
 
 /// What an engine tells of itself.
@@ -64,7 +66,10 @@ impl Specimen {
         let storage = self.storage.fork();
         storage.damage(file, damage);
         tally.cases += 1;
-        match self.runtime.block_on(read(&storage)) {
+        let told = self
+            .runtime
+            .block_on(async { tokio::time::timeout(CASE_MAX, read(&storage)).await });
+        match told.with_context(|| format!("{file}: no end within {CASE_MAX:?}"))? {
             Ok(told) if told == self.told => tally.harmless += 1,
             Ok(told) => {
                 let (found, of) = (told.events.len(), self.told.events.len());

@@ -39,6 +39,10 @@ pub(crate) struct Dev {
     /// Keep events in memory only: they are lost when the process ends.
     #[arg(long)]
     memory: bool,
+    /// Keep events also where the file system cannot promise to keep what is synced: tmpfs,
+    /// overlay, NFS.
+    #[arg(long, conflicts_with = "memory")]
+    force: bool,
     /// A configuration file.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -46,7 +50,7 @@ pub(crate) struct Dev {
     #[arg(long)]
     no_demo: bool,
     /// Orders a second that the bundled application places by itself.
-    #[arg(long, value_name = "R", conflicts_with = "no_demo")]
+    #[arg(long, value_name = "R", conflicts_with = "no_demo", value_parser = parse_rate)]
     rate: Option<f64>,
     /// Where to listen, on loopback; the default is localhost:4362.
     #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
@@ -72,10 +76,22 @@ fn parse_listen(text: &str) -> Result<Listen, String> {
     text.parse().map_err(|reason| format!("'{text}' {reason}"))
 }
 
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: Option<f64> = text.parse().ok();
+    let good = |rate: &f64| rate.is_finite() && *rate >= 0.0;
+    rate.filter(good)
+        .ok_or_else(|| "must be a number, zero or more".to_owned())
+}
+
 /// The exit code that an error of `dev` or `serve` asks for.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     use hence::core::Code;
-    let set_up = [Code::DURABILITY, Code::ENGINE_URL, Code::WIRING];
+    let set_up = [
+        Code::DURABILITY,
+        Code::ENGINE_URL,
+        Code::FILE_SYSTEM,
+        Code::WIRING,
+    ];
     let wrong = error.is::<Invalid>()
         || error.is::<Exposed>()
         || error
@@ -98,6 +114,9 @@ impl Dev {
         let mut config = config::load(self.config.as_deref(), std::env::vars(), &expected)?;
         if let Some(data) = &self.data {
             config.engine = format!("log:{}", data.display());
+        }
+        if self.force && config.engine.starts_with("log:") && !config.engine.contains('?') {
+            config.engine.push_str("?force=true");
         }
         if self.memory {
             "memory:".clone_into(&mut config.engine);
@@ -204,7 +223,12 @@ impl Started {
         if config.demo.orders && config.demo.rate > 0.0 {
             app = app.source(hence_orders::demo_load(config.demo.rate));
         }
-        let running = app.start(&config.engine).await?;
+        app.check()?;
+        let mut options = hence_engine_local::Options::default();
+        options.retention = config.retention;
+        options.spares = true;
+        let engine = hence_engine_local::open_with(&config.engine, options)?;
+        let running = app.start_on(engine).await?;
         let access = Access {
             tokens: std::mem::take(&mut config.tokens),
             open,
@@ -249,10 +273,8 @@ impl Started {
         serving.await?;
         // Together with the requests this stays within what a drain may take.
         let most = hence::DRAIN_MAX.saturating_sub(REQUESTS_DRAIN_MAX);
-        match tokio::time::timeout(most, self.running.drain()).await {
-            Ok(drained) => tracing::info!(abandoned = drained.abandoned, "stopped"),
-            Err(_) => tracing::warn!("handlers did not finish; their events are delivered again"),
-        }
+        let drained = self.running.drain_within(most).await;
+        tracing::info!(abandoned = drained.abandoned, "stopped");
         Ok(())
     }
 

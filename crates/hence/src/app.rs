@@ -434,10 +434,13 @@ impl Running {
 
     /// Stops pulling, lets handlers finish for up to [`DRAIN_MAX`], and closes the engine.
     pub async fn drain(self) -> Drained {
+        self.drain_within(DRAIN_MAX).await
+    }
+
+    /// As [`Running::drain`], for callers that have less time.
+    pub async fn drain_within(self, limit: Duration) -> Drained {
         self.drain.cancel();
-        let finished = tokio::time::timeout(DRAIN_MAX, self.tasks.wait())
-            .await
-            .is_ok();
+        let finished = tokio::time::timeout(limit, self.tasks.wait()).await.is_ok();
         let abandoned = if finished {
             0
         } else {

@@ -162,10 +162,11 @@ impl Bus {
         trace::trace(&*self.engine, position).await
     }
 
-    /// Sends dead letters again, in the order of their positions; it is safe to ask twice.
+    /// Sends dead letters again, in the order of their positions; it is safe to ask twice, and one
+    /// that was handled meanwhile is passed over.
     ///
     /// # Errors
-    /// `HN0211` when one of them is unknown; then none is sent.
+    /// `HN0211` when one of them names no delivery, or one that waits still; then none is sent.
     pub async fn redrive(&self, ids: Vec<String>) -> Result<()> {
         let durability = self.engine.capability().strongest();
         let commit = Commit {

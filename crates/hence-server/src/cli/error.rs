@@ -31,6 +31,8 @@ pub(crate) enum Exit {
     NotFound = 5,
     /// It contradicts what is there, or was done already.
     Conflict = 6,
+    /// A check did not pass.
+    Check = 7,
     /// The token does not permit it.
     Refused = 8,
     /// Whoever read the output has gone; nothing is said about it.
@@ -173,6 +175,12 @@ impl Error {
     /// With another way out than the usual one of its kind.
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
         self.0.fix = Some(fix.into());
+        self
+    }
+
+    /// With another exit code than the usual one of its kind.
+    pub(crate) fn exiting(mut self, exit: Exit) -> Self {
+        self.0.exit = exit;
         self
     }
 

@@ -17,6 +17,7 @@ mod global;
 mod graph;
 mod input;
 mod lines;
+mod log;
 mod moment;
 mod output;
 mod problem;
@@ -87,6 +88,9 @@ enum Command {
     #[command(subcommand, before_help = config::EXAMPLES)]
     Config(config::Config),
     Status(status::Status),
+    /// Data directories: is a log intact, how large is it, what can be saved of a damaged one.
+    #[command(subcommand, before_help = log::EXAMPLES)]
+    Log(log::Log),
     Errors(errors::Errors),
     Completion(completion::Completion),
     Version(version::Version),
@@ -144,6 +148,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Completion(completion) => completion.run(out),
         Command::Config(config) => config.run(out),
         Command::Errors(errors) => errors.run(out),
+        Command::Log(log) => log.run(out),
         Command::Version(_) => version::Version::run(out),
         Command::Publish(publish) => asked(publish.run(out, &global)),
         Command::Tail(tail) => asked(tail.run(out, &global)),

@@ -53,7 +53,7 @@ fn every_command_stands_in_the_reference() {
 
 #[test]
 fn without_arguments_there_is_short_help() {
-    for args in [&[][..], &["dlq"]] {
+    for args in [&[][..], &["dlq"], &["log"]] {
         let ran = run(args);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{args:?}");
         assert!(ran.stderr.starts_with("Examples:"), "{}", ran.stderr);
@@ -109,6 +109,10 @@ fn wrong_use_exits_with_2() {
         &["status", "--server", "https://example.org"],
         &["status", "--server", "ftp://example.org"],
         &["completion", "tcl"],
+        &["log", "check"],
+        &["log", "stat", "a", "b"],
+        &["log", "salvage", "a"],
+        &["log", "rebuild", "a", "--from", "1"],
     ] {
         let ran = run(args);
         assert_eq!(
@@ -235,4 +239,14 @@ fn a_token_that_others_can_read_is_refused() {
     );
     std::fs::write(&path, "").unwrap();
     assert_eq!(with_mode(0o600).code, 8, "an empty file holds no token");
+}
+
+#[test]
+fn a_rate_is_a_number() {
+    for rate in ["nan", "inf", "many"] {
+        // Nothing could listen there, so that a rate which passes ends in another error.
+        let ran = run(&["dev", "--rate", rate, "--listen", "192.0.2.1:1"]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("zero or more"), "{}", ran.stderr);
+    }
 }

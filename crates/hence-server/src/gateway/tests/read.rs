@@ -218,7 +218,7 @@ async fn metrics_count_what_happened() {
         "hence_dead_letters{subscription=\"charge\"} 0",
         "hence_delivery_duration_seconds_count{subscription=\"charge\"} 1",
         "hence_publish_duration_seconds_bucket{durability=\"synced\",le=\"+Inf\"} 2",
-        "hence_http_request_duration_seconds_count{route=\"/v1/publish/{type}\",method=\"POST\",status=\"200\"} 1",
+        "hence_http_request_duration_seconds_count{route=\"/v1/publish/{type}\",method=\"POST\",status=\"200\"} 2",
         "hence_http_request_duration_seconds_count{route=\"_other\",method=\"GET\",status=\"404\"} 1",
         "# TYPE hence_log_sync_duration_seconds summary",
     ] {
