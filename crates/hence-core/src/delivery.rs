@@ -69,6 +69,11 @@ pub enum Outcome {
         /// Whether later events of its key wait for it.
         hold: bool,
     },
+    /// The time of the message was over before a handler had it; it is settled without one.
+    Expired {
+        /// When it was over.
+        at: Timestamp,
+    },
 }
 
 /// Why a message became a dead letter.
@@ -81,6 +86,8 @@ pub enum RejectReason {
     RetriesExhausted,
     /// The data does not decode into what the handler takes.
     Undecodable,
+    /// Events caused one another more often than the subscription permits.
+    Cycle,
 }
 
 impl RejectReason {
@@ -91,15 +98,21 @@ impl RejectReason {
             Self::Rejected => "rejected",
             Self::RetriesExhausted => "retries-exhausted",
             Self::Undecodable => "undecodable",
+            Self::Cycle => "cycle",
         }
     }
 
     /// The reason that [`RejectReason::as_str`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Rejected, Self::RetriesExhausted, Self::Undecodable]
-            .into_iter()
-            .find(|reason| reason.as_str() == text)
+        [
+            Self::Rejected,
+            Self::RetriesExhausted,
+            Self::Undecodable,
+            Self::Cycle,
+        ]
+        .into_iter()
+        .find(|reason| reason.as_str() == text)
     }
 }
 

@@ -216,7 +216,7 @@ pub struct AttemptReport {
     pub ended: Timestamp,
     /// How long the handler ran.
     pub ran: Duration,
-    /// `done`, `retry` or `reject`.
+    /// `done`, `retry`, `reject` or `expired`.
     pub outcome: &'static str,
     /// What went wrong, in words; empty when it was done.
     pub error: String,

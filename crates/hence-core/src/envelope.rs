@@ -65,6 +65,13 @@ pub const CORRELATION: &str = "correlationid";
 /// The name of the extension before whose time an event is not delivered.
 pub const DELIVER_AT: &str = "deliverat";
 
+/// The name of the extension after whose time an event is not handled any more.
+pub const EXPIRY: &str = "expirytime";
+/// The name of the extension that says how many events caused one another before this one.
+pub const DEPTH: &str = "causationdepth";
+/// The name of the extension that says how urgent an event is; more is sooner, and 0 is usual.
+pub const PRIORITY: &str = "priority";
+
 /// The longest extension name that is accepted; CloudEvents recommends at most 20 characters.
 pub const NAME_LENGTH_MAX: usize = 64;
 
@@ -187,6 +194,25 @@ impl Attributes {
             .and_then(|text| Timestamp::parse(text).ok())
     }
 
+    /// The moment after which the event is not handled any more.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.text(EXPIRY)
+            .and_then(|text| Timestamp::parse(text).ok())
+    }
+
+    /// How many events caused one another before this one; 0 for what no handler has emitted.
+    #[must_use]
+    pub fn causation_depth(&self) -> u32 {
+        u32::try_from(self.integer(DEPTH)).unwrap_or(0)
+    }
+
+    /// How urgent it is; more is sooner.
+    #[must_use]
+    pub fn priority(&self) -> i32 {
+        self.integer(PRIORITY)
+    }
+
     /// Whether the data is JSON: the media type is absent, `…/json` or `…+json`.
     #[must_use]
     pub fn has_json_data(&self) -> bool {
@@ -232,6 +258,15 @@ impl Attributes {
     /// Removes an extension attribute and gives its value back.
     pub fn remove_extension(&mut self, name: &str) -> Option<Value> {
         self.extensions.remove(name)
+    }
+
+    /// An integer that may have come as text, as it does in an HTTP header; 0 for anything else.
+    fn integer(&self, name: &str) -> i32 {
+        match self.extensions.get(name) {
+            Some(Value::Integer(number)) => *number,
+            Some(Value::String(text)) => text.parse().unwrap_or(0),
+            _ => 0,
+        }
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -345,7 +380,7 @@ fn check_extension(name: &str, value: &Value) -> Result<()> {
         if matches!(name, KEY | CAUSATION | CORRELATION) {
             return check_text(name, text);
         }
-        if matches!(name, DELIVER_AT | "expirytime" | "recordedtime") {
+        if matches!(name, DELIVER_AT | EXPIRY | "recordedtime") {
             return Timestamp::parse(text).map(drop);
         }
         return check_characters(name, text);

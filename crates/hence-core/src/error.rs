@@ -92,6 +92,12 @@ codes! {
     QUEUE_FULL = "HN0210", Full, true, "Queue full";
     /// There is no such event, subscription or dead letter.
     NOT_FOUND = "HN0211", NotFound, false, "Not found";
+    /// The file system cannot promise that what was synced survives.
+    FILE_SYSTEM = "HN0212", Wiring, false, "File system cannot sync";
+    /// Something is in the directory in which a log is to be made.
+    NOT_EMPTY = "HN0213", Conflict, false, "Directory not empty";
+    /// Only a snapshot knows what is to be thrown away.
+    SNAPSHOT_NEEDED = "HN0214", Conflict, false, "Snapshot needed";
     /// The application does not hold together; every problem is listed.
     WIRING = "HN0301", Wiring, false, "Application wired wrongly";
     /// A handler returned an error.

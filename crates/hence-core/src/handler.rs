@@ -9,7 +9,7 @@ use crate::delivery::Failure;
 use crate::emit::{Draft, IntoEvents};
 use crate::event::EventType;
 use crate::extract::{Call, Extract, Input, Published, Undecodable};
-use crate::subscription::{AfterDeadLetter, Options, Order, Start};
+use crate::subscription::{AfterDeadLetter, Breaker, Options, Order, Rate, Start};
 
 /// A future in a box, as the contracts of this crate return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -34,6 +34,27 @@ pub enum Unhandled {
     Undecodable(Undecodable),
     /// The handler failed.
     Failed(Failure),
+}
+
+impl std::fmt::Display for Unhandled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Undecodable(undecodable) => undecodable.error.fmt(f),
+            Self::Failed(failure) => f.write_str(&failure.describe()),
+        }
+    }
+}
+
+// Layers of `tower` put the error of what they wrap into a box, beside errors of their own.
+impl std::error::Error for Unhandled {}
+
+impl From<Box<dyn std::error::Error + Send + Sync>> for Unhandled {
+    fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        match error.downcast() {
+            Ok(unhandled) => *unhandled,
+            Err(other) => Self::Failed(Failure::retry(other)),
+        }
+    }
 }
 
 impl From<Failure> for Unhandled {
@@ -221,6 +242,17 @@ pub trait HandlerExt<Args>: Handler<Args> + Sized {
     /// What later events of a key do behind a dead letter.
     fn after_dead_letter(self, then: AfterDeadLetter) -> Configured<Self> {
         self.with(|options| options.after_dead_letter = then)
+    }
+
+    /// When it stops because of a storm of failures; `None`: never.
+    fn breaker(self, breaker: impl Into<Option<Breaker>>) -> Configured<Self> {
+        let breaker = breaker.into();
+        self.with(|options| options.breaker = breaker)
+    }
+
+    /// How many calls begin within a while at most; what comes sooner waits.
+    fn rate(self, calls: u32, per: Duration) -> Configured<Self> {
+        self.with(|options| options.rate = Some(Rate { calls, per }))
     }
 
     /// How many events a batch has at most, and how long it waits for them.

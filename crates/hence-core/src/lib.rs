@@ -19,6 +19,7 @@ pub mod event;
 pub mod extract;
 pub mod handler;
 pub mod message;
+pub mod notice;
 pub mod subscription;
 pub mod time;
 pub mod topology;
@@ -35,6 +36,8 @@ pub use extract::{
 };
 pub use handler::{BoxFuture, Handler, HandlerExt, Reply, Signature, Unhandled};
 pub use message::Message;
-pub use subscription::{AfterDeadLetter, Options, Order, Retry, Start, SubscriptionSpec};
+pub use subscription::{
+    AfterDeadLetter, Breaker, Options, Order, Rate, Retry, RetryBudget, Start, SubscriptionSpec,
+};
 pub use time::Timestamp;
 pub use topology::Topology;

@@ -16,7 +16,38 @@ pub enum Order {
     Fifo,
     /// As workers come free.
     Any,
+    /// What came last goes first, of all keys; a key has no order.
+    Lifo,
+    /// What is more urgent goes first, by the attribute `priority`; a key has no order. Each step
+    /// of priority is worth [`PRIORITY_STEP`] of waiting, so nothing waits for ever.
+    Priority,
+    /// What expires first goes first, by the attribute `expirytime`; a key has no order.
+    Deadline,
 }
+
+impl Order {
+    /// Every order, with the name that attributes, configuration and the API write.
+    pub const ALL: &'static [(Self, &'static str)] = &[
+        (Self::PerKey, "per-key"),
+        (Self::Fifo, "fifo"),
+        (Self::Any, "any"),
+        (Self::Lifo, "lifo"),
+        (Self::Priority, "priority"),
+        (Self::Deadline, "deadline"),
+    ];
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(order, _)| *order == self)
+            .map_or("per-key", |(_, name)| name)
+    }
+}
+
+/// How much longer an event waits, at most, than one that is one step more urgent.
+pub const PRIORITY_STEP: Duration = Duration::from_secs(10);
 
 /// Where a new subscription begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +113,60 @@ impl Retry {
     }
 }
 
+/// When a subscription stops, because what it depends on is broken: a storm of failures.
+///
+/// Only the first attempt at an event counts, and only attempts that failed: an event that the
+/// handler rejects, or that does not decode, says nothing about anything else.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Breaker {
+    /// So many failures in a row, each over another key.
+    pub failures: u32,
+    /// So large a part of the last [`BREAKER_ATTEMPTS`] first attempts.
+    pub share: f64,
+    /// How long it waits before it tries with one event, and again after each that failed.
+    pub probe: Duration,
+}
+
+/// The first attempts of which [`Breaker::share`] is a part.
+pub const BREAKER_ATTEMPTS: u32 = 100;
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            failures: 10,
+            share: 0.5,
+            probe: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How many retries a subscription has; beyond it they wait longer, and none is lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryBudget {
+    /// So large a part of the deliveries of the last minute.
+    pub share: f64,
+    /// And so many each second.
+    pub per_second: f64,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self {
+            share: 0.1,
+            per_second: 10.0,
+        }
+    }
+}
+
+/// At most so many calls within a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Calls.
+    pub calls: u32,
+    /// Within this time.
+    pub per: Duration,
+}
+
 /// The numbers of a subscription; the defaults are safe (see the table of defaults in the docs).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -102,6 +187,14 @@ pub struct Options {
     pub batch_events: usize,
     /// How long a batch waits for more events at most, from its first.
     pub batch_age: Duration,
+    /// When it stops because of a storm of failures; `None`: never.
+    pub breaker: Option<Breaker>,
+    /// How many retries it has; `None`: no limit.
+    pub retry_budget: Option<RetryBudget>,
+    /// How many events may cause one another before one becomes a dead letter.
+    pub causation_depth: u32,
+    /// How many calls begin within a while at most; `None`: no limit.
+    pub rate: Option<Rate>,
 }
 
 impl Default for Options {
@@ -115,6 +208,10 @@ impl Default for Options {
             after_dead_letter: AfterDeadLetter::default(),
             batch_events: 100,
             batch_age: Duration::from_millis(100),
+            breaker: Some(Breaker::default()),
+            retry_budget: Some(RetryBudget::default()),
+            causation_depth: 64,
+            rate: None,
         }
     }
 }

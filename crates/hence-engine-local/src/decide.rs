@@ -270,6 +270,7 @@ impl<W: Window> Turn<'_, W> {
         );
         let (status, how) = match outcome {
             Outcome::Done => (Status::Settled, How::Done),
+            Outcome::Expired { at } => (Status::Settled, How::Expired { at }),
             Outcome::Retry { due, error } => {
                 let attempts = attempt;
                 let error = clip(error);

@@ -24,6 +24,7 @@ use crate::decide::Prepared;
 use crate::deliveries::Attached;
 use crate::identity::{self, IdentityKey};
 use crate::journal::{AttemptScan, Store, no_entry};
+use crate::keeper::{Duty, Keeper};
 use crate::memory::{self, Taken, closed};
 use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
@@ -63,6 +64,7 @@ enum Path {
         queue: Arc<Queue>,
         thread: Mutex<Option<JoinHandle<()>>>,
         ended: Arc<Notify>,
+        keeper: Option<Keeper>,
     },
 }
 
@@ -130,6 +132,13 @@ impl Local {
         let thread = named
             .spawn(move || thread.run())
             .map_err(|error| Code::INTERNAL.caused("no thread could be started", error))?;
+        let keeper = Keeper::begin(Duty {
+            shared: Arc::clone(&shared),
+            queue: Arc::clone(&queue),
+            retention: options.retention,
+            spares: options.spares,
+            interval: options.keep_interval,
+        })?;
         let levels = vec![
             Durability::Accepted,
             Durability::Written,
@@ -142,6 +151,7 @@ impl Local {
                 queue,
                 thread: Mutex::new(Some(thread)),
                 ended,
+                keeper,
             },
         })
     }
@@ -333,7 +343,9 @@ impl Local {
         if core.closed {
             return Err(closed());
         }
-        if position == 0 || position >= core.state.next {
+        // Memory may still have what the log has let go of.
+        let first = core.store.first().unwrap_or(1);
+        if position < first.max(1) || position >= core.state.next {
             return Err(no_entry(position));
         }
         match core.tail.get(position) {
@@ -563,7 +575,15 @@ impl Engine for Local {
                 Path::Inline { .. } => {
                     self.shared.lock().close();
                 }
-                Path::Writer { queue, ended, .. } => {
+                Path::Writer {
+                    queue,
+                    ended,
+                    keeper,
+                    ..
+                } => {
+                    if let Some(keeper) = keeper {
+                        keeper.end();
+                    }
                     let mut ended = pin!(ended.notified());
                     ended.as_mut().enable();
                     queue.stop(Stop::Close);
@@ -581,7 +601,16 @@ impl Drop for Local {
     fn drop(&mut self) {
         self.shared.lock().close();
         self.shared.appended.notify_waiters();
-        if let Path::Writer { queue, thread, .. } = &self.path {
+        if let Path::Writer {
+            queue,
+            thread,
+            keeper,
+            ..
+        } = &self.path
+        {
+            if let Some(keeper) = keeper {
+                keeper.end();
+            }
             queue.stop(Stop::Abandon);
             let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(thread) = thread

@@ -42,7 +42,7 @@ impl Expected {
         let mut own = attempts.iter().filter(|a| a.subscription == subscription);
         match self {
             Self::Nothing => true,
-            Self::Done => own.any(|a| a.outcome == "done"),
+            Self::Done => own.any(|a| matches!(a.outcome, "done" | "expired")),
             Self::Rejected(times) => {
                 own.filter(|a| a.outcome == "reject").count() >= times as usize
             }
@@ -62,9 +62,10 @@ pub(crate) struct Emitted {
 impl Attempt {
     pub(crate) fn new(ended: &Ended, time: Timestamp, emitted: Emitted) -> Self {
         let (outcome, error) = match &ended.how {
-            How::Done => ("done", ""),
-            How::Retry { error, .. } => ("retry", error.as_str()),
-            How::Reject(rejected) => ("reject", rejected.error.as_str()),
+            How::Done => ("done", "".into()),
+            How::Retry { error, .. } => ("retry", error.as_str().into()),
+            How::Reject(rejected) => ("reject", rejected.error.as_str().into()),
+            How::Expired { at } => ("expired", format!("it expired at {at}").into()),
         };
         Self {
             subscription: ended.subscription,
@@ -73,7 +74,7 @@ impl Attempt {
             ended: time,
             ran: ended.ran,
             outcome,
-            error: error.into(),
+            error,
             emitted,
         }
     }

@@ -36,21 +36,25 @@ impl IdentityKey {
         hasher.finish128().as_u128()
     }
 
-    /// Stands for what the message says. The time and extensions such as trace context are left
-    /// out: a publisher that tries again may set them anew.
+    /// Stands for what the message says. The time and the trace context are left out: a publisher
+    /// that tries again may set them anew.
     fn content(self, message: &Message) -> u64 {
         let attributes = message.attributes();
         let mut hasher = SipHasher13::new_with_keys(self.1, self.0);
         write(&mut hasher, attributes.event_type());
         let optional = [
             attributes.subject(),
-            attributes.key(),
             attributes.datacontenttype(),
             attributes.dataschema(),
         ];
         for text in optional {
             hasher.write_u8(u8::from(text.is_some()));
             write(&mut hasher, text.unwrap_or_default());
+        }
+        let said = |name: &str| !matches!(name, "traceparent" | "tracestate");
+        for (name, value) in attributes.extensions().filter(|(name, _)| said(name)) {
+            write(&mut hasher, name);
+            write(&mut hasher, &value.to_text());
         }
         hasher.write_u8(u8::from(message.data().is_some()));
         hasher.write(message.data().map_or(&[], |data| data));

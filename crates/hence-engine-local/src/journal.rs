@@ -222,14 +222,18 @@ pub(crate) fn no_entry(position: u64) -> Error {
     Code::NOT_FOUND.error(format!("there is no event at position {position}"))
 }
 
-/// The log's error under the library's code.
-pub(crate) fn translate(error: hence_log::Error) -> Error {
+/// The error of the log under the library's code.
+#[must_use]
+pub fn translate(error: hence_log::Error) -> Error {
     let code = match error.kind() {
         ErrorKind::Full => Code::STORAGE_FULL,
         ErrorKind::Corrupt { .. }
         | ErrorKind::MissingSegment { .. }
         | ErrorKind::ForeignSegment { .. } => Code::CORRUPT,
-        ErrorKind::Format { .. } => Code::FORMAT,
+        ErrorKind::Format { .. } | ErrorKind::Foreign { .. } => Code::FORMAT,
+        ErrorKind::NotALog => Code::NOT_FOUND,
+        ErrorKind::NotEmpty => Code::NOT_EMPTY,
+        ErrorKind::SnapshotNeeded => Code::SNAPSHOT_NEEDED,
         ErrorKind::Locked => Code::LOCKED,
         ErrorKind::NotADirectory => Code::ENGINE_URL,
         ErrorKind::TooLarge { .. } => Code::TOO_LARGE,

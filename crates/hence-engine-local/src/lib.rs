@@ -15,7 +15,7 @@
 //!
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`,
 //! `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
-//! `writer`, `snapshot`, `deliveries`, `reader`, `history`, `engine`.
+//! `writer`, `snapshot`, `keeper`, `deliveries`, `reader`, `history`, `engine`.
 
 mod clock;
 mod core;
@@ -27,6 +27,7 @@ mod engine;
 mod history;
 mod identity;
 mod journal;
+mod keeper;
 mod memory;
 mod op;
 mod outlet;
@@ -54,7 +55,8 @@ pub use dead_letters::ERROR_BYTES_MAX;
 pub use dedup::DEDUP_EVENTS_MAX;
 pub use engine::{BATCH_EVENTS_MAX, EVENT_BYTES_MAX};
 pub use history::HISTORY_ATTEMPTS_MAX;
-pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX};
+pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX, translate};
+pub use keeper::{KEEP_INTERVAL, Retention};
 pub use memory::{MEMORY_BYTES_MAX, MEMORY_EVENTS_MAX, MEMORY_KEEP_BYTES};
 pub use outlet::{DELAYED_EVENTS_MAX, READY_EVENTS_MAX, SCAN_EVENTS_MAX};
 pub use queue::{QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
@@ -91,6 +93,14 @@ pub struct Options {
     pub snapshot_interval: Duration,
     /// Bytes of one file of the log.
     pub segment_bytes: u32,
+    /// How long events are kept, of `log:`.
+    pub retention: Retention,
+    /// The time between two looks at what need not be kept.
+    pub keep_interval: Duration,
+    /// Whether the next file of the log is made ready before it is needed.
+    pub spares: bool,
+    /// Whether [`log()`] takes a file system that cannot promise to keep what it syncs.
+    pub any_file_system: bool,
 }
 
 impl Default for Options {
@@ -107,20 +117,44 @@ impl Default for Options {
             snapshot_frames: SNAPSHOT_FRAMES,
             snapshot_interval: SNAPSHOT_INTERVAL_MIN,
             segment_bytes: 64 << 20,
+            retention: Retention::default(),
+            keep_interval: KEEP_INTERVAL,
+            spares: false,
+            any_file_system: false,
         }
     }
 }
 
-/// Opens the engine that a URL names: `memory:` or `log:DIR`.
+/// Opens the engine that a URL names: `memory:` or `log:DIR`. `log:DIR?force=true` takes a file
+/// system that cannot promise to keep what it syncs, as [`Options::any_file_system`] does.
 ///
 /// # Errors
 /// `HN0201` for any other URL, and what [`log`] returns.
 pub fn open(url: &str) -> Result<Arc<dyn Engine>> {
-    match url.split_once(':') {
-        Some(("memory", "")) => Ok(memory(&Options::default())),
-        Some(("log", dir)) if !dir.is_empty() => log(dir, &Options::default()),
-        _ => Err(Code::ENGINE_URL.error(format!("'{url}' is neither 'memory:' nor 'log:DIR'"))),
+    open_with(url, Options::default())
+}
+
+/// As [`open`], with options to which those of the URL are added.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(url: &str, mut options: Options) -> Result<Arc<dyn Engine>> {
+    let unknown = |what: &str| Code::ENGINE_URL.error(format!("'{url}' {what}"));
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    let (dir, query) = rest.split_once('?').unwrap_or((rest, ""));
+    match (scheme, dir, query) {
+        ("memory", "", "") => return Ok(memory(&options)),
+        ("log", "", _) => return Err(unknown("names no directory: write 'log:DIR'")),
+        ("log", _, "" | "force=false") => {}
+        ("log", _, "force=true") => options.any_file_system = true,
+        ("log", ..) => {
+            return Err(unknown(
+                "has a parameter that 'log:' does not know: there is force=true",
+            ));
+        }
+        _ => return Err(unknown("is neither 'memory:' nor 'log:DIR'")),
     }
+    log(dir, &options)
 }
 
 /// An engine whose journal is memory: everything ends with it.
@@ -132,9 +166,11 @@ pub fn memory(options: &Options) -> Arc<dyn Engine> {
 /// The engine on the durable log in a directory, which is created when it does not exist.
 ///
 /// # Errors
-/// `HN0204` to `HN0208` when the log cannot be opened; nothing is changed then.
+/// `HN0204` to `HN0208` when the log cannot be opened, and `HN0212` where `synced` would be an
+/// empty word; nothing is changed then.
 pub fn log(dir: impl AsRef<Path>, options: &Options) -> Result<Arc<dyn Engine>> {
     let dir = dir.as_ref();
+    check_file_system(dir, options.any_file_system)?;
     let storage = DiskStorage::new(dir).map_err(|error| {
         let code = match error.kind() {
             ErrorKind::NotADirectory => Code::ENGINE_URL,
@@ -146,6 +182,26 @@ pub fn log(dir: impl AsRef<Path>, options: &Options) -> Result<Arc<dyn Engine>> 
         )
     })?;
     log_on(Arc::new(storage), options)
+}
+
+/// Refuses a file system on which a receipt that says `synced` would say nothing.
+fn check_file_system(dir: &Path, force: bool) -> Result<()> {
+    let shown = dir.display();
+    match hence_log::unsyncable(dir) {
+        Ok(Some(name)) if force => {
+            tracing::warn!(
+                file_system = name,
+                "what is called synced here may not survive a loss of power"
+            );
+            Ok(())
+        }
+        Ok(Some(name)) => Err(Code::FILE_SYSTEM.error(format!(
+            "'{shown}' lies on {name}, which cannot promise to keep what was synced; name a \
+             directory on a disk, or take the risk with 'log:{shown}?force=true'"
+        ))),
+        // A file system that does not tell may be any, and opening says what is wrong with it.
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 /// The engine on the durable log on any storage: the seam at which tests let a disk fail.

@@ -7,6 +7,7 @@
 //!                                           1 retry: i64 due, text error
 //!                                           2 reject: text reason, text error, u8 hold,
 //!                                              i64 appended, the compact form of the message
+//!                                           3 expired: i64 at
 //!      2 redriven     subscription       varint position
 //!      3 subscribed   subscription       text name; varint count, each type: text, varint since;
 //!                                        varint low, varint lag
@@ -61,6 +62,7 @@ pub(crate) enum How {
     Done,
     Retry { due: Timestamp, error: String },
     Reject(Box<Rejected>),
+    Expired { at: Timestamp },
 }
 
 /// A message on its way to the dead letters.
@@ -161,6 +163,10 @@ impl Ended {
                 out.put_i64_le(rejected.appended.as_micros());
                 compact::encode(&rejected.message, out);
             }
+            How::Expired { at } => {
+                out.put_u8(3);
+                out.put_i64_le(at.as_micros());
+            }
         }
     }
 
@@ -181,6 +187,9 @@ impl Ended {
                 appended: get_time(body)?,
                 message: compact::decode(std::mem::take(body))?,
             })),
+            3 => How::Expired {
+                at: get_time(body)?,
+            },
             _ => return Err(damaged()),
         };
         Ok(Self {

@@ -40,6 +40,7 @@ pub(crate) struct Figures {
     syncs: AtomicU64,
     syncing_nanos: AtomicU64,
     ended: AtomicBool,
+    snapshot_wanted: AtomicBool,
 }
 
 impl Figures {
@@ -50,6 +51,11 @@ impl Figures {
             self.syncs.load(Ordering::Relaxed),
             Duration::from_nanos(nanos),
         )
+    }
+
+    /// Asks for the tables to be stored sooner than usual.
+    pub(crate) fn want_snapshot(&self) {
+        self.snapshot_wanted.store(true, Ordering::Release);
     }
 
     /// Whether the writer has ended.
@@ -141,8 +147,9 @@ impl Snapshots {
         }
     }
 
-    fn are_due(&self, frame: u64) -> bool {
-        frame.saturating_sub(self.frame) >= self.frames
+    fn are_due(&self, frame: u64, wanted: bool) -> bool {
+        let frames = if wanted { 1 } else { self.frames };
+        frame.saturating_sub(self.frame) >= frames
             && self.taken.elapsed() >= self.interval
             && self.storing.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -202,9 +209,12 @@ impl Thread {
         };
         let frame = log.durable_frame();
         // Only what is durable may be in it: then the tables are those of the last commit.
-        if frame != log.last_frame() || !self.snapshots.are_due(frame) {
+        let wanted = &self.shared.figures.snapshot_wanted;
+        let is_wanted = wanted.load(Ordering::Acquire);
+        if frame != log.last_frame() || !self.snapshots.are_due(frame, is_wanted) {
             return;
         }
+        wanted.store(false, Ordering::Release);
         let (log, frozen) = (log.clone(), Frozen::of(&core.state));
         drop(core);
         self.snapshots.wait();

@@ -2,9 +2,9 @@
 //! how large is it. Nothing here writes to the log, and nothing takes its lock: a torn tail of a
 //! log that is being written is no damage.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, Frame, HEAD_BYTES, Head, Role};
@@ -101,17 +101,21 @@ impl Report {
     }
 }
 
-fn names(storage: &dyn Storage) -> Result<Vec<String>> {
+pub(crate) fn names(storage: &dyn Storage) -> Result<Vec<String>> {
     let mut names = storage.list("").map_err(|e| Error::io("list", ".", e))?;
     names.sort_unstable();
     Ok(names)
 }
 
-fn existing(dir: &Path) -> Result<DiskStorage> {
-    if !dir.is_dir() {
-        return Err(Error::new(ErrorKind::NotADirectory));
+/// A directory that is there, to be read: it may lie on something that cannot be written.
+pub(crate) fn existing(dir: &Path) -> Result<DiskStorage> {
+    if !dir.exists() {
+        return Err(Error::new(ErrorKind::NotALog));
     }
-    DiskStorage::new(dir).map_err(|e| Error::io("open", &dir.display().to_string(), e))
+    DiskStorage::existing(dir).map_err(|error| match error.kind() {
+        io::ErrorKind::NotADirectory => Error::new(ErrorKind::NotADirectory),
+        _ => Error::io("open", &dir.display().to_string(), error),
+    })
 }
 
 /// Verifies every frame of the log in a directory.

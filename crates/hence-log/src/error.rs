@@ -60,6 +60,17 @@ pub enum ErrorKind {
     Locked,
     /// The path exists and is not a directory.
     NotADirectory,
+    /// There is no log in the directory.
+    NotALog,
+    /// The directory holds something else than a log.
+    Foreign {
+        /// A file that is none of a log's.
+        file: String,
+    },
+    /// Something is in the directory in which a log is to be made.
+    NotEmpty,
+    /// Only a snapshot knows what commits said that are gone.
+    SnapshotNeeded,
     /// One frame is larger than a segment can hold.
     TooLarge {
         /// The largest frame, in bytes.
@@ -165,12 +176,6 @@ impl fmt::Display for Error {
                 "`{file}` has format {found}, newer than {}; use the version that wrote it",
                 crate::frame::FORMAT_VERSION
             ),
-            ErrorKind::Locked => f.write_str(
-                "another process has this log open; stop it, or use its directory alone",
-            ),
-            ErrorKind::NotADirectory => {
-                f.write_str("the path of the log is not a directory; name another one")
-            }
             ErrorKind::TooLarge { limit } => {
                 write!(
                     f,
@@ -192,7 +197,34 @@ impl fmt::Display for Error {
             ErrorKind::InvalidOption { what } => {
                 write!(f, "an option is outside its limits: {what}")
             }
+            directory => fmt_directory(directory, f),
         }
+    }
+}
+
+/// What is wrong with a directory as a whole.
+fn fmt_directory(kind: &ErrorKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match kind {
+        ErrorKind::Locked => {
+            f.write_str("another process has this log open; stop it, or use its directory alone")
+        }
+        ErrorKind::NotADirectory => {
+            f.write_str("the path of the log is not a directory; name another one")
+        }
+        ErrorKind::NotALog => f.write_str("there is no log in the directory; name another one"),
+        ErrorKind::Foreign { file } => write!(
+            f,
+            "the directory holds `{file}`, which is none of a log's files, and no log; name \
+             an empty directory"
+        ),
+        ErrorKind::NotEmpty => {
+            f.write_str("the directory is not empty; name one that is, or a new one")
+        }
+        ErrorKind::SnapshotNeeded => f.write_str(
+            "commits before the first one stored are gone, and only the snapshots know what \
+             they said; nothing was removed",
+        ),
+        other => write!(f, "{other:?}"),
     }
 }
 

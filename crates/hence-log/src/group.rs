@@ -241,6 +241,24 @@ impl Writer {
         self.next_position
     }
 
+    /// Passes over positions up to this one, which the next append gets; commits what is staged.
+    pub(crate) fn skip_to(&mut self, position: u64) -> Result<()> {
+        if position <= self.next_position {
+            return Ok(());
+        }
+        self.commit(Level::Synced)?;
+        let header = &self.tail.segment.header;
+        if u32::try_from(position - header.base).is_err() {
+            let (name, end) = (&self.tail.segment.name, u64::from(self.tail.end));
+            let what = "the gap behind it has more positions than a segment can tell";
+            return Err(Error::corrupt(name, end, what));
+        }
+        self.tail.next_position = position;
+        self.next_position = position;
+        self.tail.marked = Marked::No;
+        Ok(())
+    }
+
     /// Whether the group should be committed before more is staged.
     pub fn is_full(&self) -> bool {
         self.buffer.len() >= GROUP_BYTES_MAX || self.ops >= GROUP_EVENTS_MAX

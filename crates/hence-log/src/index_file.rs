@@ -28,6 +28,11 @@ pub(crate) fn file_name(generation: u64) -> String {
     format!("index-{generation:020}.hidx")
 }
 
+/// Whether a file has the name of an index.
+pub(crate) fn is_index(name: &str) -> bool {
+    name.starts_with("index-") && name.ends_with(".hidx")
+}
+
 fn encode(header: &Header, index: &Index) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD + index.entries.len() * ENTRY);
     out.extend_from_slice(MAGIC);

@@ -35,6 +35,7 @@
 
 mod check;
 mod error;
+mod file_system;
 mod frame;
 mod group;
 mod index_file;
@@ -43,6 +44,7 @@ mod planted;
 mod reader;
 mod recovery;
 mod retention;
+mod salvage;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
@@ -54,12 +56,14 @@ pub use check::{
     stat_on,
 };
 pub use error::{Error, ErrorKind, Result};
+pub use file_system::unsyncable;
 pub use frame::{APPEND, FORMAT_VERSION, Frame, Op, Ops, StoredOp};
 pub use group::{GROUP_BYTES_MAX, GROUP_EVENTS_MAX, Level, Staged, Writer};
 pub use log::{Log, Options, Subscription};
 pub use reader::{Frames, Reader, Record};
 pub use recovery::{Cut, Recovered};
 pub use retention::{Retention, Retired};
+pub use salvage::{Rebuilt, Rescued, rebuild, salvage_to, salvage_to_on};
 pub use segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use snapshot::Snapshot;
 pub use storage::{DiskStorage, File, Lock, Space, Storage};

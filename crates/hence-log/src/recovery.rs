@@ -288,7 +288,7 @@ pub(crate) fn open(
     Ok((Writer::new(shared, tail), log, recovered))
 }
 
-fn take_lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
+pub(crate) fn take_lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
     storage.lock(LOCK).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Error::new(ErrorKind::Locked),
         _ => Error::io("lock", LOCK, error),
@@ -321,11 +321,24 @@ fn open_segments(storage: &dyn Storage, names: &[String]) -> Result<Vec<Arc<Segm
     Ok(segments)
 }
 
+/// Whether a file may lie where a log begins: ours, from a start that was cut short, or hidden.
+fn may_be_there(name: &str) -> bool {
+    name == LOCK
+        || name.starts_with('.')
+        || name == snapshot::TEMPORARY
+        || retention::is_spare(name)
+        || index_file::is_index(name)
+}
+
 /// Begins a new log, unless something says that there was one.
 fn create_first(storage: &dyn Storage, names: &[String], options: &Options) -> Result<Segment> {
     if names.iter().any(|name| snapshot::frame_of(name).is_some()) {
         let file = file_name(1);
         return Err(Error::new(ErrorKind::MissingSegment { file }));
+    }
+    if let Some(file) = names.iter().find(|name| !may_be_there(name)) {
+        let file = file.clone();
+        return Err(Error::new(ErrorKind::Foreign { file }));
     }
     let header = Header {
         log: storage

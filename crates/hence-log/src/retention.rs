@@ -34,6 +34,8 @@ pub struct Retired {
     pub segments: usize,
     /// How many bytes of segment files.
     pub bytes: u64,
+    /// Whether the next one stays only until the kept snapshots reflect its operations.
+    pub waits: bool,
 }
 
 impl Retention {
@@ -61,13 +63,24 @@ impl Log {
         let snapshots = locked(&shared.snapshots);
         let reflected = snapshots.first().copied().unwrap_or(0);
         let mut retired = Retired::default();
-        while let Some(segment) = take_oldest(shared, retention, reflected) {
-            retired.segments += 1;
-            retired.bytes += u64::from(segment.header.bytes);
-            retire(shared, segment)?;
-        }
+        retired.waits = loop {
+            match take_oldest(shared, retention, reflected) {
+                Oldest::Goes(segment) => {
+                    retired.segments += 1;
+                    retired.bytes += u64::from(segment.header.bytes);
+                    retire(shared, segment)?;
+                }
+                Oldest::Waits => break true,
+                Oldest::Stays => break false,
+            }
+        };
         shared.forget_before(shared.first_segment().header.number);
         Ok(retired)
+    }
+
+    /// Whether more than half of the segment that is being written is used.
+    pub fn is_half_full(&self) -> bool {
+        self.shared.visible().end > self.shared.options.segment_bytes / 2
     }
 
     /// Makes a spare segment ready whose blocks are all written, so that syncs need not wait for
@@ -112,8 +125,16 @@ fn fill(storage: &dyn Storage, name: &str, bytes: u64) -> io::Result<()> {
     file.sync_data()
 }
 
+/// What becomes of the oldest segment.
+enum Oldest {
+    Goes(Arc<Segment>),
+    /// It would go if newer snapshots were kept.
+    Waits,
+    Stays,
+}
+
 /// Takes the oldest segment out of the list, if it may go.
-fn take_oldest(shared: &Shared, retention: &Retention, reflected: u64) -> Option<Arc<Segment>> {
+fn take_oldest(shared: &Shared, retention: &Retention, reflected: u64) -> Oldest {
     let mut segments = shared
         .segments
         .write()
@@ -122,9 +143,18 @@ fn take_oldest(shared: &Shared, retention: &Retention, reflected: u64) -> Option
         .iter()
         .map(|segment| u64::from(segment.header.bytes))
         .sum();
-    let oldest = segments.front()?;
-    let goes = segments.len() > 1 && retention.permits(oldest, bytes, reflected);
-    if goes { segments.pop_front() } else { None }
+    let permits = |reflected| {
+        let oldest = segments.front().filter(|_| segments.len() > 1);
+        oldest.is_some_and(|oldest| retention.permits(oldest, bytes, reflected))
+    };
+    if !permits(reflected) {
+        return if permits(u64::MAX) {
+            Oldest::Waits
+        } else {
+            Oldest::Stays
+        };
+    }
+    segments.pop_front().map_or(Oldest::Stays, Oldest::Goes)
 }
 
 /// Takes a segment off the disk. Each removal is synced before the next, so that a crash cannot

@@ -26,7 +26,7 @@ const MAGIC: &[u8; 8] = b"HENCESNP";
 const HEAD: usize = 56;
 const PREFIX: &str = "snapshot-";
 const SUFFIX: &str = ".hsnp";
-const TEMPORARY: &str = "snapshot.new";
+pub(crate) const TEMPORARY: &str = "snapshot.new";
 
 /// Bytes that stand for all commits up to one.
 #[derive(Clone, Debug, PartialEq, Eq)]

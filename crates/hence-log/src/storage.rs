@@ -66,6 +66,8 @@ pub struct Space {
 #[derive(Debug)]
 pub struct DiskStorage {
     root: PathBuf,
+    /// Files are opened to be read alone.
+    read_only: bool,
 }
 
 impl DiskStorage {
@@ -79,10 +81,24 @@ impl DiskStorage {
             sync_directory(parent.unwrap_or(Path::new(".")))?;
         }
         if root.is_dir() {
-            Ok(Self { root })
+            Ok(Self {
+                root,
+                read_only: false,
+            })
         } else {
             Err(io::ErrorKind::NotADirectory.into())
         }
+    }
+
+    /// A directory that exists, to look at: nothing in it can be written through this.
+    pub(crate) fn existing(root: &Path) -> io::Result<Self> {
+        if !root.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            read_only: true,
+        })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -135,7 +151,7 @@ impl Storage for DiskStorage {
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
         let file = fs::File::options()
             .read(true)
-            .write(true)
+            .write(!self.read_only)
             .open(self.path(name))?;
         Ok(Box::new(DiskFile(file)))
     }

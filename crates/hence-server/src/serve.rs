@@ -39,6 +39,10 @@ pub(crate) struct Dev {
     /// Keep events in memory only: they are lost when the process ends.
     #[arg(long)]
     memory: bool,
+    /// Keep events also where the file system cannot promise to keep what is synced: tmpfs,
+    /// overlay, NFS.
+    #[arg(long, conflicts_with = "memory")]
+    force: bool,
     /// A configuration file.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -82,7 +86,12 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 /// The exit code that an error of `dev` or `serve` asks for.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     use hence::core::Code;
-    let set_up = [Code::DURABILITY, Code::ENGINE_URL, Code::WIRING];
+    let set_up = [
+        Code::DURABILITY,
+        Code::ENGINE_URL,
+        Code::FILE_SYSTEM,
+        Code::WIRING,
+    ];
     let wrong = error.is::<Invalid>()
         || error.is::<Exposed>()
         || error
@@ -105,6 +114,9 @@ impl Dev {
         let mut config = config::load(self.config.as_deref(), std::env::vars(), &expected)?;
         if let Some(data) = &self.data {
             config.engine = format!("log:{}", data.display());
+        }
+        if self.force && config.engine.starts_with("log:") && !config.engine.contains('?') {
+            config.engine.push_str("?force=true");
         }
         if self.memory {
             "memory:".clone_into(&mut config.engine);
@@ -211,7 +223,12 @@ impl Started {
         if config.demo.orders && config.demo.rate > 0.0 {
             app = app.source(hence_orders::demo_load(config.demo.rate));
         }
-        let running = app.start(&config.engine).await?;
+        app.check()?;
+        let mut options = hence_engine_local::Options::default();
+        options.retention = config.retention;
+        options.spares = true;
+        let engine = hence_engine_local::open_with(&config.engine, options)?;
+        let running = app.start_on(engine).await?;
         let access = Access {
             tokens: std::mem::take(&mut config.tokens),
             open,
@@ -256,10 +273,8 @@ impl Started {
         serving.await?;
         // Together with the requests this stays within what a drain may take.
         let most = hence::DRAIN_MAX.saturating_sub(REQUESTS_DRAIN_MAX);
-        match tokio::time::timeout(most, self.running.drain()).await {
-            Ok(drained) => tracing::info!(abandoned = drained.abandoned, "stopped"),
-            Err(_) => tracing::warn!("handlers did not finish; their events are delivered again"),
-        }
+        let drained = self.running.drain_within(most).await;
+        tracing::info!(abandoned = drained.abandoned, "stopped");
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hence_core::topology::{SourceNode, SubscriptionNode, TypeNode};
 use hence_core::{
-    Call, Code, Draft, Durability, Engine, EventType, Handler, Options, Order, Result, States,
+    Call, Code, Draft, Durability, Engine, EventType, Handler, Options, Result, States,
     SubscriptionSpec, Topology, Unhandled,
 };
 use tokio_util::sync::CancellationToken;
@@ -95,13 +95,15 @@ impl App {
         self
     }
 
-    /// Wraps every handler that is subscribed so far in a layer of `tower`.
+    /// Wraps every handler that is subscribed so far in a layer of `tower`, each in its own.
+    ///
+    /// An error of the layer itself, such as a time-out, fails the attempt, which is tried again.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<HandlerService>,
-        L::Service:
-            Service<Call, Response = Vec<Draft>, Error = Unhandled> + Clone + Send + Sync + 'static,
+        L::Service: Service<Call, Response = Vec<Draft>> + Clone + Send + Sync + 'static,
         <L::Service as Service<Call>>::Future: Send + 'static,
+        <L::Service as Service<Call>>::Error: Into<Unhandled> + 'static,
     {
         for subscription in &mut self.subscriptions {
             subscription.layered(&layer);
@@ -178,7 +180,7 @@ impl App {
                 emits: names(&signature.emits),
                 concurrency: options.concurrency,
                 attempts: options.retry.attempts,
-                order: order_name(options.order).to_owned(),
+                order: options.order.as_str().to_owned(),
             });
         }
         let types = types
@@ -268,6 +270,15 @@ impl App {
             (options.concurrency, "concurrency"),
             (options.retry.attempts as usize, "attempts"),
             (options.batch_events, "batch events"),
+            (options.causation_depth as usize, "causation depth"),
+            (
+                options.breaker.map_or(1, |b| b.failures as usize),
+                "failures of the breaker",
+            ),
+            (
+                options.rate.map_or(1, |rate| rate.calls as usize),
+                "calls of the rate",
+            ),
         ] {
             if number == 0 {
                 problems.push(format!("'{name}': {text} {from_one}"));
@@ -423,10 +434,13 @@ impl Running {
 
     /// Stops pulling, lets handlers finish for up to [`DRAIN_MAX`], and closes the engine.
     pub async fn drain(self) -> Drained {
+        self.drain_within(DRAIN_MAX).await
+    }
+
+    /// As [`Running::drain`], for callers that have less time.
+    pub async fn drain_within(self, limit: Duration) -> Drained {
         self.drain.cancel();
-        let finished = tokio::time::timeout(DRAIN_MAX, self.tasks.wait())
-            .await
-            .is_ok();
+        let finished = tokio::time::timeout(limit, self.tasks.wait()).await.is_ok();
         let abandoned = if finished {
             0
         } else {
@@ -508,12 +522,4 @@ async fn interrupted() {
 fn is_name(name: &str) -> bool {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.chars().all(good) && !name.starts_with('-')
-}
-
-fn order_name(order: Order) -> &'static str {
-    match order {
-        Order::Fifo => "fifo",
-        Order::Any => "any",
-        _ => "per-key",
-    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hence_core::engine::{DeliveryReport, TryCommitError};
+use hence_core::notice::RESERVED;
 use hence_core::{
     Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, EventType,
     Message, Position, Read, Reader, Receipt, Result, Timestamp, envelope,
@@ -100,6 +101,7 @@ impl Bus {
     pub fn try_publish<E: Event>(&self, event: E) -> Result<(), TryPublishError<E>> {
         let message = Draft::of(&event).and_then(|draft| self.message(draft));
         let message = message.map_err(TryPublishError::Failed)?;
+        check_type(E::TYPE).map_err(TryPublishError::Failed)?;
         match self
             .engine
             .try_commit(Commit::publish(vec![message], Durability::Accepted))
@@ -119,6 +121,9 @@ impl Bus {
         messages: Vec<Message>,
         durability: Durability,
     ) -> Result<Vec<Receipt>> {
+        for message in &messages {
+            check_type(message.attributes().event_type())?;
+        }
         let capability = self.engine.capability();
         if !capability.durability.contains(&durability) {
             let levels: Vec<_> = capability.durability.iter().map(|d| d.as_str()).collect();
@@ -157,10 +162,11 @@ impl Bus {
         trace::trace(&*self.engine, position).await
     }
 
-    /// Sends dead letters again, in the order of their positions; it is safe to ask twice.
+    /// Sends dead letters again, in the order of their positions; it is safe to ask twice, and one
+    /// that was handled meanwhile is passed over.
     ///
     /// # Errors
-    /// `HN0211` when one of them is unknown; then none is sent.
+    /// `HN0211` when one of them names no delivery, or one that waits still; then none is sent.
     pub async fn redrive(&self, ids: Vec<String>) -> Result<()> {
         let durability = self.engine.capability().strongest();
         let commit = Commit {
@@ -181,6 +187,15 @@ impl Bus {
         }
         Ok(Message::new(attributes, Some(draft.data)))
     }
+}
+
+/// Refuses the types that only Hence publishes.
+pub(crate) fn check_type(event_type: &str) -> Result<()> {
+    if event_type.starts_with(RESERVED) {
+        let detail = format!("only Hence publishes types that begin with '{RESERVED}'");
+        return Err(Code::ATTRIBUTE.error(format!("type '{event_type}': {detail}")));
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Bus {

@@ -60,12 +60,14 @@ impl Subscription {
     pub(crate) fn layered<L>(&mut self, layer: &L)
     where
         L: Layer<HandlerService>,
-        L::Service:
-            Service<Call, Response = Vec<Draft>, Error = Unhandled> + Clone + Send + Sync + 'static,
+        L::Service: Service<Call, Response = Vec<Draft>> + Clone + Send + Sync + 'static,
         <L::Service as Service<Call>>::Future: Send + 'static,
+        <L::Service as Service<Call>>::Error: Into<Unhandled> + 'static,
     {
         let inner = BoxCloneSyncService::new(Inner(Arc::clone(&self.handler)));
-        self.handler = Arc::new(Layered(BoxCloneSyncService::new(layer.layer(inner))));
+        self.handler = Arc::new(Layered(BoxCloneSyncService::new(
+            layer.layer(inner).map_err(Into::into),
+        )));
     }
 }
 

@@ -16,3 +16,4 @@ mod model;
 mod publish;
 mod reading;
 mod restart;
+mod retention;

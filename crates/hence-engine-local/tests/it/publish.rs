@@ -34,7 +34,8 @@ on_both! {
     async fn other_content_under_a_known_id_refuses_the_whole_commit(bench: Bench) {
         let engine = bench.open();
         publish(&engine, vec![event("a")]).await.unwrap();
-        for other in [with(event("a"), "subject", "x"), typed("a", "u")] {
+        let gold = with(event("a"), "tier", "gold");
+        for other in [with(event("a"), "subject", "x"), gold, typed("a", "u")] {
             let batch = vec![event("new"), other];
             let error = publish(&engine, batch).await.unwrap_err();
             assert_eq!(error.code(), Code::DUPLICATE);

@@ -12,3 +12,4 @@ mod faults;
 mod format;
 mod naive;
 mod readers;
+mod salvage;

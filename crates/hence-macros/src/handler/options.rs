@@ -17,6 +17,7 @@ const OPTIONS: &[&str] = &[
     "after_dead_letter",
     "batch_events",
     "batch_age",
+    "causation_depth",
 ];
 /// The rule of the library for the names of subscriptions.
 const NAME_LENGTH_MAX: usize = 63;
@@ -103,7 +104,14 @@ fn setting(option: &Ident, input: ParseStream<'_>) -> Result<TokenStream> {
             quote!(options.concurrency = #workers;)
         }
         "order" => {
-            let words = [("per-key", "PerKey"), ("fifo", "Fifo"), ("any", "Any")];
+            let words = [
+                ("per-key", "PerKey"),
+                ("fifo", "Fifo"),
+                ("any", "Any"),
+                ("lifo", "Lifo"),
+                ("priority", "Priority"),
+                ("deadline", "Deadline"),
+            ];
             let order = variant(option::one_of(input, &words)?);
             quote!(options.order = ::hence::core::Order::#order;)
         }
@@ -120,6 +128,10 @@ fn setting(option: &Ident, input: ParseStream<'_>) -> Result<TokenStream> {
         "batch_events" => {
             let events = from_one(input, "events of one batch")?;
             quote!(options.batch_events = #events;)
+        }
+        "causation_depth" => {
+            let events = from_one(input, "events that may cause one another")?;
+            quote!(options.causation_depth = #events;)
         }
         "batch_age" => {
             let age = duration(input)?;

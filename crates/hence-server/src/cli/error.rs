@@ -32,7 +32,7 @@ pub(crate) enum Exit {
     /// It contradicts what is there, or was done already.
     Conflict = 6,
     /// A check did not pass.
-    Missed = 7,
+    Check = 7,
     /// The token does not permit it.
     Refused = 8,
     /// The data cannot carry an answer.
@@ -88,7 +88,7 @@ faults! {
     OUTPUT = "HN0608", Failed, "Output cannot be written",
         "check the disk and the permissions of what the output goes to";
     /// A target is not met, or a subscription saturates.
-    MISSED = "HN0609", Missed, "Target not met",
+    MISSED = "HN0609", Check, "Target not met",
         "ask for more: `hence plan workers --target ...`, `hence plan --set ...`, or bring less load";
     /// The measurements cannot carry the answer.
     UNSAID = "HN0610", Unsaid, "Cannot say",
@@ -186,6 +186,12 @@ impl Error {
     /// With another way out than the usual one of its kind.
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
         self.0.fix = Some(fix.into());
+        self
+    }
+
+    /// With another exit code than the usual one of its kind.
+    pub(crate) fn exiting(mut self, exit: Exit) -> Self {
+        self.0.exit = exit;
         self
     }
 

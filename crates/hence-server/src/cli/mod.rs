@@ -5,6 +5,7 @@
 
 mod address;
 mod completion;
+mod config;
 mod dlq;
 mod error;
 mod errors;
@@ -16,6 +17,7 @@ mod global;
 mod graph;
 mod input;
 mod lines;
+mod log;
 mod moment;
 mod output;
 mod plan;
@@ -86,7 +88,13 @@ enum Command {
     /// Dead letters: what could not be handled, kept with its cause.
     #[command(subcommand, before_help = dlq::EXAMPLES)]
     Dlq(dlq::Dlq),
+    /// The configuration, and what happens without one.
+    #[command(subcommand, before_help = config::EXAMPLES)]
+    Config(config::Config),
     Status(status::Status),
+    /// Data directories: is a log intact, how large is it, what can be saved of a damaged one.
+    #[command(subcommand, before_help = log::EXAMPLES)]
+    Log(log::Log),
     Errors(errors::Errors),
     Completion(completion::Completion),
     Version(version::Version),
@@ -142,7 +150,9 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Dev(dev) => served(dev.run()),
         Command::Serve(serve) => served(serve.run()),
         Command::Completion(completion) => completion.run(out),
+        Command::Config(config) => config.run(out),
         Command::Errors(errors) => errors.run(out),
+        Command::Log(log) => log.run(out),
         Command::Version(_) => version::Version::run(out),
         Command::Publish(publish) => asked(publish.run(out, &global)),
         Command::Tail(tail) => asked(tail.run(out, &global)),

@@ -33,6 +33,7 @@ the definition of the command line: `HENCE_BLESS=1 cargo test -p hence-server re
 | 4 | the server cannot be reached, or does not answer |
 | 5 | not found |
 | 6 | conflict |
+| 7 | a check did not pass |
 | 8 | refused: token or permission |
 | 130, 143 | Ctrl-C, SIGTERM |
 | 141 | whoever read the output has gone |

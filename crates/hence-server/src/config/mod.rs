@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hence::core::{AfterDeadLetter, Options};
 use hence::{App, Durability, Order, Start};
+use hence_engine_local::Retention;
 
 mod issue;
 mod reader;
@@ -51,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// `[[token]]`.
     pub(crate) tokens: Vec<Token>,
+    /// `[topic.events]`: how long events are kept.
+    pub(crate) retention: Retention,
     /// `[demo]`.
     pub(crate) demo: Demo,
     subscriptions: Vec<(String, Numbers)>,
@@ -137,6 +140,7 @@ fn read<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, expected: &Expected<'_
     reader.close(table);
     reader.close(gateway);
 
+    let retention = retention(reader, &mut root);
     let mut table = reader.table(&mut root, "demo");
     let orders = reader.read(&mut table, "orders", Plain::flag);
     let rate = reader.read(&mut table, "rate", Plain::number);
@@ -176,11 +180,43 @@ fn read<'a>(reader: &mut Reader<'a>, mut root: Table<'a>, expected: &Expected<'_
         origins,
         limits,
         tokens,
+        retention,
         demo: Demo {
             orders,
             rate: rate.unwrap_or(0.0),
         },
         subscriptions,
+    }
+}
+
+/// `[topic.events]`, the one topic that there is.
+fn retention<'a>(reader: &mut Reader<'a>, root: &mut Table<'a>) -> Retention {
+    let mut topics = reader.table(root, "topic");
+    let mut events = reader.table(&mut topics, "events");
+    let mut table = reader.table(&mut events, "retention");
+    let settled = reader.read(&mut table, "settled", Plain::flag);
+    let or_settled = |place: &str| {
+        format!("'{place}' says nothing beside 'settled', which lets go of all that it would")
+    };
+    let mut limited = |name, read: &dyn Fn(&str) -> Result<u64, String>| {
+        reader.read(&mut table, name, |plain| match plain.parsed(read)? {
+            _ if settled == Some(true) => Err(or_settled(name)),
+            0 => Err("must be more than nothing".to_owned()),
+            limit => Ok(limit),
+        })
+    };
+    let age = limited("age", &|text| {
+        let age = value::duration(text)?;
+        Ok(u64::try_from(age.as_micros()).unwrap_or(u64::MAX))
+    });
+    let bytes = limited("size", &|text| Ok(value::size(text)? as u64));
+    reader.close(table);
+    reader.close(events);
+    reader.close(topics);
+    Retention {
+        age: age.map(Duration::from_micros),
+        bytes,
+        settled: settled.unwrap_or(false),
     }
 }
 
@@ -266,11 +302,11 @@ fn numbers<'a>(reader: &mut Reader<'a>, config: &mut Table<'a>) -> Numbers {
     let duration = |plain: &Plain| plain.parsed(value::duration);
     let mut numbers = Numbers {
         order: reader.read(config, "order", |plain| {
-            plain.one_of(&[
-                ("per-key", Order::PerKey),
-                ("fifo", Order::Fifo),
-                ("any", Order::Any),
-            ])
+            let words: Vec<_> = Order::ALL
+                .iter()
+                .map(|(order, name)| (*name, *order))
+                .collect();
+            plain.one_of(&words)
         }),
         start: reader.read(config, "from", |plain| {
             plain.one_of(&[("latest", Start::Latest), ("earliest", Start::Earliest)])

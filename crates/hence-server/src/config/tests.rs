@@ -227,3 +227,29 @@ fn a_name_that_is_defined_twice_shows_both_places() {
         "{said}"
     );
 }
+
+#[test]
+fn retention_is_read_and_its_contradictions_are_told() {
+    let read = |text: &str| {
+        let table = format!("[topic.events]\nretention = {{ {text} }}\n");
+        load_text(&table).map(|config| config.retention)
+    };
+    let kept = read(r#"age = "30d", size = "20GiB""#).unwrap();
+    assert_eq!(kept.age, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!((kept.bytes, kept.settled), (Some(20 << 30), false));
+    assert!(read("settled = true").unwrap().settled);
+    assert_eq!(load_text("").unwrap().retention, Retention::default());
+    for (text, wanted) in [
+        (r#"age = "30""#, "is not a duration"),
+        (r#"size = "20G""#, "is not a size"),
+        (r#"size = "0B""#, "more than nothing"),
+        (r#"size = "1GiB", settled = true"#, "beside 'settled'"),
+        (r#"ages = "30d""#, "did you mean"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{text}: {error}");
+    }
+    let other = load_text("[topic.logins]\nretention = { age = \"30d\" }\n");
+    let error = other.unwrap_err().to_string();
+    assert!(error.contains("logins"), "{error}");
+}

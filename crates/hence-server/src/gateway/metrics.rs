@@ -212,6 +212,7 @@ impl Gateway {
                 ("done", metrics.done()),
                 ("retry", metrics.retried()),
                 ("reject", metrics.rejected()),
+                ("expired", metrics.expired()),
             ] {
                 let labels = [
                     ("subscription", subscription.as_str()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::Response;
 use futures_util::future::join_all;
 use hence::core::engine::DeliveryState;
-use hence::core::{Position, Timestamp};
+use hence::core::{Code, Position, Timestamp};
 use hence::{Durability, Receipt};
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue, LOCATION};
@@ -200,11 +200,16 @@ impl Gateway {
         Ok(response)
     }
 
-    /// What each subscription made of an event.
+    /// What each subscription made of an event; nothing once the engine has forgotten the event,
+    /// which was stored all the same.
     async fn results(&self, position: Position) -> Result<Vec<Settled>, Problem> {
         let engine = self.bus.engine();
         let mut results = Vec::new();
-        for report in engine.report(position).await? {
+        let reports = match engine.report(position).await {
+            Err(error) if error.code() == Code::NOT_FOUND => Vec::new(),
+            reports => reports?,
+        };
+        for report in reports {
             let outcome = match report.state {
                 DeliveryState::Done => "done",
                 DeliveryState::Dead => "rejected",
@@ -214,7 +219,9 @@ impl Gateway {
             let error = last.map(|attempt| attempt.error.clone());
             let mut events = Vec::new();
             for emitted in report.attempts.iter().flat_map(|attempt| &attempt.emitted) {
-                let entry = engine.get(*emitted).await?;
+                let Ok(entry) = engine.get(*emitted).await else {
+                    continue;
+                };
                 events.extend(serde_json::value::to_raw_value(&Item::of(&entry)).ok());
             }
             results.push(Settled {

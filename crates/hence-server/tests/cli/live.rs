@@ -84,6 +84,7 @@ fn every_example_runs() {
         format!("{ORDER}\n{ORDER}\n"),
     )
     .unwrap();
+    crate::directory::small_segments(&folder.path().join("hence-data"));
     let mut all = leaves();
     // Publishing first, so that the others find something.
     all.sort_by_key(|leaf| leaf != &["publish"]);

@@ -7,6 +7,7 @@
 )]
 
 mod away;
+mod directory;
 mod live;
 mod plan;
 mod program;

@@ -53,7 +53,7 @@ fn every_command_stands_in_the_reference() {
 
 #[test]
 fn without_arguments_there_is_short_help() {
-    for args in [&[][..], &["dlq"]] {
+    for args in [&[][..], &["dlq"], &["log"]] {
         let ran = run(args);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{args:?}");
         assert!(ran.stderr.starts_with("Examples:"), "{}", ran.stderr);
@@ -109,6 +109,10 @@ fn wrong_use_exits_with_2() {
         &["status", "--server", "https://example.org"],
         &["status", "--server", "ftp://example.org"],
         &["completion", "tcl"],
+        &["log", "check"],
+        &["log", "stat", "a", "b"],
+        &["log", "salvage", "a"],
+        &["log", "rebuild", "a", "--from", "1"],
     ] {
         let ran = run(args);
         assert_eq!(

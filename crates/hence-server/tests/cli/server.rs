@@ -27,6 +27,12 @@ impl Server {
         Self::start("dev", &free_address(), &["--data", data.to_str().unwrap()])
     }
 
+    /// A server on a data directory wherever it lies.
+    pub(crate) fn forced_on(data: &Path) -> Self {
+        let data = data.to_str().unwrap();
+        Self::start("dev", &free_address(), &["--force", "--data", data])
+    }
+
     /// Another server where this one was.
     pub(crate) fn again_on(&self, data: &Path) -> Self {
         Self::start("dev", &self.address, &["--data", data.to_str().unwrap()])
@@ -103,7 +109,7 @@ impl Drop for Server {
     }
 }
 
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }

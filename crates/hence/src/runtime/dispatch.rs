@@ -7,17 +7,22 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
 use hence_core::{
-    BoxFuture, Call, Code, Commit, Deliveries, Delivery, Engine, Options, Outcome, Result, States,
-    Timestamp, Undecodable, Unhandled,
+    BoxFuture, Call, Code, Commit, Deliveries, Delivery, Engine, Event, Options, Outcome, Result,
+    States, Undecodable, Unhandled,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::{Breaker, Change};
+use super::budget::{Budget, Pace};
+use super::clock::Clock;
 use super::lanes::Lanes;
 use super::measure;
 use super::metrics::SubscriptionMetrics;
+use super::pool::{self, CHOICE_MAX};
 use super::settle::{Settler, Verdict};
 use crate::subscription::Subscription;
 
@@ -25,6 +30,26 @@ use crate::subscription::Subscription;
 const CREDIT_PER_WORKER: usize = 4;
 /// How long the pump waits before it commits again what the engine could not take.
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
+
+/// What may be pulled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Credit {
+    None,
+    /// So many deliveries.
+    Some(usize),
+    /// One that is sent again from the dead letters: too much waits behind these.
+    Redriven,
+}
+
+impl Credit {
+    fn of(count: usize) -> Self {
+        if count > 0 {
+            Self::Some(count)
+        } else {
+            Self::None
+        }
+    }
+}
 
 /// A call that has ended, and how.
 struct Ended {
@@ -58,6 +83,12 @@ pub(crate) struct Pump {
     committing: usize,
     /// When a batch that is not full yet is handled all the same.
     batch_due: Option<Instant>,
+    clock: Clock,
+    breaker: Breaker,
+    budget: Budget,
+    pace: Pace,
+    /// So much waits behind keys that fail that no more is pulled; it was said.
+    paused: bool,
 }
 
 impl Pump {
@@ -69,15 +100,23 @@ impl Pump {
         source: &str,
         deliveries: &dyn Deliveries,
     ) -> Self {
+        let (clock, now) = (Clock::start(), Instant::now());
+        let options = subscription.options;
         let settler = Settler {
             subscription: subscription.name.to_string(),
             source: source.to_owned(),
-            options: subscription.options,
+            options,
             durability: engine.capability().strongest(),
+            clock,
         };
         metrics.meter.runs_with(subscription.options);
         Self {
-            lanes: Lanes::new(subscription.options.order, deliveries.held()),
+            lanes: Lanes::new(options.order, deliveries.held(), clock),
+            breaker: Breaker::new(options.breaker),
+            budget: Budget::new(options.retry_budget, now),
+            pace: Pace::new(options.rate, now),
+            clock,
+            paused: false,
             subscription,
             engine,
             states,
@@ -105,15 +144,13 @@ impl Pump {
             if !pulling && self.running + self.committing == 0 {
                 return;
             }
-            let credit = if pulling { self.credit() } else { 0 };
             if pulling {
                 self.start_calls();
             } else {
                 // Nothing begins any more, so nothing may wake the pump for it.
                 self.batch_due = None;
             }
-            // Behind a crowd nothing is pulled but what was redriven, which is what ends it.
-            let pulls = credit > 0 || pulling && self.lanes.is_crowded();
+            let credit = if pulling { self.credit() } else { Credit::None };
             let wake = self.next_wake();
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -127,7 +164,7 @@ impl Pump {
                 Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
                     self.answered(answered);
                 }
-                pulled = deliveries.next(credit), if pulls => match pulled {
+                pulled = pull(&mut *deliveries, credit), if credit != Credit::None => match pulled {
                     Ok(list) if list.is_empty() => pulling = false,
                     Ok(list) => {
                         self.metrics.meter.arrived(&list);
@@ -138,15 +175,23 @@ impl Pump {
                         pulling = false;
                     }
                 },
-                () = sleep_until(wake), if wake.is_some() => self.lanes.wake(Timestamp::now()),
+                () = sleep_until(wake), if wake.is_some() => self.lanes.wake(self.clock.now()),
             }
         }
     }
 
     /// How many more deliveries may be pulled.
-    fn credit(&self) -> usize {
-        if self.lanes.is_crowded() {
-            return 0;
+    fn credit(&mut self) -> Credit {
+        self.say_paused();
+        let held = self.lanes.runnable() + self.running + self.committing;
+        if self.paused {
+            let room = self.breaker.is_closed() && held < self.subscription.options.concurrency;
+            return if room { Credit::Redriven } else { Credit::None };
+        }
+        if !self.breaker.is_closed() {
+            // One event to try with, if none is here.
+            let wanted = self.breaker.is_waiting() && self.lanes.runnable() == 0;
+            return Credit::of(usize::from(wanted));
         }
         let workers = self.subscription.options.concurrency;
         let batch = if self.subscription.signature.batch {
@@ -154,35 +199,89 @@ impl Pump {
         } else {
             1
         };
-        let held = self.lanes.runnable() + self.running + self.committing;
-        workers
+        let choice = pool::rank(self.subscription.options.order).map_or(0, |_| CHOICE_MAX);
+        let most = workers
             .saturating_mul(batch.max(CREDIT_PER_WORKER))
-            .saturating_sub(held)
+            .max(choice);
+        Credit::of(most.saturating_sub(held))
     }
 
-    /// When something happens by itself: a retry is due, or a batch is old enough.
+    /// When something happens by itself: a retry is due, a batch is old enough, the rate permits
+    /// a call, or the breaker is to try.
     fn next_wake(&self) -> Option<Instant> {
         let retry = self
             .lanes
             .next_due()
-            .map(|due| Instant::now() + due.since(Timestamp::now()));
-        [retry, self.batch_due].into_iter().flatten().min()
+            .map(|due| Instant::now() + due.since(self.clock.now()));
+        let pace = self.pace.wake(Instant::now());
+        // A batch that may not begin anyway would wake the pump again and again.
+        let batch = self.batch_due.filter(|_| self.may_start());
+        [retry, batch, pace, self.breaker.wake()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn start_calls(&mut self) {
-        let Options {
-            concurrency,
-            batch_events,
-            ..
-        } = self.subscription.options;
         let batch = self.subscription.signature.batch;
-        while self.calls.len() < concurrency && (!batch || self.batch_is_due()) {
-            let deliveries = self.lanes.pop(if batch { batch_events } else { 1 });
+        let most = if batch {
+            self.subscription.options.batch_events
+        } else {
+            1
+        };
+        while self.may_start() && (!batch || self.batch_is_due()) {
+            let deliveries = self.lanes.pop(most);
             if deliveries.is_empty() {
                 return;
             }
-            self.start(deliveries);
+            self.start_fit(deliveries);
         }
+        while self.breaker.is_ready(Instant::now()) {
+            let Some(probe) = self.lanes.pop(1).pop() else {
+                return;
+            };
+            let position = probe.position;
+            if self.start_fit(vec![probe]) {
+                self.breaker.probe(position);
+            }
+        }
+    }
+
+    /// Whether a call may begin now, if there is something for it.
+    fn may_start(&self) -> bool {
+        self.breaker.is_closed()
+            && self.calls.len() < self.subscription.options.concurrency
+            && self.pace.wake(Instant::now()).is_none()
+    }
+
+    /// Starts a call for those that are fit for one, settles the others, and says whether there
+    /// is a call.
+    fn start_fit(&mut self, mut deliveries: Vec<Delivery>) -> bool {
+        let mut unfit = Vec::new();
+        deliveries.retain(|delivery| match self.settler.unfit(delivery) {
+            None => true,
+            Some(verdict) => {
+                unfit.push((delivery.clone(), verdict));
+                false
+            }
+        });
+        for (delivery, verdict) in unfit {
+            self.running += 1;
+            self.settle(Ended {
+                deliveries: vec![delivery],
+                verdict,
+                ran: Duration::ZERO,
+                beside: 0,
+            });
+        }
+        if deliveries.is_empty() {
+            return false;
+        }
+        self.pace.begin(Instant::now());
+        let first = deliveries.iter().filter(|d| d.attempt == 1).count();
+        self.budget.delivered(first);
+        self.start(deliveries);
+        true
     }
 
     /// Whether a batch is full, or its first delivery has waited long enough.
@@ -207,7 +306,7 @@ impl Pump {
     }
 
     fn start(&mut self, deliveries: Vec<Delivery>) {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         for delivery in &deliveries {
             self.metrics.wait.record(now.since(delivery.appended));
         }
@@ -251,7 +350,7 @@ impl Pump {
         } = ended;
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
-        self.metrics.duration.record(ran);
+        self.note(&deliveries, &verdict, ran);
         if let Verdict::Undecodable { position, .. } = &verdict {
             let bad = deliveries
                 .iter()
@@ -262,13 +361,17 @@ impl Pump {
             for later in deliveries.split_off(bad.max(1)) {
                 self.lanes.back_off(Delivery { due: None, ..later });
             }
-            self.lanes.wake(Timestamp::now());
+            self.lanes.wake(self.clock.now());
             if bad > 0 {
                 return self.start(deliveries);
             }
         }
+        let longer = match &verdict {
+            Verdict::Failed { .. } => self.budget.wait(deliveries.len(), Instant::now()),
+            _ => Duration::ZERO,
+        };
         let commit = loop {
-            match self.settler.commit(&deliveries, verdict, ran) {
+            match self.settler.commit(&deliveries, verdict, (ran, longer)) {
                 Ok(commit) => break commit,
                 Err(error) => verdict = failed(error),
             }
@@ -281,6 +384,72 @@ impl Pump {
             beside,
         });
         self.commit(deliveries, commit, None);
+    }
+
+    /// Counts a call that has ended, and stops or resumes the subscription.
+    fn note(&mut self, deliveries: &[Delivery], verdict: &Verdict, ran: Duration) {
+        let change = match verdict {
+            Verdict::Expired(_) | Verdict::Cycle(_) => return,
+            Verdict::Done(_) => self.breaker.done(deliveries),
+            Verdict::Failed { .. } => self.breaker.failed(deliveries, Instant::now()),
+            Verdict::Rejected { .. } | Verdict::Undecodable { .. } => {
+                self.breaker.neither(deliveries);
+                None
+            }
+        };
+        self.metrics.duration.record(ran);
+        let subscription = self.settler.subscription.clone();
+        match (change, verdict) {
+            (Some(Change::Tripped), Verdict::Failed { error, .. }) => {
+                tracing::error!(
+                    subscription,
+                    error,
+                    "a storm of failures stops the subscription"
+                );
+                let error = error.clone();
+                self.raise(&SubscriptionTripped {
+                    subscription,
+                    error,
+                });
+            }
+            (Some(Change::Resumed), _) => {
+                tracing::info!(subscription, "the subscription goes on");
+                let was = "tripped".to_owned();
+                self.raise(&SubscriptionResumed { subscription, was });
+            }
+            _ => {}
+        }
+    }
+
+    /// Says once that so much waits behind keys that fail that no more is pulled, and when it is
+    /// over.
+    fn say_paused(&mut self) {
+        let crowded = self.lanes.is_crowded();
+        if crowded == self.paused {
+            return;
+        }
+        self.paused = crowded;
+        let subscription = self.settler.subscription.clone();
+        if crowded {
+            let limit = self.lanes.limit();
+            tracing::error!(subscription, limit, "the subscription pauses");
+            self.raise(&SubscriptionPaused {
+                subscription,
+                limit,
+            });
+        } else {
+            tracing::info!(subscription, "the subscription goes on");
+            let was = "paused".to_owned();
+            self.raise(&SubscriptionResumed { subscription, was });
+        }
+    }
+
+    /// Publishes what happened to the subscription itself.
+    fn raise(&mut self, event: &impl Event) {
+        match self.settler.notice(event) {
+            Ok(commit) => self.commit(Vec::new(), commit, None),
+            Err(error) => tracing::error!(%error, "cannot say what happened"),
+        }
     }
 
     fn commit(&mut self, deliveries: Vec<Delivery>, commit: Commit, after: Option<Duration>) {
@@ -319,6 +488,10 @@ impl Pump {
             }
             // What an event of the handler breaks, another attempt may not; the engine said no
             // to the whole commit, so the attempt counts as failed.
+            if deliveries.is_empty() {
+                tracing::error!(subscription = %name, %error, "cannot say what happened");
+                return;
+            }
             if !commit.publish.is_empty() {
                 tracing::warn!(subscription = %name, %error, "cannot publish what the handler returned");
                 self.committing -= deliveries.len();
@@ -339,6 +512,10 @@ impl Pump {
             match settlement.outcome {
                 Outcome::Done => {
                     self.metrics.done.fetch_add(1, Relaxed);
+                    self.lanes.done(&delivery);
+                }
+                Outcome::Expired { .. } => {
+                    self.metrics.expired.fetch_add(1, Relaxed);
                     self.lanes.done(&delivery);
                 }
                 Outcome::Retry { due, .. } => {
@@ -370,6 +547,9 @@ impl Pump {
             let event_type = delivery.message.attributes().event_type();
             match &settlement.outcome {
                 Outcome::Done => {}
+                Outcome::Expired { at } => {
+                    tracing::warn!(subscription, position, event_type, %at, "expired");
+                }
                 Outcome::Retry { due, error } => tracing::warn!(
                     subscription, position, event_type, attempt, %due, error, "attempt failed"
                 ),
@@ -415,6 +595,14 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+async fn pull(deliveries: &mut dyn Deliveries, credit: Credit) -> Result<Vec<Delivery>> {
+    match credit {
+        Credit::None => std::future::pending().await,
+        Credit::Some(count) => deliveries.next(count).await,
+        Credit::Redriven => deliveries.next(0).await,
+    }
 }
 
 async fn sleep_until(wake: Option<Instant>) {

@@ -2,12 +2,16 @@
 //!
 //! A lane exists only while something of its key is here, so idle keys cost nothing. It gives out
 //! one delivery at a time; while that runs, backs off, or lies with the dead letters, the rest of
-//! its key waits, and other keys go on. Deliveries without a key have no lane.
+//! its key waits, and other keys go on. Deliveries without a key, and all of an order that knows
+//! no keys, wait in one [`Pool`].
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 
 use hence_core::{Delivery, Order, Position, Timestamp};
+
+use super::clock::Clock;
+use super::pool::Pool;
 
 /// The most deliveries that may wait behind one key that backs off or is held; beyond it the
 /// subscription pulls no more.
@@ -99,11 +103,12 @@ impl Lane {
 /// Deliveries that wait for their turn.
 pub(crate) struct Lanes {
     order: Order,
+    clock: Clock,
     lanes: HashMap<Box<str>, Lane>,
     /// Lanes that have something to give, oldest first.
     listed: VecDeque<Box<str>>,
-    /// Deliveries without a key.
-    free: VecDeque<Delivery>,
+    /// Deliveries without a lane.
+    free: Pool,
     /// Deliveries that wait for their next attempt, soonest first.
     retries: BinaryHeap<Reverse<(Timestamp, Position)>>,
     waiting: HashMap<Position, Delivery>,
@@ -116,12 +121,17 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    pub(crate) fn new(order: Order, held: BTreeMap<Position, Option<String>>) -> Self {
+    pub(crate) fn new(
+        order: Order,
+        held: BTreeMap<Position, Option<String>>,
+        clock: Clock,
+    ) -> Self {
         let mut lanes = Self {
             order,
+            clock,
             lanes: HashMap::new(),
             listed: VecDeque::new(),
-            free: VecDeque::new(),
+            free: Pool::new(order),
             retries: BinaryHeap::new(),
             waiting: HashMap::new(),
             blocked: 0,
@@ -139,7 +149,7 @@ impl Lanes {
     /// Takes a delivery from the engine.
     pub(crate) fn push(&mut self, delivery: Delivery) {
         let key = self.key_of(&delivery);
-        if let Some(due) = delivery.due.filter(|due| *due > Timestamp::now()) {
+        if let Some(due) = delivery.due.filter(|due| *due > self.clock.now()) {
             if let Some(key) = key {
                 self.change(key, |lane| lane.retrying += 1);
             }
@@ -147,7 +157,7 @@ impl Lanes {
             return;
         }
         let Some(key) = key else {
-            self.free.push_back(delivery);
+            self.free.push(delivery);
             self.runnable += 1;
             return;
         };
@@ -176,9 +186,12 @@ impl Lanes {
                 }
             });
         }
-        let count = self.free.len().min(max - popped.len());
-        self.runnable -= count;
-        popped.extend(self.free.drain(..count));
+        while popped.len() < max
+            && let Some(delivery) = self.free.pop()
+        {
+            self.runnable -= 1;
+            popped.push(delivery);
+        }
         popped
     }
 
@@ -204,7 +217,7 @@ impl Lanes {
 
     /// Keeps a delivery that ran until it is due again; the rest of its key waits for it.
     pub(crate) fn back_off(&mut self, delivery: Delivery) {
-        let due = delivery.due.unwrap_or_else(Timestamp::now);
+        let due = delivery.due.unwrap_or_else(|| self.clock.now());
         if let Some(key) = self.key_of(&delivery) {
             self.change(key, |lane| {
                 lane.busy -= 1;
@@ -237,7 +250,7 @@ impl Lanes {
             };
             match self.key_of(&delivery) {
                 None => {
-                    self.free.push_front(delivery);
+                    self.free.put_back(delivery);
                     self.runnable += 1;
                 }
                 Some(key) => self.change(key, |lane| {
@@ -261,6 +274,15 @@ impl Lanes {
     /// Whether so many wait behind failures that no more should be pulled.
     pub(crate) fn is_crowded(&self) -> bool {
         self.crowded > 0 || self.blocked + self.waiting.len() >= BLOCKED_MAX
+    }
+
+    /// Which limit is reached, in words.
+    pub(crate) fn limit(&self) -> String {
+        if self.crowded > 0 {
+            format!("{BLOCKED_PER_KEY_MAX} events of one key wait")
+        } else {
+            format!("{BLOCKED_MAX} events wait")
+        }
     }
 
     fn lane_of(&self, key: Option<&str>) -> Option<Box<str>> {

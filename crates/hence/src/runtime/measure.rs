@@ -275,6 +275,8 @@ impl Counts {
                     ..
                 } => self.failed += 1,
                 Outcome::Reject { .. } => self.rejected += 1,
+                // Nothing was handled.
+                Outcome::Expired { .. } => {}
             }
         }
         for message in &call.commit.publish {

@@ -57,6 +57,7 @@ pub struct SubscriptionMetrics {
     pub(crate) done: AtomicU64,
     pub(crate) retried: AtomicU64,
     pub(crate) rejected: AtomicU64,
+    pub(crate) expired: AtomicU64,
     pub(crate) running: AtomicU64,
     pub(crate) meter: Meter,
     /// From the append of an event to the beginning of its attempt.
@@ -79,6 +80,11 @@ impl SubscriptionMetrics {
     /// Deliveries that became dead letters.
     pub fn rejected(&self) -> u64 {
         self.rejected.load(Relaxed)
+    }
+
+    /// Deliveries whose time was over before a handler had them.
+    pub fn expired(&self) -> u64 {
+        self.expired.load(Relaxed)
     }
 
     /// Deliveries that are with a handler now.

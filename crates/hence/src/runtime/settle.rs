@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use hence_core::envelope::{CAUSATION, CORRELATION, KEY};
+use hence_core::envelope::{CAUSATION, CORRELATION, DEPTH, KEY};
 use hence_core::{
-    AfterDeadLetter, Attributes, Commit, Delivery, Draft, Durability, Message, Options, Outcome,
-    Position, RejectReason, Result, Settlement, Timestamp,
+    AfterDeadLetter, Attributes, Commit, Delivery, Draft, Durability, Event, Message, Options,
+    Outcome, Position, RejectReason, Result, Settlement, Timestamp, Value,
 };
 
-use crate::id;
+use super::clock::Clock;
+use crate::{bus, id};
 
 /// How a delivery is settled, before it is committed.
 pub(crate) enum Verdict {
@@ -23,6 +24,10 @@ pub(crate) enum Verdict {
     Rejected { error: String },
     /// The delivery at this position does not decode; the handler was not called.
     Undecodable { position: Position, error: String },
+    /// Its time is over; the handler was not called.
+    Expired(Timestamp),
+    /// Too many events caused one another before it; the handler was not called.
+    Cycle(u32),
 }
 
 /// Where settlements of one subscription come from.
@@ -32,10 +37,37 @@ pub(crate) struct Settler {
     pub(crate) source: String,
     pub(crate) options: Options,
     pub(crate) durability: Durability,
+    pub(crate) clock: Clock,
 }
 
 impl Settler {
-    /// One commit for all deliveries of a call: they settle together, or not at all.
+    /// Why a delivery is settled without a call.
+    pub(crate) fn unfit(&self, delivery: &Delivery) -> Option<Verdict> {
+        let attributes = delivery.message.attributes();
+        let depth = attributes.causation_depth();
+        if depth > self.options.causation_depth {
+            return Some(Verdict::Cycle(depth));
+        }
+        let expires = attributes.expires()?;
+        (expires < self.clock.now()).then_some(Verdict::Expired(expires))
+    }
+
+    /// A commit that says what happened to the subscription itself.
+    ///
+    /// # Errors
+    /// `HN0104` when the event cannot be encoded.
+    pub(crate) fn notice(&self, event: &impl Event) -> Result<Commit> {
+        let draft = Draft::of(event)?;
+        let mut attributes = Attributes::new(id::fresh(), &*self.source, draft.event_type)?;
+        attributes.set_time(Timestamp::now());
+        attributes.set("datacontenttype", "application/json")?;
+        attributes.set(KEY, self.subscription.as_str())?;
+        let message = Message::new(attributes, Some(draft.data));
+        Ok(Commit::publish(vec![message], self.durability))
+    }
+
+    /// One commit for all deliveries of a call: they settle together, or not at all. What failed
+    /// waits so much longer than its back-off says.
     ///
     /// # Errors
     /// An event that the handler published breaks the rules of CloudEvents.
@@ -43,13 +75,14 @@ impl Settler {
         &self,
         deliveries: &[Delivery],
         verdict: Verdict,
-        ran: Duration,
+        (ran, longer): (Duration, Duration),
     ) -> Result<Commit> {
         let mut commit = Commit {
             durability: self.durability,
             ..Commit::default()
         };
-        let due = Timestamp::now().after(self.wait(deliveries, &verdict));
+        let wait = self.wait(deliveries, &verdict);
+        let due = self.clock.now().after(wait.saturating_add(longer));
         for delivery in deliveries {
             commit.settle.push(Settlement {
                 subscription: self.subscription.clone(),
@@ -72,6 +105,12 @@ impl Settler {
         let hold = self.options.after_dead_letter == AfterDeadLetter::Hold;
         match verdict {
             Verdict::Done(_) => Outcome::Done,
+            Verdict::Expired(at) => Outcome::Expired { at: *at },
+            Verdict::Cycle(depth) => {
+                let limit = self.options.causation_depth;
+                let error = format!("{depth} events caused one another; the limit is {limit}");
+                rejected(RejectReason::Cycle, &error, hold)
+            }
             Verdict::Rejected { error } => rejected(RejectReason::Rejected, error, hold),
             Verdict::Undecodable { error, .. } => rejected(RejectReason::Undecodable, error, hold),
             Verdict::Failed { error, .. } if delivery.attempt >= self.options.retry.attempts => {
@@ -100,12 +139,16 @@ impl Settler {
 
     /// Gives an event that a handler published its identity and its place in the chain.
     fn message(&self, cause: &Attributes, ordinal: usize, draft: Draft) -> Result<Message> {
+        bus::check_type(draft.event_type)?;
         let id = id::derived(cause, &self.subscription, ordinal);
         let mut attributes = Attributes::new(id, &*self.source, draft.event_type)?;
         attributes.set_time(Timestamp::now());
         attributes.set("datacontenttype", "application/json")?;
         attributes.set(CAUSATION, cause.id())?;
         attributes.set(CORRELATION, cause.correlation_id().unwrap_or(cause.id()))?;
+        let depth = cause.causation_depth().saturating_add(1);
+        let depth = i32::try_from(depth).unwrap_or(i32::MAX);
+        attributes.set(DEPTH, Value::Integer(depth))?;
         if let Some(key) = draft.key {
             attributes.set(KEY, key)?;
         }

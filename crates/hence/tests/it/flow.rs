@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hence::core::{Call, Draft, Unhandled};
-use hence::{App, Every, HandlerService, Poisson, State};
+use hence::{App, Every, HandlerExt, HandlerService, Poisson, State};
 use tokio::sync::Notify;
 use tower::{Layer, Service};
 
@@ -66,6 +66,39 @@ on_both_engines! {
             running.publish(tick("a", number)).until_handled().await.unwrap();
         }
         assert_eq!((count.0.load(SeqCst), seen.all().len()), (7, 7));
+    }
+
+    async fn layers_of_tower_with_errors_of_their_own(place: Place) {
+        let seen = Seen::default();
+        let hangs = async |_: Tick| std::future::pending::<()>().await;
+        let refuses = async |_: Tick| Err::<(), _>(hence::Failure::reject("never"));
+        let layers = tower::ServiceBuilder::new()
+            .buffer(64)
+            .rate_limit(1_000, Duration::from_secs(1))
+            .concurrency_limit(8)
+            .timeout(Duration::from_millis(200));
+        let app = App::new("test")
+            .state(seen.clone())
+            .subscribe("see", see)
+            .subscribe("hangs", hangs.retry(1))
+            .subscribe("refuses", refuses)
+            .layer(layers);
+        let running = place.start(app).await;
+        running.publish(tick("a", 1)).until_handled().await.unwrap();
+        assert_eq!(seen.numbers(), [1]);
+        let mut letters = running.engine().dead_letters(None).await.unwrap();
+        letters.sort_by(|a, b| a.subscription.cmp(&b.subscription));
+        let found: Vec<_> = letters
+            .iter()
+            .map(|l| (l.subscription.as_str(), l.reason.as_str(), l.error.as_str()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("hangs", "retries-exhausted", "request timed out"),
+                ("refuses", "rejected", "never"),
+            ]
+        );
     }
 
     async fn sources_bring_events_under_their_own_name(place: Place) {

@@ -87,6 +87,12 @@ pub(crate) fn log() -> Place {
 }
 
 impl Place {
+    /// So long where timers are paused, a thousandth where time is real.
+    pub(crate) fn seconds(&self, seconds: u32) -> std::time::Duration {
+        let unit = if self.url == "memory:" { 1_000 } else { 1 };
+        std::time::Duration::from_millis(unit) * seconds
+    }
+
     pub(crate) async fn start(&self, app: App) -> Running {
         app.start(&self.url).await.unwrap()
     }
@@ -135,3 +141,27 @@ macro_rules! on_both_engines {
     };
 }
 pub(crate) use on_both_engines;
+
+/// As `on_both_engines`; on `memory:` timers go on as soon as nothing else does. The log waits for
+/// its disk, and timers that went on meanwhile would tell nothing.
+macro_rules! on_both_engines_paused {
+    ($($(#[$attribute:meta])* async fn $name:ident($place:ident: Place) $body:block)*) => {
+        $(mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn test($place: crate::kit::Place) $body
+
+            #[tokio::test(start_paused = true)]
+            async fn memory() {
+                test(crate::kit::memory()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn log() {
+                test(crate::kit::log()).await;
+            }
+        })*
+    };
+}
+pub(crate) use on_both_engines_paused;

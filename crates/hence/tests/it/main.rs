@@ -8,6 +8,7 @@
 
 mod kit;
 
+mod defaults;
 mod drain;
 mod failure;
 mod flow;

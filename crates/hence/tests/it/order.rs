@@ -1,9 +1,11 @@
 //! Order per key, also through failures and restarts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hence::{App, Attempt, HandlerExt, Order, Start, State};
+use tokio::sync::Semaphore;
 
 use crate::kit::{Seen, Tick, log, on_both_engines, tick};
 
@@ -21,6 +23,11 @@ async fn stumble(tick: Tick, attempt: Attempt, seen: State<Seen>) -> Result<(), 
     Ok(())
 }
 
+async fn gated(tick: Tick, seen: State<Seen>, gate: State<Arc<Semaphore>>) {
+    seen.add(&tick.key, tick.number);
+    gate.acquire().await.unwrap().forget();
+}
+
 fn assert_ordered_per_key(seen: &Seen) {
     let mut last: HashMap<String, u64> = HashMap::new();
     for (key, number) in seen.all() {
@@ -35,7 +42,8 @@ fn assert_ordered_per_key(seen: &Seen) {
 on_both_engines! {
     async fn a_key_keeps_its_order_through_retries(place: Place) {
         let seen = Seen::default();
-        let handler = stumble.with(|options| options.retry.first = Duration::from_millis(2));
+        // Eleven keys that stumble at the same time are a storm; here they are meant to.
+        let handler = stumble.breaker(None).with(|options| options.retry.first = Duration::from_millis(2));
         let app = App::new("test").state(seen.clone()).subscribe("stumble", handler);
         let running = place.start(app).await;
         let events = (0..300).map(|n| tick(&format!("key-{}", n % 11), n));
@@ -53,6 +61,48 @@ on_both_engines! {
         running.publish_all((0..60).map(|n| tick(&n.to_string(), n))).await.unwrap();
         seen.reach(60).await;
         assert_eq!(seen.numbers(), (0..60).collect::<Vec<_>>());
+    }
+
+    async fn what_comes_next_is_chosen_by_the_order(place: Place) {
+        for (order, expected) in [
+            (Order::Lifo, [0, 3, 2, 1]),
+            (Order::Priority, [0, 2, 3, 1]),
+            (Order::Deadline, [0, 3, 1, 2]),
+        ] {
+            let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+            let handler = gated.order(order).concurrency(1);
+            let app = App::new("test").state(seen.clone()).state(Arc::clone(&gate));
+            let name = format!("gated-{}", order.as_str());
+            let running = place.start(app.subscribe(&name, handler)).await;
+            running.publish(tick("a", 0)).await.unwrap();
+            seen.reach(1).await;
+            let far = |hours: u64| {
+                let wait = Duration::from_secs(hours * 3_600);
+                hence::core::Timestamp::now().after(wait).to_string()
+            };
+            for (number, priority, hours) in [(1, "-3", 2), (2, "5", 3), (3, "0", 1)] {
+                let publish = running.publish(tick("a", number)).attribute("priority", priority);
+                publish.attribute("expirytime", far(hours)).await.unwrap();
+            }
+            // The pump has them all once it holds four.
+            while running.engine().subscriptions().iter().find(|s| s.name == name).unwrap().in_flight < 4 {
+                tokio::task::yield_now().await;
+            }
+            gate.add_permits(4);
+            seen.reach(4).await;
+            assert_eq!(seen.numbers(), expected, "{order:?}");
+            running.drain().await;
+        }
+    }
+
+    async fn a_rate_spreads_calls(place: Place) {
+        let seen = Seen::default();
+        let handler = see.rate(10, Duration::from_millis(100));
+        let running = place.start(App::new("test").state(seen.clone()).subscribe("see", handler)).await;
+        let begin = std::time::Instant::now();
+        running.publish_all((0..40).map(|n| tick(&n.to_string(), n))).await.unwrap();
+        seen.reach(40).await;
+        assert!(begin.elapsed() >= Duration::from_millis(290), "{:?}", begin.elapsed());
     }
 
     async fn a_new_subscription_starts_where_it_is_told(place: Place) {

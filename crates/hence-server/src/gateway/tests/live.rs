@@ -18,6 +18,20 @@ pub(super) struct Seen {
     data: Value,
 }
 
+impl Seen {
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn data(&self) -> &Value {
+        &self.data
+    }
+}
+
 impl Tail {
     pub(super) async fn open(ask: Ask<'_>) -> Self {
         let response = ask.open().await;

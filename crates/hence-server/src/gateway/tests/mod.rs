@@ -28,6 +28,7 @@ mod codec;
 mod live;
 mod publish;
 mod read;
+mod retention;
 mod wrong;
 
 #[derive(Event, Serialize, Deserialize)]
@@ -149,10 +150,19 @@ impl Server {
     }
 
     async fn on(url: &str, access: Access, limits: Limits) -> Self {
+        let engine = hence_engine_local::open(url).unwrap();
+        Self::on_engine(engine, access, limits).await
+    }
+
+    async fn on_engine(
+        engine: Arc<dyn hence::core::Engine>,
+        access: Access,
+        limits: Limits,
+    ) -> Self {
         let bank = Bank::default();
         let gate = bank.gate.clone();
         let app = App::new("shop").state(bank).subscribe("charge", charge);
-        let running = app.start(url).await.unwrap();
+        let running = app.start_on(engine).await.unwrap();
         let drain = CancellationToken::new();
         let dedup = Duration::from_secs(60);
         let gateway = Gateway::new(&running, access, limits, dedup, drain.clone());

@@ -4,7 +4,7 @@ use std::time::Duration;
 use hence_core::{Attributes, Delivery, Message, Order, Position, Timestamp, envelope};
 use proptest::prelude::*;
 
-use super::{BLOCKED_PER_KEY_MAX, Lanes};
+use super::{BLOCKED_PER_KEY_MAX, Clock, Lanes};
 
 fn delivery(position: u64, key: Option<&str>) -> Delivery {
     let mut attributes = Attributes::new(position.to_string(), "/test", "tick").unwrap();
@@ -22,7 +22,7 @@ fn delivery(position: u64, key: Option<&str>) -> Delivery {
 }
 
 fn lanes(order: Order) -> Lanes {
-    Lanes::new(order, BTreeMap::new())
+    Lanes::new(order, BTreeMap::new(), Clock::start())
 }
 
 /// Dead letters of the key `a`.
@@ -114,7 +114,7 @@ fn a_batch_that_failed_comes_back_in_order() {
 
 #[test]
 fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]));
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start());
     lanes.push(delivery(7, Some("a")));
     assert!(pop_one(&mut lanes).is_none());
     for position in [3, 5] {
@@ -134,7 +134,7 @@ fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
 
 #[test]
 fn a_redriven_delivery_that_dies_again_is_counted_once() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3]));
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start());
     for _ in 0..3 {
         lanes.push(Delivery {
             redriven: true,
@@ -155,7 +155,7 @@ fn a_redriven_delivery_that_dies_again_is_counted_once() {
 
 #[test]
 fn what_was_redriven_before_a_restart_holds_its_key_when_it_dies_again() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3]));
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start());
     lanes.push(redriven(3));
     lanes.push(delivery(4, Some("a")));
     let again = pop_one(&mut lanes).unwrap();
@@ -165,7 +165,7 @@ fn what_was_redriven_before_a_restart_holds_its_key_when_it_dies_again() {
 
 #[test]
 fn one_dead_letter_that_is_handled_frees_no_key_of_another() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]));
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start());
     lanes.push(redriven(3));
     lanes.push(delivery(6, Some("a")));
     let again = pop_one(&mut lanes).unwrap();
@@ -175,7 +175,7 @@ fn one_dead_letter_that_is_handled_frees_no_key_of_another() {
 
 #[test]
 fn what_is_redriven_waits_for_the_dead_letters_before_it() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]));
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start());
     lanes.push(redriven(5));
     assert!(pop_one(&mut lanes).is_none(), "5 waits behind 3");
     lanes.push(redriven(3));
@@ -192,7 +192,11 @@ fn what_is_redriven_waits_for_the_dead_letters_before_it() {
 
 #[test]
 fn a_dead_letter_without_a_key_holds_all_that_is_in_one_line() {
-    let mut lanes = Lanes::new(Order::Fifo, BTreeMap::from([(Position(3), None)]));
+    let mut lanes = Lanes::new(
+        Order::Fifo,
+        BTreeMap::from([(Position(3), None)]),
+        Clock::start(),
+    );
     lanes.push(delivery(4, None));
     assert!(pop_one(&mut lanes).is_none(), "4 waits behind 3");
 }
@@ -227,7 +231,7 @@ fn idle_keys_cost_nothing() {
 
 #[test]
 fn a_crowd_behind_one_key_stops_the_pull() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[0]));
+    let mut lanes = Lanes::new(Order::PerKey, held(&[0]), Clock::start());
     for position in 1..=BLOCKED_PER_KEY_MAX as u64 {
         assert!(!lanes.is_crowded());
         lanes.push(delivery(position, Some("a")));

@@ -1,0 +1,52 @@
+//! What Hence itself publishes about a subscription, for whoever is to know of it.
+//!
+//! They are events like any other: stored, ordered by the name of the subscription, and open to
+//! subscribe to. Only Hence publishes types that begin with [`RESERVED`].
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Event;
+
+/// How the types begin that only Hence publishes.
+pub const RESERVED: &str = "hence.";
+
+macro_rules! notices {
+    ($($(#[$doc:meta])* $name:ident = $type:literal { $($(#[$field:meta])* $member:ident,)* })*) => {
+        $($(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct $name {
+            /// The subscription.
+            pub subscription: String,
+            $($(#[$field])* pub $member: String,)*
+        }
+
+        impl Event for $name {
+            const TYPE: &'static str = $type;
+            const KEYED: bool = true;
+
+            fn key(&self) -> Option<Cow<'_, str>> {
+                Some(Cow::Borrowed(&self.subscription))
+            }
+        })*
+    };
+}
+
+notices! {
+    /// A storm of failures has stopped a subscription; it tries with one event at a time.
+    SubscriptionTripped = "hence.subscription.tripped" {
+        /// The failure that came last.
+        error,
+    }
+    /// So much waits behind keys that fail that a subscription takes no more.
+    SubscriptionPaused = "hence.subscription.paused" {
+        /// Which limit was reached.
+        limit,
+    }
+    /// A subscription that was stopped goes on.
+    SubscriptionResumed = "hence.subscription.resumed" {
+        /// What it was: `tripped` or `paused`.
+        was,
+    }
+}

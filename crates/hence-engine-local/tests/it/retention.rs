@@ -1,0 +1,146 @@
+//! Events go when they need not be kept, and never before every subscription has settled them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hence_core::engine::Engine;
+use hence_core::error::Code;
+use hence_engine_local::Retention;
+
+use crate::common::*;
+
+/// More commits than any of these tests needs before a segment goes.
+const ROUNDS_MAX: u64 = 2_000;
+/// Events in each of them.
+const BATCH: u64 = 50;
+
+fn bench(retention: Retention) -> Bench {
+    let mut bench = Bench::log();
+    bench.options.segment_bytes = 16 << 10;
+    bench.options.keep_interval = Duration::from_millis(1);
+    bench.options.snapshot_interval = Duration::ZERO;
+    bench.options.retention = retention;
+    bench
+}
+
+fn size() -> Retention {
+    Retention {
+        bytes: Some(64 << 10),
+        ..Retention::default()
+    }
+}
+
+fn first(engine: &Arc<dyn Engine>) -> u64 {
+    engine.health().unwrap().first.0
+}
+
+/// Publishes until the log is twice as large as it may be; nothing may go meanwhile.
+async fn fill(engine: &Arc<dyn Engine>, from: u64) -> u64 {
+    let mut id = from;
+    while engine.health().unwrap().bytes < 128 << 10 {
+        publish_range(engine, id, id + BATCH - 1).await;
+        id += BATCH;
+        assert_eq!(first(engine), 1, "nobody has settled it");
+    }
+    id
+}
+
+/// Publishes until something goes; says how far it got.
+async fn until_retired(engine: &Arc<dyn Engine>, from: u64) -> u64 {
+    for round in 1..=ROUNDS_MAX {
+        let last = from - 1 + round * BATCH;
+        publish_range(engine, last - BATCH + 1, last).await;
+        if first(engine) > 1 {
+            return last;
+        }
+    }
+    panic!("nothing was retired");
+}
+
+#[test]
+fn the_oldest_events_go_by_size_and_stay_gone() {
+    block_on(async {
+        let bench = bench(size());
+        let engine = bench.open();
+        let last = until_retired(&engine, 1).await;
+        let gone = engine.get(position(1)).await.unwrap_err();
+        assert_eq!(gone.code(), Code::NOT_FOUND);
+        let kept = all_entries(&engine).await;
+        assert!(kept[0].position.0 > 1);
+        assert_eq!(kept.last().unwrap().position.0, last);
+        // An id is known although its event is gone.
+        let receipts = publish(&engine, vec![event("1")]).await.unwrap();
+        assert!(receipts[0].duplicate);
+        engine.close().await;
+        drop(engine);
+        let again = bench.open();
+        assert!(first(&again) > 1);
+        let kept_again = all_entries(&again).await;
+        assert_eq!(kept_again.last().unwrap().position.0, last);
+    });
+}
+
+#[test]
+fn the_oldest_events_go_by_age_on_the_engines_clock() {
+    block_on(async {
+        let age = Some(Duration::from_secs(3600));
+        let bench = bench(Retention {
+            age,
+            ..Retention::default()
+        });
+        let engine = bench.open();
+        let next = fill(&engine, 1).await;
+        bench.clock.advance(Duration::from_secs(7200));
+        until_retired(&engine, next).await;
+    });
+}
+
+#[test]
+fn g2_nothing_goes_that_a_subscription_has_not_settled() {
+    block_on(async {
+        for retention in [
+            size(),
+            Retention {
+                settled: true,
+                ..Retention::default()
+            },
+        ] {
+            let bench = bench(retention);
+            let engine = bench.open();
+            let mut slow = subscribe(&engine, "slow").await;
+            let next = fill(&engine, 1).await;
+            for _ in 0..next {
+                if engine.subscriptions()[0].lag == 0 {
+                    break;
+                }
+                let got = slow.next(100).await.unwrap();
+                done(&engine, "slow", &got).await;
+            }
+            for round in 0..ROUNDS_MAX {
+                let id = next + round * BATCH;
+                publish_range(&engine, id, id + BATCH - 1).await;
+                let got = slow.next(100).await.unwrap();
+                done(&engine, "slow", &got).await;
+                if first(&engine) > 1 {
+                    break;
+                }
+            }
+            assert!(first(&engine) > 1, "what is settled goes: {retention:?}");
+            let settled = engine.subscriptions()[0].settled.0;
+            assert!(first(&engine) <= settled + 1);
+        }
+    });
+}
+
+#[test]
+fn without_a_subscription_nothing_counts_as_settled_by_all() {
+    block_on(async {
+        let bench = bench(Retention {
+            settled: true,
+            ..Retention::default()
+        });
+        let engine = bench.open();
+        fill(&engine, 1).await;
+        assert_eq!(all_entries(&engine).await[0].position.0, 1);
+    });
+}
