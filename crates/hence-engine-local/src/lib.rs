@@ -140,7 +140,7 @@ pub fn open(url: &str) -> Result<Arc<dyn Engine>> {
 /// As [`open`].
 pub fn open_with(url: &str, mut options: Options) -> Result<Arc<dyn Engine>> {
     let unknown = |what: &str| Code::ENGINE_URL.error(format!("'{url}' {what}"));
-    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
     let (dir, query) = rest.split_once('?').unwrap_or((rest, ""));
     match (scheme, dir, query) {
         ("memory", "", "") => return Ok(memory(&options)),
