@@ -48,7 +48,7 @@ struct Fault {
     inject: &'static str,
     /// The code that publishers hear; none where the process dies.
     code: Option<&'static str>,
-    /// Whether nothing may be acknowledged afterwards.
+    /// Whether nothing may be acknowledged afterwards, if it hit a segment.
     is_final: bool,
 }
 
@@ -77,7 +77,7 @@ const fn kill(call: &'static str) -> Fault {
 
 const FAULTS: &[Fault] = &[
     fault("fdatasync", "error=EIO", FAILED, true),
-    fault("pwrite64", "error=EIO", FAILED, true),
+    fault("pwrite64", "error=EIO", FAILED, false),
     fault("pwrite64", "error=ENOSPC", FULL, false),
     fault("fsync", "error=EIO", FAILED, false),
     fault("openat", "error=EMFILE", FAILED, false),
@@ -287,7 +287,7 @@ impl Run {
         let Some(code) = fault.code else {
             return problems;
         };
-        if fault.is_final {
+        if fault.is_final && self.trace.hit_a_segment() {
             let late = self.trace.acknowledged_after_fault();
             problems.extend(
                 late.into_iter()

@@ -85,6 +85,25 @@ impl Trace {
             .position(|call| call.rest.contains(INJECTED))
     }
 
+    /// Whether the call that was made to fail was on a file of the log itself, not on a snapshot or
+    /// an index, without which it goes on.
+    pub(super) fn hit_a_segment(&self) -> bool {
+        let Some(at) = self.injected() else {
+            return false;
+        };
+        let descriptor = |call: &Call| call.rest.split([')', ',']).next().map(str::to_owned);
+        let Some(failed) = self.calls.get(at).and_then(descriptor) else {
+            return false;
+        };
+        let given = format!("= {failed}");
+        let opened = self.calls.iter().take(at).rev();
+        let opened = opened.filter(|call| call.name == "openat");
+        let name = opened
+            .map(|call| &call.rest)
+            .find(|rest| rest.ends_with(&given));
+        name.is_some_and(|rest| rest.contains("segment-") || rest.contains("spare-"))
+    }
+
     /// The ids of events that were announced after the fault and acknowledged.
     pub(super) fn acknowledged_after_fault(&self) -> Vec<String> {
         let Some(fault) = self.injected() else {
