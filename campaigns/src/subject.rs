@@ -161,6 +161,9 @@ fn eager<A: 'static>(handler: impl hence::Handler<A>) -> impl hence::Handler<A> 
         options.retry.attempts = ATTEMPTS;
         options.retry.first = Duration::from_millis(2);
         options.retry.max = Duration::from_millis(8);
+        // The handlers fail on purpose; a breaker would take that for a storm and wait.
+        options.breaker = None;
+        options.retry_budget = None;
     })
 }
 
