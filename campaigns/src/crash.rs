@@ -41,7 +41,7 @@ impl Disaster for Kill {
 pub(crate) fn run(extent: Extent) -> Result<bool> {
     let begin = Instant::now();
     let kills = extent.count(KILLS.0, KILLS.1);
-    let mut report = Report::new("crash", extent.short, extent.seed);
+    let mut report = Report::new("crash", extent);
     report.setting("kills of one log", KILLS_OF_ONE);
     report.setting("segment bytes", SEGMENT_BYTES);
     let mut sum = Sum::default();

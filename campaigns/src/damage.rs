@@ -30,7 +30,7 @@ const END_BYTES: usize = 8;
 /// Runs the campaign.
 pub(crate) fn run(extent: Extent) -> Result<bool> {
     let begin = Instant::now();
-    let mut report = Report::new("damage", extent.short, extent.seed);
+    let mut report = Report::new("damage", extent);
     let (cut, flip) = if extent.short { SAMPLE } else { (1, 1) };
     let stale_step = if extent.short {
         STALE_SAMPLE.0

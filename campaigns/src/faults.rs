@@ -98,7 +98,7 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
     if is_root && let Some(passed) = in_namespace(&arguments("faults", extent))? {
         return Ok(passed);
     }
-    let mut report = Report::new("faults", extent.short, extent.seed);
+    let mut report = Report::new("faults", extent);
     report.setting("events of the script", EVENTS);
     report.setting("segment bytes", SEGMENT_BYTES);
     let begin = Instant::now();

@@ -61,7 +61,7 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
         bail!("this build has no bugs to plant: use `cargo xtask planted`");
     }
     let begin = Instant::now();
-    let mut report = Report::new("planted", extent.short, extent.seed);
+    let mut report = Report::new("planted", extent);
     let campaigns: BTreeSet<_> = PLANTS.iter().map(|plant| plant.campaign).collect();
     for campaign in campaigns {
         let counts = PLANTS.iter().filter(|plant| plant.campaign == campaign);

@@ -229,7 +229,7 @@ pub(crate) fn missing() -> Result<Option<String>> {
 
 /// Runs the campaign.
 pub(crate) fn run(extent: Extent) -> Result<bool> {
-    let mut report = Report::new("powercut", extent.short, extent.seed);
+    let mut report = Report::new("powercut", extent);
     if rustix::process::geteuid().is_root()
         && let Some(passed) = in_namespace(&arguments("powercut", extent))?
     {

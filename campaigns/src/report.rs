@@ -8,6 +8,8 @@ use std::process::Command;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::Extent;
+
 /// Where the findings of a campaign go, below the root of the workspace.
 pub(crate) const FOLDER: &str = "target/campaigns";
 /// Problems that are written out; the rest is only counted.
@@ -91,14 +93,18 @@ pub(crate) struct Report {
 
 impl Report {
     /// An empty report.
-    pub(crate) fn new(campaign: &str, short: bool, seed: u64) -> Self {
+    pub(crate) fn new(campaign: &str, extent: Extent) -> Self {
+        let Extent { short, count, seed } = extent;
+        let count = count
+            .map(|count| format!(" --count {count}"))
+            .unwrap_or_default();
         let form = if short { " --short" } else { "" };
         Self {
             campaign: campaign.to_owned(),
             short,
             verdict: Verdict::Pass,
             rows: Vec::new(),
-            command: format!("cargo xtask {campaign}{form} --seed {seed}"),
+            command: format!("cargo xtask {campaign}{form}{count} --seed {seed}"),
             seed,
             seconds: 0.0,
             settings: versions(),

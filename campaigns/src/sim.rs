@@ -58,7 +58,7 @@ struct Tally {
 pub(crate) fn run(extent: Extent) -> Result<bool> {
     let begin = Instant::now();
     let seeds = extent.count(SEEDS.0, SEEDS.1);
-    let mut report = Report::new("sim", extent.short, extent.seed);
+    let mut report = Report::new("sim", extent);
     report.setting("lives of one log", LIVES);
     report.setting("segment bytes", SEGMENT_BYTES);
     let next = AtomicU64::new(0);
