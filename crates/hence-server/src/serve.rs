@@ -263,10 +263,10 @@ impl Started {
         let drain = CancellationToken::new();
         let gateway = Gateway::new(&self.running, self.access, limits, dedup, drain.clone());
         let serving = tokio::spawn(server::serve(gateway, self.listeners));
-        interrupted().await;
+        hence::interrupted().await;
         tracing::info!("going down: finishing what was begun; once more Ctrl-C stops at once");
         tokio::spawn(async {
-            interrupted().await;
+            hence::interrupted().await;
             std::process::exit(EXIT_INTERRUPTED);
         });
         drain.cancel();
@@ -348,21 +348,4 @@ fn host(address: std::net::IpAddr) -> String {
         std::net::IpAddr::V4(address) => address.to_string(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
     }
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = interrupt.await;
 }

@@ -502,8 +502,8 @@ fn open(url: &str) -> Result<Arc<dyn Engine>> {
     )))
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() {
+/// Waits for Ctrl-C or SIGTERM, as [`App::run`] does before it drains.
+pub async fn interrupted() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

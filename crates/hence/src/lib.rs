@@ -50,7 +50,7 @@ mod source;
 mod subscription;
 mod trace;
 
-pub use app::{App, DRAIN_MAX, Drained, Running};
+pub use app::{App, DRAIN_MAX, Drained, Running, interrupted};
 pub use bus::{Bus, Handled, Publish, PublishUntilHandled, TryPublishError};
 pub use hence_core as core;
 pub use hence_core::{
