@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use super::interop;
 use super::{Tally, Workshop};
 
 /// The binary has the name of the library, so their pages would land in one folder: the binary
@@ -71,6 +72,10 @@ pub(super) fn deny(workshop: &Workshop) -> Result<Tally> {
 }
 
 pub(super) fn test(workshop: &Workshop) -> Result<Tally> {
+    // A test that needs a package says itself what it could not cover.
+    if let Err(error) = interop::prepare_python_packages(workshop) {
+        println!("Python packages: {error:#}");
+    }
     let mut command = cargo(workshop, &["test", "--workspace", "--no-fail-fast"]);
     let mut child = command
         .stdout(Stdio::piped())

@@ -138,6 +138,12 @@ impl Place {
     }
 }
 
+/// Prepares the Python packages, with which the tests of crates compare themselves too.
+pub(super) fn prepare_python_packages(workshop: &Workshop) -> Result<()> {
+    let target = workshop.metadata.target_directory.as_std_path();
+    prepare_python(&workshop.root.join(FOLDER), &target.join("venv"))
+}
+
 fn prepare_python(wanted: &Path, venv: &Path) -> Result<()> {
     let list = wanted.join("requirements.txt");
     if !list.is_file() || is_current(&list, venv)? {
