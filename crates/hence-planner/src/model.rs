@@ -5,8 +5,11 @@
 //! one of its branches, or out with the probability that is left. Several emissions are a fan-out
 //! and the event ends when all its copies have.
 
+mod limit;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::limit::{Expiry, Pace, Spacing};
 use crate::arrivals::Arrivals;
 use crate::error::{Domain, non_negative, positive, probability};
 use crate::service::Dist;
@@ -67,6 +70,10 @@ pub struct Station {
     /// Service time by priority class; classes beyond its length use `service`.
     #[serde(default)]
     pub service_by_class: Vec<Dist>,
+    /// Shares of the priority classes among what arrives, class 0 first; empty: the class of the
+    /// source.
+    #[serde(default)]
+    pub class_shares: Vec<f64>,
     /// Order of service.
     #[serde(default)]
     pub discipline: Discipline,
@@ -91,6 +98,15 @@ pub struct Station {
     /// Drop events older than their source's deadline instead of handling them.
     #[serde(default)]
     pub drop_expired: bool,
+    /// How long after their arrival here events expire; needs `drop_expired` to matter.
+    #[serde(default)]
+    pub expiry: Option<Expiry>,
+    /// Limit of calls over time.
+    #[serde(default)]
+    pub pace: Option<Pace>,
+    /// Limit of retries beyond which they wait longer.
+    #[serde(default)]
+    pub spacing: Option<Spacing>,
     /// Circuit breaker.
     #[serde(default)]
     pub breaker: Option<Breaker>,
@@ -121,6 +137,12 @@ pub enum Discipline {
     Sharing,
     /// Classes, a running handler is never interrupted.
     Priority,
+    /// Classes without interruption, where each class below is worth so much waiting: nobody waits
+    /// for ever.
+    Aged {
+        /// Seconds.
+        step: f64,
+    },
     /// Classes, preemptive-resume.
     PriorityPreemptive,
     /// Earliest deadline first.
@@ -283,6 +305,7 @@ impl Station {
             servers,
             service,
             service_by_class: Vec::new(),
+            class_shares: Vec::new(),
             discipline: Discipline::Fifo,
             keying: Keying::None,
             capacity: None,
@@ -291,6 +314,9 @@ impl Station {
             failure: None,
             timeout: None,
             drop_expired: false,
+            expiry: None,
+            pace: None,
+            spacing: None,
             breaker: None,
             emits: Vec::new(),
         }
@@ -368,6 +394,7 @@ impl Model {
             if let Some(breaker) = &station.breaker {
                 positive("probe_every", breaker.probe_every)?;
             }
+            station.check_limits()?;
         }
         for source in &self.sources {
             source.arrivals.check()?;

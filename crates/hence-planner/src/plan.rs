@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Domain;
 use crate::fit::{Band, Warning};
-use crate::model::Model;
-use crate::simulate::{SimOptions, SimReport, Timing, WarmUp, simulate};
+use crate::model::{Model, Station};
+use crate::simulate::{Estimate, SimOptions, SimReport, StationEstimate, Timing, WarmUp, simulate};
 
 pub use crate::plan::engine::Method;
 pub use crate::plan::flow::{Flow, flows};
@@ -59,6 +59,9 @@ pub struct Prediction {
     pub p95: Figure,
     /// 99th percentile of the response time.
     pub p99: Figure,
+    /// Mean wait of each priority class, class 0 first; empty without classes.
+    #[serde(default)]
+    pub class_wq: Vec<Figure>,
     /// Doubts, in words.
     pub warnings: Vec<String>,
 }
@@ -124,6 +127,18 @@ pub enum PlanError {
         lo: f64,
         /// Upper end of ρ.
         hi: f64,
+    },
+    /// More retries than their budget lets through: they wait longer and longer.
+    #[error(
+        "{station} retries {retries:.1} times a second, and its budget lets {budget:.1} through"
+    )]
+    RetriesBeyondBudget {
+        /// Name of the station.
+        station: String,
+        /// Retries per second.
+        retries: f64,
+        /// Retries per second that the budget permits.
+        budget: f64,
     },
     /// Events go round for ever.
     #[error("a loop of events without exit through {0:?}")]
@@ -192,49 +207,16 @@ pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
         events => Some(simulate(model, &budgeted(model, &flows, events, options))?),
     };
     let mut predictions = Vec::new();
-    for (i, ((station, flow), (answer, rho))) in model
-        .stations
-        .iter()
-        .zip(&flows)
-        .zip(analytic.into_iter().zip(bands))
-        .enumerate()
-    {
-        let known = options
-            .knowledge
-            .get(&station.name)
-            .cloned()
-            .unwrap_or_default();
-        let simulated = report.as_ref().and_then(|r| Some((r, r.stations.get(i)?)));
-        let figure = |exact: Option<engine::Answer>,
-                      from: &dyn Fn(
-            &crate::simulate::StationEstimate,
-        ) -> crate::simulate::Estimate| {
-            match (exact, simulated) {
-                (Some(answer), _) => Ok(answer.banded(flow, &known)),
-                (None, Some((report, estimate))) => {
-                    let answer = engine::Answer::simulated(from(estimate), report.replications);
-                    Ok(answer.banded(flow, &known))
-                }
-                (None, None) => Err(PlanError::NeedsSimulation(station.name.clone())),
-            }
+    let rows = model.stations.iter().zip(&flows).zip(analytic).zip(bands);
+    for (i, (((station, flow), answers), rho)) in rows.enumerate() {
+        let known = options.knowledge.get(&station.name);
+        let one = One {
+            station,
+            flow,
+            known: &known.cloned().unwrap_or_default(),
+            simulated: report.as_ref().and_then(|r| Some((r, r.stations.get(i)?))),
         };
-        let mut warnings: Vec<String> = known.warnings.iter().map(ToString::to_string).collect();
-        warnings.extend(answer.remark);
-        predictions.push(Prediction {
-            station: station.name.clone(),
-            lambda: flow.lambda,
-            es: flow.es,
-            ca2: flow.ca2,
-            cs2: flow.cs2,
-            c: station.servers,
-            rho,
-            wq: figure(answer.wq, &|s| s.wait.mean)?,
-            art: figure(answer.art, &|s| s.response.mean)?,
-            p50: figure(answer.p50, &|s| s.response.p50)?,
-            p95: figure(answer.p95, &|s| s.response.p95)?,
-            p99: figure(answer.p99, &|s| s.response.p99)?,
-            warnings,
-        });
+        predictions.push(one.predict(answers, rho)?);
     }
     let journeys = journeys(model, &predictions, report.as_ref(), &flows)?;
     Ok(Plan {
@@ -244,6 +226,57 @@ pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
     })
 }
 
+/// One station with all that its prediction is made of.
+struct One<'a> {
+    station: &'a Station,
+    flow: &'a Flow,
+    known: &'a Knowledge,
+    simulated: Option<(&'a SimReport, &'a StationEstimate)>,
+}
+
+impl One<'_> {
+    /// A figure by formula, or else from the simulation.
+    fn figure(
+        &self,
+        exact: Option<engine::Answer>,
+        from: impl Fn(&StationEstimate) -> Option<Estimate>,
+    ) -> Result<Figure, PlanError> {
+        let answer = exact.or_else(|| {
+            let (report, estimate) = self.simulated?;
+            let answer = engine::Answer::simulated(from(estimate)?, report.replications);
+            Some(answer)
+        });
+        let answer = answer.ok_or_else(|| PlanError::NeedsSimulation(self.station.name.clone()))?;
+        Ok(answer.banded(self.flow, self.known))
+    }
+
+    fn predict(&self, answers: engine::Answers, rho: Band) -> Result<Prediction, PlanError> {
+        let (station, flow) = (self.station, self.flow);
+        let exact = engine::class_waits(station, flow);
+        let class_wq = (0..station.class_shares.len()).map(|class| {
+            let exact = exact.as_ref().and_then(|waits| waits.get(class).copied());
+            self.figure(exact, |s| Some(s.classes.get(class)?.wait.mean))
+        });
+        let doubts = self.known.warnings.iter().map(ToString::to_string);
+        Ok(Prediction {
+            station: station.name.clone(),
+            lambda: flow.lambda,
+            es: flow.es,
+            ca2: flow.ca2,
+            cs2: flow.cs2,
+            c: station.servers,
+            rho,
+            wq: self.figure(answers.wq, |s| Some(s.wait.mean))?,
+            art: self.figure(answers.art, |s| Some(s.response.mean))?,
+            p50: self.figure(answers.p50, |s| Some(s.response.p50))?,
+            p95: self.figure(answers.p95, |s| Some(s.response.p95))?,
+            p99: self.figure(answers.p99, |s| Some(s.response.p99))?,
+            class_wq: class_wq.collect::<Result<_, _>>()?,
+            warnings: doubts.chain(answers.remark).collect(),
+        })
+    }
+}
+
 fn utilisations(
     model: &Model,
     flows: &[Flow],
@@ -251,6 +284,17 @@ fn utilisations(
 ) -> Result<Vec<Band>, PlanError> {
     let mut bands = Vec::new();
     for (station, flow) in model.stations.iter().zip(flows) {
+        let retries = flow.lambda - flow.fresh;
+        if let Some(budget) = station.spacing.map(|s| s.rate(flow.fresh))
+            && retries >= budget
+            && retries > 0.0
+        {
+            return Err(PlanError::RetriesBeyondBudget {
+                station: station.name.clone(),
+                retries,
+                budget,
+            });
+        }
         let known = options.knowledge.get(&station.name);
         let slack = known.map_or(0.0, |k| k.lambda.hypot(k.es));
         let rho = Band::around(flow.rho, flow.rho * slack);

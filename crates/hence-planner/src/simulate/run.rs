@@ -148,6 +148,10 @@ impl<'a> Run<'a> {
             Kind::Switch => self.switch(index),
             Kind::Share => self.shared(index, entry.stamp),
             Kind::Probe => self.probe(index),
+            Kind::Pace => {
+                self.stations[index].pace_at = u64::MAX;
+                self.serve_waiting(index);
+            }
             Kind::Linger => {
                 self.stations[index].linger_at = u64::MAX;
                 self.refill(index);
@@ -324,6 +328,8 @@ impl<'a> Run<'a> {
         let job = Job {
             born: self.now,
             entered: self.now,
+            first: self.now,
+            deadline: u64::MAX,
             started: self.now,
             service: 0,
             rank: 0,

@@ -494,11 +494,9 @@ fn shop() -> Topology {
 
 fn measured() -> Measurements {
     let handling = |mean, failure| Handling {
-        service: exp(mean),
         failure,
-        retry: None,
-        timeout: None,
         emits: [("reserved".to_owned(), 0.75)].into(),
+        ..Handling::new(exp(mean))
     };
     Measurements {
         inflows: vec![Inflow {

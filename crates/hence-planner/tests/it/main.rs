@@ -13,6 +13,7 @@ mod ciw;
 mod features;
 mod fitting;
 mod laws;
+mod limits;
 mod numbers;
 mod plots;
 mod scenario;

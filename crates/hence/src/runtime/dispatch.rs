@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt};
 use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
 use hence_core::{
     BoxFuture, Call, Code, Commit, Deliveries, Delivery, Engine, Event, Options, Outcome, Result,
-    States, Undecodable, Unhandled,
+    States, Timestamp, Undecodable, Unhandled,
 };
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -56,8 +56,9 @@ struct Ended {
     deliveries: Vec<Delivery>,
     verdict: Verdict,
     ran: Duration,
-    /// Deliveries that were with a handler when it began; `None` when no handler was called.
-    beside: Option<usize>,
+    /// When it took a worker, and how many deliveries were with a handler then; `None` when no
+    /// handler was called.
+    beside: Option<(Timestamp, usize)>,
 }
 
 /// A commit that has been answered.
@@ -310,7 +311,7 @@ impl Pump {
         for delivery in &deliveries {
             self.metrics.wait.record(now.since(delivery.appended));
         }
-        let beside = Some(self.running);
+        let beside = Some((now, self.running));
         self.running += deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         let name = Arc::clone(&self.subscription.name);
@@ -377,10 +378,12 @@ impl Pump {
             }
         };
         self.log(&commit, &deliveries);
-        if let Some(beside) = beside {
+        if let Some((began, beside)) = beside {
             self.metrics.meter.ended(&measure::Call {
                 deliveries: &deliveries,
                 commit: &commit,
+                // Microseconds against nanoseconds: never less than the handler.
+                occupied: self.clock.now().since(began).max(ran),
                 ran,
                 beside,
             });

@@ -472,7 +472,7 @@ impl Asked<'_> {
         };
         if let (Some(flow), Some(station)) = (flow, workers) {
             let slack = known.map_or(0.0, |known| known.lambda.hypot(known.es));
-            let capacity = f64::from(station.servers) / flow.es;
+            let capacity = flow.capacity;
             row.drain = drain(backlog as f64, flow.lambda, capacity, flow.ca2, flow.cs2).ok();
             row.saturation = saturation(measured, capacity);
             row.flow = Some(Flowing {
