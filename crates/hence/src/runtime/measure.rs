@@ -9,6 +9,7 @@ mod series;
 mod times;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -90,6 +91,7 @@ pub struct Measured {
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     options: OnceLock<Options>,
+    off: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -143,8 +145,16 @@ impl Meter {
         let _ = self.options.set(options);
     }
 
+    /// Goes on or stops measuring.
+    pub(crate) fn measure(&self, on: bool) {
+        self.off.store(!on, Relaxed);
+    }
+
     /// Counts deliveries that the engine gave.
     pub(crate) fn arrived(&self, deliveries: &[Delivery]) {
+        if self.off.load(Relaxed) {
+            return;
+        }
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
         let order = self.options.get().map(|options| options.order);
@@ -161,7 +171,7 @@ impl Meter {
     /// Counts a call that has ended.
     pub(crate) fn ended(&self, call: &Call<'_>) {
         // What the engine would not publish is settled without another run.
-        if call.ran == Duration::ZERO {
+        if call.ran == Duration::ZERO || self.off.load(Relaxed) {
             return;
         }
         let now = Timestamp::now();

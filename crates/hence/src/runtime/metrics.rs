@@ -92,6 +92,12 @@ impl SubscriptionMetrics {
         self.running.load(Relaxed)
     }
 
+    /// Measures for planning, which it does from the start, or stops; counters and histograms go on
+    /// in any case.
+    pub fn measure(&self, on: bool) {
+        self.meter.measure(on);
+    }
+
     /// What was measured of it in the last minutes, for planning.
     pub fn measured(&self) -> Measured {
         self.meter.measured()

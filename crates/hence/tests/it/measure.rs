@@ -74,6 +74,17 @@ async fn what_orders_look_at_is_measured() {
     assert_eq!(urgent.expiry.count(), 8);
     assert!(urgent.expiry.mean() > Some(1e6), "years from now");
     let calm = app.metrics().get("calm").unwrap().measured();
-    assert!(calm.priorities.is_empty(), "its order does not look at them");
+    assert!(
+        calm.priorities.is_empty(),
+        "its order does not look at them"
+    );
+    app.metrics().get("calm").unwrap().measure(false);
+    let tock = Tock {
+        key: "k".to_owned(),
+        number: 21,
+    };
+    app.publish(tock).until_handled().await.unwrap();
+    let counted = |name| app.metrics().get(name).unwrap().measured().counted;
+    assert_eq!((counted("urgent"), counted("calm")), (21, 20));
     app.drain().await;
 }
