@@ -139,7 +139,12 @@ impl Pump {
         }
     }
 
-    fn commit(&mut self, deliveries: Vec<Delivery>, commit: Commit, after: Option<Duration>) {
+    pub(super) fn commit(
+        &mut self,
+        deliveries: Vec<Delivery>,
+        commit: Commit,
+        after: Option<Duration>,
+    ) {
         if after.is_none() {
             self.committing += deliveries.len();
         }
@@ -166,6 +171,12 @@ impl Pump {
         } = answered;
         if let Err(error) = result {
             let name = &self.subscription.name;
+            if error.code() == Code::CLOSED {
+                // Nothing will be taken in this process; what is not settled is delivered again.
+                tracing::warn!(subscription = %name, %error, "cannot settle");
+                self.closed = true;
+                return;
+            }
             // A disk that failed once and an engine that is well: what is not settled now would
             // otherwise wait for a restart that nobody has a reason for.
             let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
@@ -191,6 +202,7 @@ impl Pump {
                 });
             }
             tracing::error!(subscription = %name, %error, "cannot settle; the key waits for a restart");
+            self.metrics.trouble.set(format!("cannot settle: {error}"));
             self.committing -= deliveries.len();
             return;
         }
