@@ -1,8 +1,13 @@
 //! `plan`: what the planner predicts beside what happens. Jobs come in, handlers sleep for the drawn
 //! time, and the prediction is made from what the runtime measured, by the code of the server.
+//!
+//! Two clocks. In time that jumps to the next timer whenever nothing is left to do, the whole runtime
+//! runs as it is and no other process disturbs it: what is off there is the model, or chance. By the
+//! clock of the wall, the machine has its say.
 
 mod applied;
 mod cell;
+mod clock;
 mod speed;
 mod traffic;
 
@@ -14,12 +19,14 @@ mod traffic;
 mod planning;
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use hence_planner::plan::Figure;
 use hence_planner::simulate::{Estimate, estimate};
 
 use self::cell::{Cell, Compared, Seen, Shape};
+use self::clock::paused;
 use self::traffic::{Law, Traffic};
 use crate::report::{self, Row};
 
@@ -32,9 +39,9 @@ const LOAD_MAX: f64 = 0.81;
 /// The part of the applications in which the band should hold the measurement.
 const COVERAGE: f64 = 0.9;
 
-/// The cells, with how many applications run side by side for each: the fuller a queue, the less
-/// one run of it says.
-fn cells(short: bool) -> Vec<(Cell, u64)> {
+/// The cells: every kind of arrivals, of service, and of work at every load; fewer of them to look
+/// whether all of it works.
+fn cells(all: bool) -> Vec<Cell> {
     let plain = |traffic, law, load| Cell {
         traffic,
         law,
@@ -45,12 +52,11 @@ fn cells(short: bool) -> Vec<(Cell, u64)> {
     let loads = [0.3, 0.6, 0.8, 0.9];
     for traffic in [Traffic::Poisson, Traffic::Bursty, Traffic::Batch] {
         for law in Law::ALL {
-            let all = !short
-                || matches!(
-                    (traffic, law),
-                    (Traffic::Poisson, _) | (_, Law::Exponential)
-                );
-            if all {
+            let usual = matches!(
+                (traffic, law),
+                (Traffic::Poisson, _) | (_, Law::Exponential)
+            );
+            if all || usual {
                 cells.extend(loads.map(|load| plain(traffic, law, load)));
             }
         }
@@ -61,72 +67,131 @@ fn cells(short: bool) -> Vec<(Cell, u64)> {
             ..plain(Traffic::Poisson, Law::Exponential, load)
         }));
     }
-    let replicas = |load: f64| match (short, load) {
-        (false, _) => 2,
-        (true, load) if load < 0.5 => 1,
-        (true, load) if load < 0.7 => 2,
-        (true, _) => 4,
-    };
-    let with = |cell: Cell| (cell, replicas(cell.load));
-    cells.into_iter().map(with).collect()
+    cells
 }
 
-/// Runs the benchmark: all applications side by side, since they sleep and do not reckon.
+/// How many applications a cell has: the fuller a queue, the less one run of it says.
+fn replicas(cell: &Cell) -> u64 {
+    if cell.load < 0.7 { 2 } else { 4 }
+}
+
+type Done = Vec<(Cell, Vec<Compared>)>;
+
+/// Runs the benchmark.
 pub(crate) fn run(short: bool) -> anyhow::Result<()> {
-    let length = Duration::from_secs(if short { 30 } else { 300 });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let mut out = std::io::stdout().lock();
     let mut rows = vec![runtime.block_on(speed::measuring(short))?];
-    let excess = runtime.block_on(runtime.spawn(traffic::calibrate()))?;
-    let (topology, measured) = runtime.block_on(async {
-        let (measured, topology) = cell::at((3.2, 8), Duration::from_secs(2), 7).await?;
-        anyhow::Ok((topology, measured))
-    })?;
+    let (measured, topology) =
+        runtime.block_on(cell::at((3.2, 8), Duration::from_secs(2), 7, false))?;
     rows.extend(speed::answers(&topology, &measured));
-    writeln!(
-        out,
-        "a sleep is {:.2} ms longer than asked; every sleep is asked to be shorter by that",
-        excess * 1e3
-    )?;
-    let (compared, applied) = runtime.block_on(async {
-        let applied = tokio::spawn(applied::run(length));
-        let mut runs = Vec::new();
-        for (number, (cell, replicas)) in cells(short).into_iter().enumerate() {
-            let seed = |replica: u64| number as u64 * 100 + replica;
-            let all = (0..replicas).map(|replica| tokio::spawn(cell.run(length, seed(replica))));
-            runs.push((cell, all.collect::<Vec<_>>()));
-        }
-        let mut compared = Vec::new();
-        for (cell, all) in runs {
-            let mut done = Vec::new();
-            for run in all {
-                match run.await? {
-                    Ok(one) => done.push(one),
-                    Err(error) => writeln!(out, "{}: {error}", cell.name())?,
-                }
-            }
-            compared.push((cell, done));
-        }
-        anyhow::Ok((compared, applied.await??))
+
+    say(&format!(
+        "a sleep is {:.2} ms longer than asked, and {:.2} ms in time that jumps; every sleep is \
+         asked to be shorter by that",
+        1e3 * runtime.block_on(async { tokio::spawn(traffic::calibrate()).await })?,
+        1e3 * paused(async { Ok(traffic::calibrate().await) })?,
+    ))?;
+    let virtual_length = Duration::from_secs(if short { 60 } else { 300 });
+    let compared = in_jumps(cells(!short), virtual_length)?;
+    for (cell, done) in &compared {
+        rows.extend(compare("", cell, done));
+    }
+    rows.push(coverage("", &compared));
+    rows.extend(applied::run()?);
+
+    let real_length = Duration::from_secs(if short { 12 } else { 300 });
+    let compared = runtime.block_on(async {
+        traffic::calibrate().await;
+        on_the_wall(short, real_length).await
     })?;
     for (cell, done) in &compared {
-        rows.extend(compare(cell, done));
+        rows.extend(compare("wall: ", cell, done));
     }
-    rows.extend(applied);
-    rows.push(coverage(&compared));
-    drop(out);
+    rows.push(coverage("wall: ", &compared));
     report::finish("plan", &rows)
 }
 
+fn say(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{line}")?;
+    Ok(())
+}
+
+/// Every cell in time that jumps, two threads side by side: what is off is the model, or chance.
+fn in_jumps(cells: Vec<Cell>, length: Duration) -> anyhow::Result<Done> {
+    let next = AtomicUsize::new(0);
+    let jobs: Vec<(usize, u64)> = (0..cells.len())
+        .zip(&cells)
+        .flat_map(|(at, cell)| (0..replicas(cell)).map(move |replica| (at, replica)))
+        .collect();
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(&(at, replica)) = jobs.get(next.fetch_add(1, Relaxed)) {
+            if let Some(cell) = cells.get(at) {
+                let seed = at as u64 * 100 + replica;
+                done.push((at, paused(cell.run(length, seed, true))));
+            }
+        }
+        done
+    };
+    let all = std::thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let mut all = work();
+        all.extend(other.join().unwrap_or_default());
+        all
+    });
+    let mut compared: Done = cells.into_iter().map(|cell| (cell, Vec::new())).collect();
+    for (at, result) in all {
+        if let Some((cell, done)) = compared.get_mut(at) {
+            match result {
+                Ok(one) => done.push(one),
+                Err(error) => say(&format!("{}: {error}", cell.name()))?,
+            }
+        }
+    }
+    Ok(compared)
+}
+
+/// Cells by the clock of the wall, all side by side, since they sleep and do not reckon: everything
+/// in the long form, a few in the short one.
+async fn on_the_wall(short: bool, length: Duration) -> anyhow::Result<Done> {
+    let chosen = cells(!short).into_iter().filter(|cell| {
+        let usual = matches!(
+            (cell.traffic, cell.law),
+            (Traffic::Poisson, Law::Exponential)
+        );
+        !short || (usual && cell.load < LOAD_MAX)
+    });
+    let mut runs = Vec::new();
+    for (number, cell) in chosen.enumerate() {
+        let run = |replica| tokio::spawn(cell.run(length, number as u64 * 100 + replica, false));
+        let all: Vec<_> = (0..if short { replicas(&cell) } else { 1 })
+            .map(run)
+            .collect();
+        runs.push((cell, all));
+    }
+    let mut compared = Vec::new();
+    for (cell, all) in runs {
+        let mut done = Vec::new();
+        for run in all {
+            match run.await? {
+                Ok(one) => done.push(one),
+                Err(error) => say(&format!("{}: {error}", cell.name()))?,
+            }
+        }
+        compared.push((cell, done));
+    }
+    Ok(compared)
+}
+
 /// The mean and the p99 of a cell.
-fn compare(cell: &Cell, done: &[Compared]) -> Vec<Row> {
+fn compare(clock: &str, cell: &Cell, done: &[Compared]) -> Vec<Row> {
     let mut all = Seen::default();
     done.iter().for_each(|one| all.add(&one.seen));
     let rho = done.iter().map(|one| one.rho).sum::<f64>() / done.len() as f64;
-    let name = format!("{} (ρ {rho:.2})", cell.name());
+    let name = format!("{clock}{} (ρ {rho:.2})", cell.name());
     if done.is_empty() {
         let mut row = Row::plain(&name, f64::NAN, "ms");
         row.met = Some(false);
@@ -196,7 +261,7 @@ fn explain((lo, hi): (f64, f64), spread: Estimate, measured: f64, slack: f64) ->
 }
 
 /// In how many applications the bands held what was measured.
-fn coverage(compared: &[(Cell, Vec<Compared>)]) -> Row {
+fn coverage(clock: &str, compared: &[(Cell, Vec<Compared>)]) -> Row {
     let inside = |figure: &Figure, seen: f64| (figure.lo..=figure.hi).contains(&seen);
     let all = compared.iter().flat_map(|(_, done)| done);
     let held: Vec<bool> = all
@@ -208,7 +273,8 @@ fn coverage(compared: &[(Cell, Vec<Compared>)]) -> Row {
         })
         .collect();
     let share = held.iter().filter(|held| **held).count() as f64 / held.len().max(1) as f64;
-    let mut row = Row::plain("bands that held the measurement", 100.0 * share, "%");
+    let name = format!("{clock}bands that held the measurement");
+    let mut row = Row::plain(&name, 100.0 * share, "%");
     row.beside = Some(format!("of {} figures", held.len()));
     row.goal = Some(100.0 * COVERAGE);
     row.met = Some(share >= COVERAGE);

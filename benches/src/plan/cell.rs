@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hence::core::Retry;
 use hence::measure::Times;
@@ -11,7 +11,9 @@ use hence_planner::histogram::{Bin, Hist};
 use hence_planner::plan::{Figure, PlanOptions, plan};
 use hence_planner::simulate::Rng;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
+use super::clock::engine;
 use super::planning;
 use super::traffic::{Law, Stream, Traffic, sleep};
 
@@ -85,8 +87,14 @@ impl Ways {
     }
 }
 
-async fn work(job: Job, ways: State<Ways>) {
+async fn work(job: Job) {
     sleep(job.seconds).await;
+}
+
+/// One of several reactions: each takes its own time.
+async fn reaction(job: Job, ways: State<Ways>, dice: State<Dice>) {
+    let seconds = dice.draw(job.seconds).0;
+    sleep(seconds).await;
     ways.end(job.number);
 }
 
@@ -96,13 +104,8 @@ async fn keyed(job: Keyed) {
 
 /// Each attempt is drawn anew: what the event brings is a mean.
 async fn failing(job: Job, dice: State<Dice>) -> Result<(), Failure> {
-    let (seconds, fails) = {
-        let mut rng = dice.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (
-            Law::Exponential.draw(job.seconds, &mut rng),
-            rng.uniform() < FAILING.0,
-        )
-    };
+    let (seconds, dice) = dice.draw(job.seconds);
+    let fails = dice < FAILING.0;
     sleep(seconds).await;
     if fails {
         return Err(Failure::retry("as drawn"));
@@ -112,6 +115,18 @@ async fn failing(job: Job, dice: State<Dice>) -> Result<(), Failure> {
 
 #[derive(Clone)]
 struct Dice(Arc<Mutex<Rng>>);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(Rng::stream(seed, 1, "dice", 0))))
+    }
+
+    /// An exponential time with this mean, and a number between 0 and 1.
+    fn draw(&self, mean: f64) -> (f64, f64) {
+        let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (Law::Exponential.draw(mean, &mut rng), rng.uniform())
+    }
+}
 
 /// Times that were measured, of one application or of several.
 #[derive(Clone, Default)]
@@ -202,11 +217,10 @@ impl Cell {
         let app = App::new("plan");
         let workers = |app: App, name: &str| app.configure(name, |o| o.concurrency = WORKERS);
         match self.shape {
-            Shape::Plain => workers(app.state(ways.clone()).subscribe("work", work), "work"),
+            Shape::Plain => workers(app.subscribe("work", work), "work"),
             Shape::Keys => workers(app.subscribe("work", keyed), "work"),
             Shape::Retries => {
-                let dice = Dice(Arc::new(Mutex::new(Rng::stream(seed, 1, "dice", 0))));
-                let app = app.state(dice).subscribe("work", failing);
+                let app = app.state(Dice::new(seed)).subscribe("work", failing);
                 app.configure("work", |options| {
                     options.concurrency = WORKERS;
                     options.retry = Retry {
@@ -218,9 +232,9 @@ impl Cell {
                 })
             }
             Shape::FanOut => {
-                let mut app = app.state(ways.clone());
+                let mut app = app.state(ways.clone()).state(Dice::new(seed));
                 for name in ["mail", "stock", "bill"] {
-                    app = workers(app.subscribe(name, work), name);
+                    app = workers(app.subscribe(name, reaction), name);
                 }
                 app
             }
@@ -233,7 +247,7 @@ impl Cell {
         let mut rng = Rng::stream(seed, 0, "service", 0);
         let weights: Vec<f64> = (1..=KEYS.0).map(|k| f64::from(k).powf(-KEYS.1)).collect();
         let all: f64 = weights.iter().sum();
-        let mut next = tokio::time::Instant::now();
+        let mut next = Instant::now();
         for number in 0.. {
             let (gap, count) = stream.next();
             next += gap;
@@ -258,7 +272,7 @@ impl Cell {
                 }
                 let number = number * 1_000 + copy;
                 let seconds = match self.shape {
-                    Shape::Retries => MEAN,
+                    Shape::Retries | Shape::FanOut => MEAN,
                     _ => self.law.draw(MEAN, &mut rng),
                 };
                 if let Shape::FanOut = self.shape {
@@ -270,9 +284,14 @@ impl Cell {
     }
 
     /// Runs one application, and compares.
-    pub(super) async fn run(self, length: Duration, seed: u64) -> anyhow::Result<Compared> {
+    pub(super) async fn run(
+        self,
+        length: Duration,
+        seed: u64,
+        paused: bool,
+    ) -> anyhow::Result<Compared> {
         let ways = Ways::default();
-        let app = self.app(seed, &ways).start("memory:").await?;
+        let app = self.app(seed, &ways).start_on(engine(paused)).await?;
         let feed = tokio::spawn(self.feed(app.bus().clone(), ways.clone(), seed));
         tokio::time::sleep(length).await;
         feed.abort();
@@ -282,6 +301,10 @@ impl Cell {
         app.drain().await;
         let fan_out = matches!(self.shape, Shape::FanOut);
         let work = move || compare(&topology, &measured, fan_out.then_some(&*done));
+        if paused {
+            // In another thread, time would jump while this one waits.
+            return work();
+        }
         tokio::task::spawn_blocking(work).await?
     }
 }
@@ -336,6 +359,7 @@ pub(super) async fn at(
     (erlang, workers): (f64, usize),
     length: Duration,
     seed: u64,
+    paused: bool,
 ) -> anyhow::Result<(planning::All, hence::Topology)> {
     let cell = Cell {
         traffic: Traffic::Poisson,
@@ -346,7 +370,7 @@ pub(super) async fn at(
     let ways = Ways::default();
     let app = cell.app(seed, &ways);
     let app = app.configure("work", |options| options.concurrency = workers);
-    let app = app.start("memory:").await?;
+    let app = app.start_on(engine(paused)).await?;
     let feed = tokio::spawn(cell.feed(app.bus().clone(), ways, seed));
     tokio::time::sleep(length).await;
     feed.abort();

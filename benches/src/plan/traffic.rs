@@ -1,9 +1,10 @@
 //! What comes in and how long it takes: draws of arrivals and service times.
 
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use hence_planner::simulate::Rng;
+use tokio::time::Instant;
 
 /// How events come in.
 #[derive(Clone, Copy)]
@@ -118,15 +119,15 @@ impl Stream {
     }
 }
 
-/// By how much a sleep is longer than it was asked to be, in seconds.
+/// By how much a sleep is longer than it was asked to be, in seconds, as the bits of a number.
 ///
 /// Timers fire on whole milliseconds and never early, so a job would take about one longer than it
 /// should. The excess is measured before anything else runs, and every sleep is asked to be shorter
 /// by it: then the load is what its name says. What is left is in the measured service times,
 /// from which the prediction is made.
-static EXCESS: OnceLock<f64> = OnceLock::new();
+static EXCESS: AtomicU64 = AtomicU64::new(0);
 
-/// Measures it.
+/// Measures it, for the clock of this runtime.
 pub(super) async fn calibrate() -> f64 {
     const SLEEPS: u32 = 400;
     let mut sum = 0.0;
@@ -136,12 +137,14 @@ pub(super) async fn calibrate() -> f64 {
         tokio::time::sleep(asked).await;
         sum += (began.elapsed() - asked).as_secs_f64();
     }
-    *EXCESS.get_or_init(|| sum / f64::from(SLEEPS))
+    let excess = sum / f64::from(SLEEPS);
+    EXCESS.store(excess.to_bits(), Relaxed);
+    excess
 }
 
 /// Sleeps for so many seconds, on average.
 pub(super) async fn sleep(seconds: f64) {
-    let excess = EXCESS.get().copied().unwrap_or_default();
+    let excess = f64::from_bits(EXCESS.load(Relaxed));
     if seconds > excess {
         tokio::time::sleep(Duration::from_secs_f64(seconds - excess)).await;
     }

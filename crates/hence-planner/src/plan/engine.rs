@@ -116,19 +116,21 @@ impl Answer {
         }
     }
 
-    /// Widened by what is not known of λ and E\[S\]: a response time stretches with E\[S\] and,
-    /// as far as it is waiting, with 1/(1-ρ).
+    /// Widened by what is not known of λ and E\[S\].
     pub(crate) fn banded(self, flow: &Flow, known: &Knowledge) -> Figure {
         let mut figure = self.figure();
-        let stretch = |sign: f64| {
-            let es = 1.0 + sign * known.es;
-            let rho = (flow.rho * es * (1.0 + sign * known.lambda)).clamp(0.0, 0.999);
-            es * (1.0 - flow.rho.min(0.999)) / (1.0 - rho)
-        };
-        figure.lo *= stretch(-1.0).max(0.0);
-        figure.hi *= stretch(1.0);
+        figure.lo *= stretch(flow, known, -1.0);
+        figure.hi *= stretch(flow, known, 1.0);
         figure
     }
+}
+
+/// How a response time changes when λ and E\[S\] are at the low (-1) or high (1) end of what is
+/// known: it stretches with E\[S\] and, as far as it is waiting, with 1/(1-ρ).
+pub(crate) fn stretch(flow: &Flow, known: &Knowledge, sign: f64) -> f64 {
+    let es = 1.0 + sign * known.es;
+    let rho = (flow.rho * es * (1.0 + sign * known.lambda)).clamp(0.0, 0.999);
+    (es * (1.0 - flow.rho.min(0.999)) / (1.0 - rho)).max(0.0)
 }
 
 /// A station of plain first-come-first-served workers: what the formulas describe.

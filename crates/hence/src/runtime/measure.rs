@@ -10,10 +10,10 @@ mod times;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use hence_core::{Commit, Delivery, Options, Order, Outcome, RejectReason, Timestamp};
+use hence_core::{Commit, Delivery, Engine, Options, Order, Outcome, RejectReason, Timestamp};
 
 pub use self::keys::KeyCounts;
 use self::keys::Sketch;
@@ -91,6 +91,8 @@ pub struct Measured {
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     options: OnceLock<Options>,
+    /// Whose clock tells the time: it has stamped the events. It may close while this is kept.
+    engine: OnceLock<Weak<dyn Engine>>,
     off: AtomicBool,
     state: Mutex<State>,
 }
@@ -139,10 +141,19 @@ pub(crate) struct Call<'a> {
 }
 
 impl Meter {
-    /// Says with which numbers the subscription runs.
-    pub(crate) fn runs_with(&self, options: Options) {
+    /// Says with which numbers, and on which engine, the subscription runs.
+    pub(crate) fn runs_with(&self, options: Options, engine: &Arc<dyn Engine>) {
         // A subscription runs once in a process; its numbers do not change.
         let _ = self.options.set(options);
+        if self.engine.set(Arc::downgrade(engine)).is_ok() {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.began = engine.now();
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        let engine = self.engine.get().and_then(Weak::upgrade);
+        engine.map_or_else(Timestamp::now, |engine| engine.now())
     }
 
     /// Goes on or stops measuring.
@@ -174,7 +185,7 @@ impl Meter {
         if call.ran == Duration::ZERO || self.off.load(Relaxed) {
             return;
         }
-        let now = Timestamp::now();
+        let now = self.now();
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
         let age = now.since(began);
@@ -192,7 +203,7 @@ impl Meter {
 
     /// What was measured up to now.
     pub(crate) fn measured(&self) -> Measured {
-        let now = Timestamp::now();
+        let now = self.now();
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let age = now.since(state.began);
         state.turn(steps(age, PERIOD));
