@@ -190,8 +190,9 @@ async fn on_the_wall(short: bool, length: Duration) -> anyhow::Result<Done> {
 fn compare(clock: &str, cell: &Cell, done: &[Compared]) -> Vec<Row> {
     let mut all = Seen::default();
     done.iter().for_each(|one| all.add(&one.seen));
-    let rho = done.iter().map(|one| one.rho).sum::<f64>() / done.len() as f64;
-    let name = format!("{clock}{} (ρ {rho:.2})", cell.name());
+    let mean = |of: fn(&Compared) -> f64| done.iter().map(of).sum::<f64>() / done.len() as f64;
+    let (rho, es) = (mean(|one| one.rho), 1e3 * mean(|one| one.es));
+    let name = format!("{clock}{} (ρ {rho:.2}, E[S] {es:.1})", cell.name());
     if done.is_empty() {
         let mut row = Row::plain(&name, f64::NAN, "ms");
         row.met = Some(false);

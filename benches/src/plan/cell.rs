@@ -191,6 +191,8 @@ pub(super) struct Compared {
     pub(super) seen: Seen,
     /// The utilisation that was measured.
     pub(super) rho: f64,
+    /// The mean service time that was measured, in seconds.
+    pub(super) es: f64,
 }
 
 impl Cell {
@@ -344,12 +346,14 @@ fn compare(
             p99: first.p99,
             seen: Seen::of(&seen.response),
             rho: first.rho.value,
+            es: first.es,
         },
         Some(ways) => Compared {
             art: journey.art,
             p99: journey.p99,
             seen: Seen::of_samples(ways),
             rho: first.rho.value,
+            es: first.es,
         },
     })
 }

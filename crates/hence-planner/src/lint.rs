@@ -104,7 +104,7 @@ fn retry_storm(station: &Station, flow: &Flow) -> Option<Finding> {
 }
 
 fn hot_keys(model: &Model, station: &Station, flow: &Flow) -> Option<Finding> {
-    if station.keying != Keying::Lanes {
+    if !matches!(station.keying, Keying::Lanes | Keying::Turns) {
         return None;
     }
     // A key that waits for its retry is busy while it backs off.

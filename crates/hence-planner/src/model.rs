@@ -160,6 +160,8 @@ pub enum Keying {
     None,
     /// One event in flight per key; an idle worker takes the ready key whose head is oldest.
     Lanes,
+    /// One event in flight per key; ready keys take turns, so that a hot one keeps no other waiting.
+    Turns,
     /// Keys hashed to this many partitions, each owned by one worker.
     Partitions(u32),
 }

@@ -5,6 +5,7 @@
 //! refused, not guessed, when the interval of ρ includes 1.
 
 mod engine;
+mod explain;
 mod flow;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::model::{Model, Station};
 use crate::simulate::{Estimate, SimOptions, SimReport, StationEstimate, Timing, WarmUp, simulate};
 
 pub use crate::plan::engine::Method;
+pub use crate::plan::explain::explain;
 pub use crate::plan::flow::{Flow, flows};
 
 /// A figure with its band and the engine that produced it; seconds.
@@ -62,6 +64,9 @@ pub struct Prediction {
     /// Mean wait of each priority class, class 0 first; empty without classes.
     #[serde(default)]
     pub class_wq: Vec<Figure>,
+    /// Share of the arrivals that expires before its turn, by simulation.
+    #[serde(default)]
+    pub expired: f64,
     /// Doubts, in words.
     pub warnings: Vec<String>,
 }
@@ -273,6 +278,7 @@ impl One<'_> {
             p95: self.figure(answers.p95, |s| Some(s.response.p95))?,
             p99: self.figure(answers.p99, |s| Some(s.response.p99))?,
             class_wq: class_wq.collect::<Result<_, _>>()?,
+            expired: self.simulated.map_or(0.0, |(_, s)| s.expired.value.max(0.0)),
             warnings: doubts.chain(answers.remark).collect(),
         })
     }

@@ -207,7 +207,7 @@ fn station(topology: &Topology, node: &SubscriptionNode, handling: &Handling) ->
     station.timeout = handling.timeout;
     station.failure = failure(node, handling, keyed || one_lane);
     station.keying = match (keyed, &station.failure) {
-        (true, _) => Keying::Lanes,
+        (true, _) => Keying::Turns,
         // The one lane waits for its retries.
         (false, Some(_)) if one_lane => Keying::Partitions(1),
         _ => Keying::None,

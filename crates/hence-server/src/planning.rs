@@ -290,7 +290,7 @@ pub(crate) fn relax(model: &mut Model, measured: &All) {
         let Some(measured) = measured.get(&station.name) else {
             continue;
         };
-        if station.keying != Keying::Lanes || flow.rho >= 1.0 || station.failure.is_some() {
+        if station.keying != Keying::Turns || flow.rho >= 1.0 || station.failure.is_some() {
             continue;
         }
         let present = flow.lambda * flow.es / (1.0 - flow.rho);

@@ -173,9 +173,10 @@ impl StationState {
             Discipline::Priority | Discipline::PriorityPreemptive
         );
         let line = match (plan.keying, plan.discipline) {
-            (Keying::Lanes, _) => Line::Lanes(Lanes::new(wiring.keys, by_class)),
+            (Keying::Lanes, _) => Line::Lanes(Lanes::new(wiring.keys, by_class, false)),
+            (Keying::Turns, _) => Line::Lanes(Lanes::new(wiring.keys, by_class, true)),
             (Keying::Partitions(n), _) => {
-                Line::Lanes(Lanes::new(n.min(plan.servers).max(1), by_class))
+                Line::Lanes(Lanes::new(n.min(plan.servers).max(1), by_class, false))
             }
             (Keying::None, Discipline::Deadline | Discipline::Srpt | Discipline::Aged { .. }) => {
                 Line::Sorted(BinaryHeap::new())

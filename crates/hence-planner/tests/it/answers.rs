@@ -521,7 +521,7 @@ fn a_topology_becomes_a_model() {
     let [reserve, audit, charge] = model.stations.as_slice() else {
         panic!("three stations")
     };
-    assert_eq!((reserve.keying, reserve.servers), (Keying::Lanes, 8));
+    assert_eq!((reserve.keying, reserve.servers), (Keying::Turns, 8));
     let retry = &reserve.failure.as_ref().unwrap().retry;
     assert!(
         retry.hold_key && retry.jitter && retry.attempts == 4,

@@ -261,7 +261,7 @@ fn every_order_of_the_runtime_has_its_model() {
         ..Handling::new(exp(0.1))
     };
     for (order, discipline, keying, servers) in [
-        ("per-key", Discipline::Fifo, Keying::Lanes, 4),
+        ("per-key", Discipline::Fifo, Keying::Turns, 4),
         ("fifo", Discipline::Fifo, Keying::Partitions(1), 1),
         ("any", Discipline::Fifo, Keying::None, 4),
         ("lifo", Discipline::Lifo, Keying::None, 4),

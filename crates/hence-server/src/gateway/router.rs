@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Every resource, for "did you mean".
-const PATHS: [&str; 18] = [
+const PATHS: [&str; 19] = [
     "/v1/events",
     "/v1/events/{position}",
     "/v1/events/{position}/deliveries",
@@ -39,6 +39,7 @@ const PATHS: [&str; 18] = [
     "/v1/deadletters/{id}",
     "/v1/deadletters/{id}/redrive",
     "/v1/plan",
+    "/v1/plan/model",
     "/v1/plan/whatif",
     "/v1/status",
     "/metrics",
@@ -69,6 +70,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/v1/deadletters/{id}", get(dead_letters::one))
         .route("/v1/deadletters/{id}/redrive", post(dead_letters::redrive))
         .route("/v1/plan", get(plan::plan))
+        .route("/v1/plan/model", get(plan::model))
         .route("/v1/plan/whatif", post(plan::what_if))
         .route("/v1/status", get(health::status))
         .route("/errors/{code}", get(health::page))

@@ -263,7 +263,7 @@ impl Pump {
     }
 
     fn start(&mut self, deliveries: Vec<Delivery>) {
-        let now = self.clock.now();
+        let now = self.engine.now();
         for delivery in &deliveries {
             self.metrics.wait.record(now.since(delivery.appended));
         }

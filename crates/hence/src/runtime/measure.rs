@@ -131,13 +131,22 @@ struct Counts {
 pub(crate) struct Call<'a> {
     pub(crate) deliveries: &'a [Delivery],
     pub(crate) commit: &'a Commit,
-    /// How long it had a worker: the handler, and what the runtime did before and after it while
-    /// no other event could have the worker.
-    pub(crate) occupied: Duration,
+    /// When it took a worker, and when that is free again, by the engine's clock. The time between
+    /// is the service: the handler, and what the runtime did before and after it while no other
+    /// event could have the worker.
+    pub(crate) began: Timestamp,
+    pub(crate) now: Timestamp,
     /// How long the handler ran.
     pub(crate) ran: Duration,
     /// How many deliveries were with a handler when it began.
     pub(crate) beside: usize,
+}
+
+impl Call<'_> {
+    /// Microseconds against nanoseconds: never less than the handler ran.
+    fn occupied(&self) -> Duration {
+        self.now.since(self.began).max(self.ran)
+    }
 }
 
 impl Meter {
@@ -181,16 +190,15 @@ impl Meter {
 
     /// Counts a call that has ended.
     pub(crate) fn ended(&self, call: &Call<'_>) {
-        // What the engine would not publish is settled without another run.
-        if call.ran == Duration::ZERO || self.off.load(Relaxed) {
+        if self.off.load(Relaxed) {
             return;
         }
-        let now = self.now();
+        let now = call.now;
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
         let age = now.since(began);
         state.turn(steps(age, PERIOD));
-        let ran = call.occupied.as_secs_f64();
+        let ran = call.occupied().as_secs_f64();
         if let Some(block) = state.blocks.at(steps(age, BLOCK), BLOCKS_MAX) {
             block.count += 1;
             block.sum += ran;
@@ -261,10 +269,11 @@ impl State {
         let attributes = delivery.message.attributes();
         if attributes.causation_id().is_none() {
             let name = attributes.event_type();
-            if !self.inflows.contains_key(name) && self.inflows.len() < TYPES_MAX {
-                self.inflows.insert(name.to_owned(), Series::default());
-            }
-            let series = self.inflows.get_mut(name);
+            let room = self.inflows.len() < TYPES_MAX;
+            let series = match self.inflows.get_mut(name) {
+                None if room => Some(self.inflows.entry(name.to_owned()).or_default()),
+                known => known,
+            };
             if let Some(count) = series.and_then(|series| series.at(window, WINDOWS_MAX)) {
                 *count = count.saturating_add(1);
             }
@@ -308,7 +317,7 @@ impl Counts {
     }
 
     fn count(&mut self, call: &Call<'_>, now: Timestamp, began: Timestamp) {
-        self.service.record(call.occupied);
+        self.service.record(call.occupied());
         self.batched |= call.deliveries.len() > 1;
         let slot = call.beside.min(BESIDE_MAX);
         if self.beside.len() <= slot {
@@ -316,7 +325,7 @@ impl Counts {
         }
         if let Some((count, sum)) = self.beside.get_mut(slot) {
             *count += 1;
-            *sum += call.occupied.as_secs_f64();
+            *sum += call.occupied().as_secs_f64();
         }
         for delivery in call.deliveries {
             let ready = delivery.due.unwrap_or(delivery.appended);

@@ -66,8 +66,8 @@ impl Pump {
             self.metrics.meter.ended(&measure::Call {
                 deliveries: &deliveries,
                 commit: &commit,
-                // Microseconds against nanoseconds: never less than the handler.
-                occupied: self.clock.now().since(taken.at).max(ran),
+                began: taken.at,
+                now: self.engine.now(),
                 ran,
                 beside: taken.beside,
             });
