@@ -56,6 +56,20 @@ pub struct Source {
     /// Clients that give up and send again.
     #[serde(default)]
     pub patience: Option<Patience>,
+    /// What was recorded of each event of a trace of arrivals, in their order.
+    #[serde(default)]
+    pub recorded: Vec<Recorded>,
+}
+
+/// What was recorded of one event.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The number of its key.
+    #[serde(default)]
+    pub key: Option<u32>,
+    /// How long it was served, by station, seconds; where nothing is said the station's law draws.
+    #[serde(default)]
+    pub services: std::collections::BTreeMap<String, f64>,
 }
 
 /// A station: workers behind one queue.
@@ -295,6 +309,7 @@ impl Source {
             keys: None,
             deadline: None,
             patience: None,
+            recorded: Vec::new(),
         }
     }
 }

@@ -278,7 +278,9 @@ impl One<'_> {
             p95: self.figure(answers.p95, |s| Some(s.response.p95))?,
             p99: self.figure(answers.p99, |s| Some(s.response.p99))?,
             class_wq: class_wq.collect::<Result<_, _>>()?,
-            expired: self.simulated.map_or(0.0, |(_, s)| s.expired.value.max(0.0)),
+            expired: self
+                .simulated
+                .map_or(0.0, |(_, s)| s.expired.value.max(0.0)),
             warnings: doubts.chain(answers.remark).collect(),
         })
     }

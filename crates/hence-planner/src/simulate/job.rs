@@ -20,6 +20,8 @@ pub(crate) struct Job {
     pub(crate) deadline: u64,
     /// Ticks at which its service began.
     pub(crate) started: u64,
+    /// Number of its event in what was recorded, if it was.
+    pub(crate) record: u32,
     /// Service left, ticks.
     pub(crate) service: u64,
     /// Position in the order of arrival at the station.

@@ -89,7 +89,15 @@ impl Run<'_> {
                 _ => u64::MAX,
             };
         }
-        let drawn = plan.service[job.class as usize].draw(&mut state.service_rng);
+        let recorded = self.wiring.sources[job.source as usize]
+            .recorded
+            .get(job.record as usize)
+            .filter(|_| job.attempt == 0)
+            .and_then(|record| record.service(s));
+        let drawn = match recorded {
+            Some(ticks) => ticks,
+            None => plan.service[job.class as usize].draw(&mut state.service_rng),
+        };
         job.cut = drawn > plan.timeout;
         job.service = drawn.min(plan.timeout);
     }

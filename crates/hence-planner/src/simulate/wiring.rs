@@ -93,6 +93,22 @@ pub(crate) struct SourcePlan {
     pub(crate) keys: Option<KeySampler>,
     pub(crate) deadline: u64,
     pub(crate) patience: Option<PatiencePlan>,
+    pub(crate) recorded: Vec<RecordPlan>,
+}
+
+/// What was recorded of an event, compiled: its key, and ticks of service by station.
+#[derive(Debug)]
+pub(crate) struct RecordPlan {
+    pub(crate) key: Option<u32>,
+    services: Vec<(usize, u64)>,
+}
+
+impl RecordPlan {
+    /// How long the event was served at a station.
+    pub(crate) fn service(&self, station: usize) -> Option<u64> {
+        let found = self.services.iter().find(|(at, _)| *at == station);
+        found.map(|(_, ticks)| *ticks)
+    }
 }
 
 /// A compiled patience.
@@ -177,6 +193,12 @@ impl Wiring {
             .iter()
             .filter_map(|s| s.keys.as_ref())
             .map(KeySampler::keys)
+            .chain(
+                sources
+                    .iter()
+                    .flat_map(|s| &s.recorded)
+                    .filter_map(|r| Some(r.key? + 1)),
+            )
             .max();
         Ok(Self {
             stations: model
@@ -263,6 +285,16 @@ impl SourcePlan {
                 cancel: p.cancel,
                 budget: p.budget,
             }),
+            recorded: source
+                .recorded
+                .iter()
+                .map(|r| RecordPlan {
+                    key: r.key,
+                    services: (r.services.iter())
+                        .filter_map(|(name, s)| Some((model.station(name)?, ticks(*s))))
+                        .collect(),
+                })
+                .collect(),
         }
     }
 }
