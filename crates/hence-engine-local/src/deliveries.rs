@@ -76,7 +76,7 @@ impl Attached {
         let Some((at, reader)) = &mut self.cold else {
             return Ok(());
         };
-        let (entries, upto) = reader.chunk(last)?;
+        let (entries, upto) = reader.chunk(last, u64::MAX)?;
         *at = upto + 1;
         let now = self.shared.clock.now();
         self.shared.lock().feed(self.id, entries, upto, now);

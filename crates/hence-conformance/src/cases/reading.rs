@@ -1,6 +1,6 @@
 //! Reading: order, filters, following, single messages.
 
-use hence_core::envelope::CORRELATION;
+use hence_core::envelope::{CAUSATION, CORRELATION};
 use hence_core::{Code, Commit, Entry, Filter, Message, Outcome, Position, Read, Start, Timestamp};
 use tokio::task::JoinSet;
 
@@ -113,6 +113,7 @@ fn mixture() -> Vec<Message> {
     all.push(with(event("subject"), "subject", "s-1"));
     all.push(with(event("source"), "source", "/another"));
     all.push(with(event("correlated"), CORRELATION, "plain"));
+    all.push(with(event("caused"), CAUSATION, "plain"));
     all.push(with(typed("both", TOCK), "subject", "s-1"));
     all.push(typed("prefix", "conformance.ticked.more"));
     all
@@ -169,6 +170,10 @@ fn filters(middle: Timestamp) -> Vec<Filter> {
         },
         Filter {
             correlation_id: text("plain"),
+            ..none.clone()
+        },
+        Filter {
+            causation_id: text("plain"),
             ..none.clone()
         },
         Filter {
