@@ -136,7 +136,7 @@ fn filters(middle: Timestamp) -> Vec<Filter> {
         type_prefixes: list(names),
         ..Filter::default()
     };
-    vec![
+    let mut all = vec![
         none.clone(),
         types(&[TOCK]),
         types(&[TICK, TOCK]),
@@ -174,8 +174,16 @@ fn filters(middle: Timestamp) -> Vec<Filter> {
         },
         Filter {
             causation_id: text("plain"),
-            ..none.clone()
+            ..none
         },
+    ];
+    all.extend(moments(middle));
+    all
+}
+
+fn moments(middle: Timestamp) -> [Filter; 3] {
+    let none = Filter::default();
+    [
         Filter {
             since: Some(middle),
             ..none.clone()
