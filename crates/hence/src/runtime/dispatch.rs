@@ -103,7 +103,7 @@ impl Pump {
         let (clock, now) = (Clock::start(), Instant::now());
         let options = subscription.options;
         let settler = Settler {
-            subscription: subscription.name.to_string(),
+            subscription: Arc::clone(&subscription.name),
             source: source.to_owned(),
             options,
             durability: engine.capability().strongest(),
@@ -400,7 +400,7 @@ impl Pump {
             }
         };
         self.metrics.duration.record(ran);
-        let subscription = self.settler.subscription.clone();
+        let subscription = self.settler.subscription.to_string();
         match (change, verdict) {
             (Some(Change::Tripped), Verdict::Failed { error, .. }) => {
                 tracing::error!(
@@ -431,7 +431,7 @@ impl Pump {
             return;
         }
         self.paused = crowded;
-        let subscription = self.settler.subscription.clone();
+        let subscription = self.settler.subscription.to_string();
         if crowded {
             let limit = self.lanes.limit();
             tracing::error!(subscription, limit, "the subscription pauses");
