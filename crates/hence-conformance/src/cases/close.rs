@@ -145,7 +145,7 @@ async fn g16_close_finishes_what_was_taken(world: World<'_>) -> Checked {
     for answer in answers {
         match answer {
             Ok(receipts) => {
-                wanted.extend(receipts.into_iter().map(|receipt| receipt.id().to_owned()))
+                wanted.extend(receipts.into_iter().map(|receipt| receipt.id().to_owned()));
             }
             Err(error) => is_closed::<()>("a commit that was taken", Err(error))?,
         }
