@@ -101,15 +101,15 @@ impl Pump {
         deliveries: &dyn Deliveries,
     ) -> Self {
         let (clock, now) = (Clock::start(), Instant::now());
-        let options = subscription.options;
+        let options = &subscription.options;
         let settler = Settler {
             subscription: subscription.name.to_string(),
             source: source.to_owned(),
-            options,
+            options: options.clone(),
             durability: engine.capability().strongest(),
             clock,
         };
-        metrics.meter.runs_with(subscription.options);
+        metrics.meter.runs_with(options.clone());
         Self {
             lanes: Lanes::new(options.order, deliveries.held(), clock),
             breaker: Breaker::new(options.breaker),
