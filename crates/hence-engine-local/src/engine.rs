@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::core::{Core, attached};
 use crate::decide::Prepared;
 use crate::deliveries::Attached;
-use crate::identity::{self, IdentityKey};
+use crate::identity::IdentityKey;
 use crate::journal::{AttemptScan, Store, no_entry};
 use crate::keeper::{Duty, Keeper};
 use crate::memory::{self, Taken, closed};
@@ -217,7 +217,7 @@ impl Local {
                 "a commit of {events} events; at most {BATCH_EVENTS_MAX} are taken"
             )));
         }
-        let too_large = |message: &&Message| identity::size(message) > EVENT_BYTES_MAX;
+        let too_large = |message: &&Message| message.footprint() > EVENT_BYTES_MAX;
         match commit.publish.iter().find(too_large) {
             None => Ok(()),
             Some(message) => Err(Code::TOO_LARGE.error(format!(

@@ -146,8 +146,12 @@ impl App {
     pub fn topology(&self) -> Topology {
         let mut types: BTreeMap<&str, bool> = BTreeMap::new();
         let names = |list: &[EventType]| {
-            let mut names: Vec<_> = list.iter().map(|t| t.name.to_owned()).collect();
-            names.dedup();
+            let mut names: Vec<String> = Vec::new();
+            for name in list.iter().map(|event_type| event_type.name) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
             names
         };
         let mut sources = Vec::new();
@@ -219,6 +223,12 @@ impl App {
     /// `HN0301` with every problem, not only the first.
     pub fn check(&self) -> Result<()> {
         let mut problems = self.problems.clone();
+        if !is_name(&self.name) {
+            problems.push(format!(
+                "'{}' cannot name an application: use 1 to {NAME_LENGTH_MAX} of a-z, 0-9 and -",
+                self.name
+            ));
+        }
         let mut names = std::collections::HashSet::new();
         for subscription in &self.subscriptions {
             if !names.insert(&subscription.name) {
@@ -328,11 +338,7 @@ impl App {
         self.check()?;
         let capability = engine.capability();
         let durability = self.durability.unwrap_or(capability.strongest());
-        if durability > capability.strongest() {
-            let (name, strongest) = (capability.name, capability.strongest());
-            let detail = format!("the engine '{name}' reaches '{strongest}', not '{durability}'");
-            return Err(Code::DURABILITY.error(detail));
-        }
+        capability.check(durability)?;
         let topology = self.topology();
         let source = format!("/{}", self.name);
         let bus = Bus::new(Arc::clone(&engine), &source, durability, self.types());
