@@ -59,11 +59,11 @@ async fn stand() -> Stand {
             count.fetch_add(1, SeqCst);
         }
     };
-    let spec = SubscriptionSpec {
-        name: "count".to_owned(),
-        types: vec![Tick::TYPE.to_owned()],
-        start: hence_core::Start::Latest,
-    };
+    let spec = SubscriptionSpec::new(
+        "count",
+        vec![Tick::TYPE.to_owned()],
+        hence_core::Start::Latest,
+    );
     let deliveries = engine.subscribe(spec).await.unwrap();
     let metrics = Arc::new(SubscriptionMetrics::default());
     let pump = Pump::new(
