@@ -9,6 +9,7 @@
 mod kit;
 
 mod after;
+mod blocking;
 mod defaults;
 mod drain;
 mod failure;

@@ -85,6 +85,7 @@ impl Pump {
             }
         };
         self.metrics.duration.record(ran);
+        self.lanes.served(deliveries, ran);
         let subscription = self.settler.subscription.to_string();
         match (change, verdict) {
             (Some(Change::Tripped), Verdict::Failed { error, .. }) => {
