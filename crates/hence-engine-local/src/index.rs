@@ -162,6 +162,12 @@ impl Index {
     }
 }
 
+/// Whether there is an index of the log in a directory.
+#[must_use]
+pub fn has_index(dir: impl AsRef<Path>) -> bool {
+    view::place(dir.as_ref()).is_dir()
+}
+
 /// Removes the index of the log in a directory, and says whether there was one. No process may have
 /// the log open.
 ///
