@@ -17,5 +17,6 @@ mod flow;
 mod measure;
 mod order;
 mod publish;
+mod rival;
 mod source;
 mod wiring;
