@@ -16,6 +16,7 @@ mod failure;
 mod flow;
 mod measure;
 mod order;
+mod peers;
 mod publish;
 mod rival;
 mod source;
