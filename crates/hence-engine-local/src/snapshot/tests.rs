@@ -19,7 +19,7 @@ fn message(id: u32, event_type: &str) -> Message {
 
 fn settlement(delivery: &Delivery, outcome: Outcome) -> Settlement {
     Settlement {
-        subscription: "s".to_owned(),
+        subscription: "s".into(),
         position: delivery.position,
         attempt: delivery.attempt,
         outcome,
