@@ -191,7 +191,7 @@ on_both_engines! {
         let letter = letters(&running, 1).await.remove(0);
         assert_eq!((letter.subscription.as_str(), letter.attempts), ("never", 3));
         assert_eq!((letter.error.as_str(), letter.reason), ("never", RejectReason::RetriesExhausted));
-        assert_eq!(letter.message.attributes().id(), receipt.id);
+        assert_eq!(letter.message.attributes().id(), receipt.id());
         assert_eq!(letter.message.attributes().key(), Some("k"));
         assert!(letter.since.as_micros() > 0);
         let entry = running.engine().get(letter.position).await.unwrap();
@@ -206,7 +206,7 @@ on_both_engines! {
         let running = place.start(app).await;
         let receipt = running.publish(tick("k", 1)).await.unwrap();
         let entry = running.engine().get(receipt.position.unwrap()).await.unwrap();
-        assert_eq!(entry.message.attributes().id(), receipt.id);
+        assert_eq!(entry.message.attributes().id(), receipt.id());
     }
 }
 
