@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
+use crate::after;
 use crate::bus::Bus;
 use crate::runtime::dispatch::Pump;
 use crate::runtime::metrics::{Metrics, SubscriptionMetrics};
@@ -185,6 +186,7 @@ impl App {
                 concurrency: options.concurrency,
                 attempts: options.retry.attempts,
                 order: options.order.as_str().to_owned(),
+                after: options.after.clone(),
             });
         }
         let types = types
@@ -237,6 +239,7 @@ impl App {
             }
             problems.extend(self.problems_of(subscription));
         }
+        problems.extend(after::problems(&self.subscriptions));
         if !self.allow_cycles
             && let Some(cycle) = self.topology().cycle()
         {
@@ -385,7 +388,7 @@ impl Running {
     async fn start(mut self, app: App, source: &str) -> Result<Self> {
         let engine = Arc::clone(self.bus.engine());
         let states = Arc::new(app.states);
-        for subscription in app.subscriptions {
+        for subscription in after::sorted(app.subscriptions) {
             let metrics = Arc::new(SubscriptionMetrics::default());
             self.metrics
                 .insert(subscription.name.to_string(), Arc::clone(&metrics));
@@ -395,12 +398,9 @@ impl Running {
                 .iter()
                 .map(|t| t.name.to_owned())
                 .collect();
-            let name = subscription.name.to_string();
-            let spec = SubscriptionSpec {
-                name,
-                types,
-                start: subscription.options.start,
-            };
+            let options = &subscription.options;
+            let mut spec = SubscriptionSpec::new(&subscription.name, types, options.start);
+            spec.after.clone_from(&options.after);
             let deliveries = engine.subscribe(spec).await?;
             let (engine, states) = (Arc::clone(&engine), Arc::clone(&states));
             let pump = Pump::new(subscription, engine, states, metrics, source, &*deliveries);

@@ -10,6 +10,8 @@ mod common;
 mod dead_letter;
 mod delivery;
 mod fault;
+mod gates;
+mod index;
 mod lifecycle;
 mod limits;
 mod model;

@@ -65,11 +65,11 @@ impl Pump {
         deliveries: &dyn Deliveries,
     ) -> Self {
         let (clock, now) = (Clock::start(), Instant::now());
-        let options = subscription.options;
+        let options = &subscription.options;
         let settler = Settler {
-            subscription: subscription.name.to_string(),
+            subscription: Arc::clone(&subscription.name),
             source: source.to_owned(),
-            options,
+            options: options.clone(),
             durability: engine.capability().strongest(),
             clock,
         };
@@ -78,7 +78,7 @@ impl Pump {
         } else {
             1
         };
-        metrics.meter.runs_with(subscription.options);
+        metrics.meter.runs_with(options.clone());
         Self {
             lanes: Lanes::new(options.order, deliveries.held(), clock, width),
             breaker: Breaker::new(options.breaker),
