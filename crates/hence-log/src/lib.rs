@@ -50,6 +50,7 @@ mod segment;
 pub mod sim;
 mod snapshot;
 mod storage;
+mod tail;
 
 pub use check::{
     PROBLEMS_MAX, Problem, Report, Salvaged, Stat, check, check_on, salvage, salvage_on, stat,

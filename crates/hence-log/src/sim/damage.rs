@@ -25,6 +25,8 @@ pub struct Tally {
 pub struct Specimen {
     storage: SimStorage,
     frames: Vec<Known>,
+    /// Commits that were stored at once, at most: so many may share a frame.
+    together: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +69,7 @@ impl Specimen {
                 .count();
             segments as u64 >= SEGMENTS
         };
-        let mut rest = 30;
+        let (mut rest, mut waiting, mut together) = (30, 0, 0);
         while rest > 0 {
             let body: Vec<u8> = (0..dice.below(400)).map(|_| dice.roll() as u8).collect();
             let ops = [
@@ -84,15 +86,22 @@ impl Specimen {
                 position: staged.first_position,
                 ops: kept,
             });
+            waiting += 1;
+            together = waiting.max(together);
             if dice.below(3) == 0 {
                 writer.commit(Level::Synced)?;
+                waiting = 0;
             }
             rest -= u64::from(full(&storage));
         }
         writer.commit(Level::Synced)?;
         writer.close()?;
         drop(log);
-        Ok(Self { storage, frames })
+        Ok(Self {
+            storage,
+            frames,
+            together,
+        })
     }
 
     /// The names of its files.
@@ -106,7 +115,7 @@ impl Specimen {
     }
 
     /// Damages a copy and says how it ended; `Err` describes what was lost in silence. After a
-    /// refusal `salvage` must return all frames but `hit` of them.
+    /// refusal `salvage` must return all commits but those of `hit` frames.
     pub fn try_out(
         &self,
         file: &str,
@@ -148,7 +157,8 @@ impl Specimen {
         let mut found = Vec::new();
         salvage_on(storage, |frame| found.push(Known::of(&frame)))
             .map_err(|e| format!("salvage failed: {e:?}"))?;
-        if found.len().saturating_add(hit) < self.frames.len() {
+        let gone = hit.saturating_mul(self.together);
+        if found.len().saturating_add(gone) < self.frames.len() {
             return Err(format!(
                 "salvage found {} of {}",
                 found.len(),
