@@ -8,6 +8,7 @@
 
 mod kit;
 
+mod after;
 mod defaults;
 mod drain;
 mod failure;
