@@ -4,6 +4,9 @@
 use std::sync::Arc;
 
 use super::{Dice, SimStorage};
+use crate::frame::ROLE_OFFSET;
+use crate::recovery::each_head;
+use crate::segment::{HEADER_BYTES, Segment};
 use crate::{ErrorKind, Frame, Level, Log, Op, Options, Result, salvage_on};
 
 const SEGMENT_BYTES: u32 = 16 << 10;
@@ -219,6 +222,38 @@ pub fn flips(step: u64) -> Result<Tally, String> {
                 .try_out(&file, 1, flip, &mut tally)
                 .map_err(|e| format!("bit {} of byte {}: {e}", at % 8, at / 8))?;
             at += step;
+        }
+    }
+    Ok(tally)
+}
+
+/// Changes every bit of the role of every frame of the specimen: what a frame is for must be as
+/// safe as what it says.
+pub fn roles() -> Result<Tally, String> {
+    let specimen = Specimen::new().map_err(|e| e.to_string())?;
+    let mut tally = Tally::default();
+    for file in specimen.files() {
+        let Ok(segment) = Segment::open(&specimen.storage, &file) else {
+            continue;
+        };
+        let mut places = Vec::new();
+        each_head(&segment, HEADER_BYTES, |offset, _| {
+            places.push(offset as usize + ROLE_OFFSET);
+            true
+        })
+        .map_err(|e| e.to_string())?;
+        for (place, bit) in places
+            .into_iter()
+            .flat_map(|at| (0..8).map(move |bit| (at, bit)))
+        {
+            let flip = |bytes: &mut Vec<u8>| {
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte ^= 1 << bit;
+                }
+            };
+            specimen
+                .try_out(&file, 1, flip, &mut tally)
+                .map_err(|e| format!("bit {bit} of the role at byte {place}: {e}"))?;
         }
     }
     Ok(tally)
