@@ -16,6 +16,8 @@ mod failure;
 mod flow;
 mod measure;
 mod order;
+mod peers;
 mod publish;
+mod rival;
 mod source;
 mod wiring;
