@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use hence_core::commit::{Commit, Durability, Receipt};
 use hence_core::delivery::{DeadLetter, Position};
 use hence_core::engine::{
-    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Filter, Read,
-    Reader, SubscriptionReport, TryCommitError,
+    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry,
+    Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;

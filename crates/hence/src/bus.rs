@@ -11,8 +11,8 @@ use hence_core::emit::encode;
 use hence_core::engine::{DeliveryReport, TryCommitError};
 use hence_core::notice::RESERVED;
 use hence_core::{
-    Attributes, BoxFuture, Code, Commit, CommitNow, Durability, Engine, Error, Event, EventType, Message,
-    Position, Read, Reader, Receipt, Result, Timestamp, envelope,
+    Attributes, BoxFuture, Code, Commit, CommitNow, Durability, Engine, Error, Event, EventType,
+    Message, Position, Read, Reader, Receipt, Result, Timestamp, envelope,
 };
 
 use crate::id;
@@ -316,9 +316,13 @@ impl Future for Publishing<'_> {
             Step::Begins(publish) => {
                 // An engine that never waits would never let another task of this thread run.
                 let turn = ready!(tokio::task::coop::poll_proceed(context));
-                let publish = publish.take().expect("a future is not polled once it is done");
+                let publish = publish
+                    .take()
+                    .expect("a future is not polled once it is done");
                 turn.made_progress();
-                let commit = publish.bus.checked(vec![publish.message?], publish.durability)?;
+                let commit = publish
+                    .bus
+                    .checked(vec![publish.message?], publish.durability)?;
                 match publish.bus.engine.commit_now(commit) {
                     CommitNow::Done(receipts) => receipts?,
                     CommitNow::Waits(commit) => {

@@ -97,7 +97,7 @@ pub(crate) async fn go_on(
         polls = polls.saturating_add(1);
         work.as_mut().poll(context)
     });
-    let result = tokio::time::timeout_at(began + limit, counted).await;
+    let result = tokio::time::timeout(limit.saturating_sub(began.elapsed()), counted).await;
     let at = Instant::now();
     let verdict = match result {
         Ok(Ok(reply)) => verdict(reply),

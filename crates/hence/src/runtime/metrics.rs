@@ -21,18 +21,16 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one duration.
-    pub fn record(&self, duration: Duration) {
+    /// Counts one duration. One task alone counts; any may read.
+    pub(crate) fn record(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
-        let index = BOUNDS
-            .iter()
-            .position(|bound| seconds <= *bound)
-            .unwrap_or(BOUNDS.len());
+        let index = BOUNDS.partition_point(|bound| *bound < seconds);
         if let Some(bucket) = self.buckets.get(index) {
-            bucket.fetch_add(1, Relaxed);
+            count(bucket);
         }
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.sum_micros.fetch_add(micros, Relaxed);
+        let micros = duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros());
+        self.sum_micros
+            .store(self.sum_micros.load(Relaxed) + micros, Relaxed);
     }
 
     /// The count of each bucket; the last is for what is beyond every bound.
@@ -49,6 +47,11 @@ impl Histogram {
     pub fn sum(&self) -> f64 {
         Duration::from_micros(self.sum_micros.load(Relaxed)).as_secs_f64()
     }
+}
+
+/// Counts one more, where one task alone counts and any may read.
+pub(crate) fn count(number: &AtomicU64) {
+    number.store(number.load(Relaxed) + 1, Relaxed);
 }
 
 /// What was counted of one subscription since the process began.
