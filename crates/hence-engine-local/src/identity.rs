@@ -32,10 +32,10 @@ impl IdentityKey {
 
     /// Stands for a text of a kind where a hash that another text may have is good enough.
     pub(crate) fn short(self, kind: u8, text: &str) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        hasher.write_u8(kind);
-        write(&mut hasher, text);
-        hasher.finish()
+        let mut writer = Writer::new(SipHasher13::new_with_keys(self.0, self.1));
+        writer.bytes(&[kind]);
+        writer.text(text);
+        writer.end().finish()
     }
 
     /// Stands for what the message says. The time and the trace context are left out: a publisher

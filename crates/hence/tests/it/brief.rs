@@ -7,7 +7,7 @@ use std::time::Duration;
 use hence::{App, Attempt, Failure, HandlerExt, Running, State};
 use tokio::sync::Semaphore;
 
-use crate::kit::{Place, Seen, Tick, on_both_engines, tick};
+use crate::kit::{Place, Seen, Tick, on_both_engines_paused, tick};
 
 /// So many calls make sure that a handler counts as brief.
 const WARM: u64 = 64;
@@ -54,7 +54,7 @@ fn of(seen: &Seen, key: &str) -> Vec<u64> {
     all.into_iter().map(|(_, number)| number).collect()
 }
 
-on_both_engines! {
+on_both_engines_paused! {
     async fn a_brief_handler_that_fails_or_panics_keeps_its_order(place: Place) {
         let (seen, gate) = (Seen::default(), Gate(Arc::new(Semaphore::new(0))));
         let running = start(&place, &seen, &gate).await;
