@@ -291,7 +291,7 @@ impl Pump {
         let began = Instant::now();
         let now = self.clock.at(began);
         for delivery in &deliveries {
-            self.metrics.wait.record(now.since(delivery.appended));
+            self.metrics.wait.count(now.since(delivery.appended));
         }
         let beside = self.running;
         self.running += deliveries.len();

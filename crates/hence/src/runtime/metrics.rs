@@ -21,16 +21,22 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one duration. One task alone counts; any may read.
-    pub(crate) fn record(&self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let index = BOUNDS.partition_point(|bound| *bound < seconds);
+    /// Counts one duration.
+    pub fn record(&self, duration: Duration) {
+        let (index, micros) = place(duration);
         if let Some(bucket) = self.buckets.get(index) {
-            count(bucket);
+            bucket.fetch_add(1, Relaxed);
         }
-        let micros = duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros());
-        self.sum_micros
-            .store(self.sum_micros.load(Relaxed) + micros, Relaxed);
+        self.sum_micros.fetch_add(micros, Relaxed);
+    }
+
+    /// Counts one duration, where one task alone counts and any may read.
+    pub(crate) fn count(&self, duration: Duration) {
+        let (index, micros) = place(duration);
+        if let Some(bucket) = self.buckets.get(index) {
+            add(bucket, 1);
+        }
+        add(&self.sum_micros, micros);
     }
 
     /// The count of each bucket; the last is for what is beyond every bound.
@@ -49,9 +55,20 @@ impl Histogram {
     }
 }
 
+/// The bucket of a duration, and its microseconds.
+fn place(duration: Duration) -> (usize, u64) {
+    let seconds = duration.as_secs_f64();
+    let micros = duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros());
+    (BOUNDS.partition_point(|bound| *bound < seconds), micros)
+}
+
 /// Counts one more, where one task alone counts and any may read.
 pub(crate) fn count(number: &AtomicU64) {
-    number.store(number.load(Relaxed) + 1, Relaxed);
+    add(number, 1);
+}
+
+fn add(number: &AtomicU64, more: u64) {
+    number.store(number.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
 /// What was counted of one subscription since the process began.

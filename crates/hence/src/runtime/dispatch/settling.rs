@@ -149,7 +149,7 @@ impl Pump {
                 None
             }
         };
-        self.metrics.duration.record(ran);
+        self.metrics.duration.count(ran);
         self.lanes.served(deliveries, ran);
         if change.is_none() {
             return;
