@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use hence_core::commit::{Commit, Durability, Receipt};
 use hence_core::delivery::{DeadLetter, Position};
 use hence_core::engine::{
-    Capability, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Filter, Read,
-    Reader, SubscriptionReport, TryCommitError,
+    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry,
+    Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
@@ -541,6 +541,19 @@ impl Engine for Local {
                 Submitted::Full(_) => Err(Code::QUEUE_FULL.error("the queue is full")),
             }
         })
+    }
+
+    fn commit_now(&self, commit: Commit) -> CommitNow {
+        if matches!(self.path, Path::Writer { .. }) {
+            return CommitNow::Waits(commit);
+        }
+        match self.submit(commit, false) {
+            Submitted::Now(receipts) => CommitNow::Done(receipts),
+            Submitted::Full(commit) => CommitNow::Waits(*commit),
+            Submitted::Later(_) => {
+                CommitNow::Done(Err(Code::INTERNAL.error("what was not to wait waits")))
+            }
+        }
     }
 
     fn try_commit(&self, commit: Commit) -> Result<Committing, TryCommitError> {
