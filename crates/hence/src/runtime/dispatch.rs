@@ -2,6 +2,7 @@
 
 mod pulling;
 mod settling;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Options, States};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,7 @@ use super::clock::Clock;
 use super::lanes::Lanes;
 use super::metrics::SubscriptionMetrics;
 use super::settle::Settler;
+use super::standing::Question;
 use crate::subscription::Subscription;
 
 /// The pump of one subscription.
@@ -53,6 +56,7 @@ pub(crate) struct Pump {
     again: Option<Again>,
     /// The engine is closed: nothing can be settled any more.
     closed: bool,
+    questions: mpsc::Receiver<Question>,
 }
 
 impl Pump {
@@ -63,6 +67,7 @@ impl Pump {
         metrics: Arc<SubscriptionMetrics>,
         source: &str,
         deliveries: &dyn Deliveries,
+        questions: mpsc::Receiver<Question>,
     ) -> Self {
         let (clock, now) = (Clock::start(), Instant::now());
         let options = &subscription.options;
@@ -88,6 +93,7 @@ impl Pump {
             paused: false,
             again: None,
             closed: false,
+            questions,
             subscription,
             engine,
             states,
@@ -155,6 +161,7 @@ impl Pump {
                     pulling &= self.pulled(pulled);
                 }
                 () = sleep_until(wake), if wake.is_some() => self.lanes.wake(self.clock.now()),
+                Some(question) = self.questions.recv() => self.tell(question),
             }
         }
     }

@@ -12,6 +12,7 @@ mod after;
 mod blocking;
 mod defaults;
 mod drain;
+mod explain;
 mod failure;
 mod flow;
 mod measure;
