@@ -550,7 +550,7 @@ impl Engine for Local {
         match self.submit(commit, false) {
             Submitted::Now(receipts) => CommitNow::Done(receipts),
             Submitted::Full(commit) => CommitNow::Waits(*commit),
-            Submitted::Later(_) => {
+            Submitted::Later(..) => {
                 CommitNow::Done(Err(Code::INTERNAL.error("what was not to wait waits")))
             }
         }
