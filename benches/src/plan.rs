@@ -36,6 +36,8 @@ const MEAN_OFF: f64 = 0.10;
 const P99_OFF: f64 = 0.20;
 /// Beyond this load there is no goal for the figures.
 const LOAD_MAX: f64 = 0.81;
+/// The name of what was measured by the clock of the wall begins so.
+const WALL: &str = "wall: ";
 /// The part of the applications in which the band should hold the measurement.
 const COVERAGE: f64 = 0.9;
 
@@ -83,6 +85,8 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
+    let load = busy().map_or("unknown".to_owned(), |busy| format!("{busy:.1}"));
+    say(&format!("load of the machine at the start: {load}"))?;
     let mut rows = vec![runtime.block_on(speed::measuring(short))?];
     let (measured, topology) =
         runtime.block_on(cell::at((3.2, 8), Duration::from_secs(2), 7, false))?;
@@ -108,9 +112,9 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
         on_the_wall(short, real_length).await
     })?;
     for (cell, done) in &compared {
-        rows.extend(compare("wall: ", cell, done));
+        rows.extend(compare(WALL, cell, done));
     }
-    rows.push(coverage("wall: ", &compared));
+    rows.push(coverage(WALL, &compared));
     report::finish("plan", &rows)
 }
 
@@ -225,7 +229,8 @@ fn row(cell: &Cell, name: &str, off: f64, measured: f64, each: &[(Figure, f64)])
     );
     if !within {
         let spread = estimate(each.iter().map(|(_, seen)| *seen));
-        beside.push_str(&explain((lo, hi), spread, measured, off * value));
+        let wall = name.starts_with(WALL);
+        beside.push_str(&explain(wall, cell, (lo, hi), spread, measured));
     }
     let mut row = Row::plain(name, ms(measured), "ms");
     row.beside = Some(beside);
@@ -237,28 +242,36 @@ fn row(cell: &Cell, name: &str, off: f64, measured: f64, each: &[(Figure, f64)])
     row
 }
 
+/// Processes that wait for a processor, over the last minute; `None` where the system does not say.
+fn busy() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split(' ').next()?.parse().ok()
+}
+
+/// A machine with more than this many processes that wait stalls whole applications.
+const BUSY: f64 = 3.0;
+
 /// Why a prediction may be off by more than the goal.
-fn explain((lo, hi): (f64, f64), spread: Estimate, measured: f64, slack: f64) -> String {
+fn explain(wall: bool, cell: &Cell, band: (f64, f64), spread: Estimate, measured: f64) -> String {
     let half = 0.5 * (spread.hi - spread.lo) / measured;
-    let inside = (lo..=hi).contains(&measured);
-    let band = if inside {
-        "within the band"
-    } else {
-        "outside the band"
+    let inside = (band.0..=band.1).contains(&measured);
+    let mut why = match inside {
+        true => "; within the band".to_owned(),
+        false => "; outside the band".to_owned(),
     };
-    if !half.is_finite() {
-        return format!("; {band}; one run, so nobody knows how far the measurement varies");
+    if half.is_finite() {
+        why.push_str(&format!("; the runs differ by ± {:.0} %", 100.0 * half));
+    } else {
+        why.push_str("; one run, so nobody knows how far it varies");
     }
-    let known = half * measured <= slack;
-    let cause = if known {
-        "the model is wrong"
-    } else {
-        "the measurement varies by more than the goal"
-    };
-    format!(
-        "; {band}; measured ± {:.0} % over the runs: {cause}",
-        100.0 * half
-    )
+    if let Some(busy) = busy().filter(|busy| wall && *busy > BUSY) {
+        why.push_str(&format!(
+            "; the machine is busy (load {busy:.0}), and its stalls are no queue of the model"
+        ));
+    } else if let Traffic::Batch = cell.traffic {
+        why.push_str("; what comes within one window of 20 ms is taken for a fast burst");
+    }
+    why
 }
 
 /// In how many applications the bands held what was measured.

@@ -108,6 +108,8 @@ pub struct Filter {
     pub subject: Option<String>,
     /// The exact ordering key.
     pub key: Option<String>,
+    /// The id of the event that caused it.
+    pub causation_id: Option<String>,
     /// The id of the first event of a chain; that event itself matches too.
     pub correlation_id: Option<String>,
     /// Only what was appended at or after this moment.
@@ -140,6 +142,7 @@ impl Filter {
             && same(&self.id, Some(attributes.id()))
             && same(&self.subject, attributes.subject())
             && same(&self.key, attributes.key())
+            && same(&self.causation_id, attributes.causation_id())
             && self.since.is_none_or(|since| entry.appended >= since)
             && self.until.is_none_or(|until| entry.appended < until)
     }
@@ -256,6 +259,8 @@ pub struct SubscriptionReport {
     pub name: String,
     /// The types that it takes.
     pub types: Vec<String>,
+    /// From which position on it takes each of these, in the same order.
+    pub since: Vec<Position>,
     /// Every message up to here is settled.
     pub settled: Position,
     /// Messages of its types that are not settled.
@@ -281,6 +286,8 @@ pub struct EngineReport {
     pub syncs: u64,
     /// How long these waits took together.
     pub syncing: Duration,
+    /// Up to where its index knows the events; `None` when it has none, or needs none.
+    pub indexed: Option<Position>,
 }
 
 /// A commit that was not taken because the queue is full, given back.
@@ -294,6 +301,15 @@ pub enum TryCommitError {
 
 /// The answer to a commit, once it has reached its durability: one receipt for each message.
 pub type Committing = BoxFuture<'static, Result<Vec<Receipt>>>;
+
+/// What became of a commit that was not to wait.
+#[derive(Debug)]
+pub enum CommitNow {
+    /// It has reached its durability, or was refused.
+    Done(Result<Vec<Receipt>>),
+    /// It would have to wait, and nothing of it has happened.
+    Waits(Commit),
+}
 
 /// What carries messages: keeps them, orders them, delivers them, remembers what was settled.
 pub trait Engine: Send + Sync + 'static {
@@ -311,6 +327,12 @@ pub trait Engine: Send + Sync + 'static {
     /// # Cancellation
     /// A future that was dropped after its first poll may or may not have committed.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Receipt>>>;
+
+    /// Commits on the spot, or gives the commit back: then it is for [`Engine::commit`]. An engine
+    /// that has nothing to wait for saves its callers a future with it.
+    fn commit_now(&self, commit: Commit) -> CommitNow {
+        CommitNow::Waits(commit)
+    }
 
     /// Takes a commit at once or gives it back.
     ///

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use hence_core::commit::{Commit, Durability, Receipt};
 use hence_core::delivery::{DeadLetter, Position};
 use hence_core::engine::{
-    Capability, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Filter, Read,
-    Reader, SubscriptionReport, TryCommitError,
+    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry,
+    Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
@@ -23,6 +23,7 @@ use crate::core::{Core, attached};
 use crate::decide::Prepared;
 use crate::deliveries::Attached;
 use crate::identity::IdentityKey;
+use crate::index::{Index, Indexer};
 use crate::journal::{AttemptScan, Store, no_entry};
 use crate::keeper::{Duty, Keeper};
 use crate::memory::{self, Taken, closed};
@@ -30,7 +31,7 @@ use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
-use crate::writer::{self, Encoded, Figures};
+use crate::writer::{self, Figures, Lead, Seat, Turn};
 
 /// The largest event, in bytes of data and attributes.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     /// Tells readers at the end that there is more.
     pub(crate) appended: Notify,
     pub(crate) figures: Figures,
+    /// What knows where events are; `None` where the journal is memory or no index is wanted.
+    pub(crate) index: Option<Arc<Index>>,
 }
 
 impl Shared {
@@ -62,9 +65,11 @@ enum Path {
     /// Through a queue and the writer's thread.
     Writer {
         queue: Arc<Queue>,
+        seat: Arc<Seat>,
         thread: Mutex<Option<JoinHandle<()>>>,
         ended: Arc<Notify>,
         keeper: Option<Keeper>,
+        indexer: Option<Indexer>,
     },
 }
 
@@ -78,7 +83,7 @@ pub(crate) struct Local {
 /// A commit that was handed in.
 enum Submitted {
     Now(Result<Vec<Receipt>>),
-    Later(oneshot::Receiver<Result<Vec<Receipt>>>),
+    Later(oneshot::Receiver<Result<Vec<Receipt>>>, Option<Turn>),
     Full(Box<Commit>),
 }
 
@@ -95,6 +100,7 @@ impl Local {
                 key: IdentityKey::random(),
                 appended: Notify::new(),
                 figures: Figures::default(),
+                index: None,
             }),
             capability: capability("memory", vec![Durability::Accepted]),
             path: Path::Inline {
@@ -104,29 +110,39 @@ impl Local {
         }
     }
 
-    pub(crate) fn log(storage: Arc<dyn Storage>, options: &Options) -> Result<Self> {
+    /// On the log of a storage, with an index in the directory if there is one.
+    pub(crate) fn log(
+        storage: Arc<dyn Storage>,
+        dir: Option<&std::path::Path>,
+        options: &Options,
+    ) -> Result<Self> {
         let writer::Opened {
             writer,
             core,
             key,
             snapshots,
         } = writer::open(storage, options)?;
+        let indexer = match (&core.store, dir.filter(|_| options.index)) {
+            (Store::Log(log, _), Some(dir)) => Indexer::begin(dir, log, key, options),
+            _ => None,
+        };
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             clock: Arc::clone(&options.clock),
             key,
             appended: Notify::new(),
             figures: Figures::default(),
+            index: indexer.as_ref().map(|indexer| Arc::clone(&indexer.index)),
         });
         let queue = Arc::new(Queue::new(options.queue_commits));
         let ended = Arc::new(Notify::new());
+        let lead = Lead::new(Arc::clone(&shared), writer, snapshots);
+        let seat = Arc::new(Mutex::new(Some(lead)));
         let thread = writer::Thread {
-            shared: Arc::clone(&shared),
+            seat: Arc::clone(&seat),
             queue: Arc::clone(&queue),
-            writer,
+            shared: Arc::clone(&shared),
             ended: Arc::clone(&ended),
-            snapshots,
-            encoded: Encoded::default(),
         };
         let named = std::thread::Builder::new().name("hence-writer".to_owned());
         let thread = named
@@ -149,11 +165,18 @@ impl Local {
             capability: capability("log", levels),
             path: Path::Writer {
                 queue,
+                seat,
                 thread: Mutex::new(Some(thread)),
                 ended,
                 keeper,
+                indexer,
             },
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> Option<&Index> {
+        self.shared.index.as_deref()
     }
 
     fn submit(&self, commit: Commit, wait: bool) -> Submitted {
@@ -179,14 +202,22 @@ impl Local {
                 }
                 match taken {
                     Taken::Now(receipts) => Submitted::Now(receipts),
-                    Taken::Later(receipts) => Submitted::Later(receipts),
+                    Taken::Later(receipts) => Submitted::Later(receipts, None),
                     Taken::Full(commit) => Submitted::Full(Box::new(commit.into_commit())),
                 }
             }
-            Path::Writer { queue, .. } => {
+            Path::Writer { queue, seat, .. } => {
                 let (answer, receipts) = oneshot::channel();
-                match queue.push(Request::Commit(commit, Some(answer)), wait) {
-                    Ok(()) => Submitted::Later(receipts),
+                let may_lead = wait && self.shared.figures.may_lead() && has_other_workers();
+                let request = Request::Commit(commit, Some(answer));
+                let turn = || Turn {
+                    seat: Arc::clone(seat),
+                    queue: Arc::clone(queue),
+                    shared: Arc::clone(&self.shared),
+                    leading: false,
+                };
+                match queue.push_or_lead(request, wait, may_lead) {
+                    Ok(leads) => Submitted::Later(receipts, leads.then(turn)),
                     Err(Refused::Stopped) => Submitted::Now(Err(closed())),
                     Err(Refused::Full(request)) => match *request {
                         Request::Commit(commit, _) => {
@@ -234,12 +265,15 @@ impl Local {
                 if core.closed {
                     return Err(closed());
                 }
+                for first in &spec.after {
+                    core.state.named(first)?;
+                }
                 let known = core.state.id_of(&spec.name);
                 if known.is_some_and(|id| core.is_attached(id)) {
                     return Err(attached(&spec.name));
                 }
                 if let Some(id) = core.known(&spec) {
-                    return self.attach(&mut core, id);
+                    return self.attach(&mut core, id, &spec.after);
                 }
             }
             match &self.path {
@@ -249,8 +283,8 @@ impl Local {
         }
     }
 
-    fn attach(&self, core: &mut Core, id: u32) -> Result<Box<dyn Deliveries>> {
-        core.attach(id)?;
+    fn attach(&self, core: &mut Core, id: u32, after: &[String]) -> Result<Box<dyn Deliveries>> {
+        core.attach(id, after)?;
         let notify = core.notify(id).unwrap_or_default();
         let types = core.state.subscription(id).map(|found| found.types.iter());
         Ok(Box::new(Attached {
@@ -386,11 +420,13 @@ impl Local {
 
     async fn deliveries_of(&self, position: u64) -> Result<Vec<DeliveryReport>> {
         let entry = self.entry(position)?;
+        let places = self.shared.index.as_ref();
+        let places = places.and_then(|index| index.attempts(position));
         let (reports, attempts, scan) = {
             let core = self.shared.lock();
             let scan = match &core.store {
                 Store::Memory => None,
-                Store::Log(log, _) => Some(AttemptScan::new(log, position)?),
+                Store::Log(log, _) => Some(AttemptScan::new(log, position, places)),
             };
             (core.deliveries_of(&entry), core.attempts(position), scan)
         };
@@ -444,6 +480,15 @@ impl Local {
     }
 }
 
+/// Whether the runtime goes on with everything else while one of its threads waits for the disk.
+fn has_other_workers() -> bool {
+    let runtime = tokio::runtime::Handle::try_current();
+    runtime.is_ok_and(|runtime| {
+        runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
+            && runtime.metrics().num_workers() > 1
+    })
+}
+
 /// Forgets a wait that is given up.
 struct Forget<'a>(&'a Shared, u64);
 
@@ -486,17 +531,37 @@ impl Engine for Local {
         Box::pin(async move {
             match self.submit(commit, true) {
                 Submitted::Now(receipts) => receipts,
-                Submitted::Later(receipts) => answered(receipts).await,
+                Submitted::Later(receipts, None) => answered(receipts).await,
+                Submitted::Later(receipts, Some(turn)) => {
+                    // Whoever is ready to publish, too, joins the group.
+                    tokio::task::yield_now().await;
+                    turn.lead();
+                    answered(receipts).await
+                }
                 Submitted::Full(_) => Err(Code::QUEUE_FULL.error("the queue is full")),
             }
         })
+    }
+
+    fn commit_now(&self, commit: Commit) -> CommitNow {
+        if matches!(self.path, Path::Writer { .. }) {
+            return CommitNow::Waits(commit);
+        }
+        match self.submit(commit, false) {
+            Submitted::Now(receipts) => CommitNow::Done(receipts),
+            Submitted::Full(commit) => CommitNow::Waits(*commit),
+            Submitted::Later(..) => {
+                CommitNow::Done(Err(Code::INTERNAL.error("what was not to wait waits")))
+            }
+        }
     }
 
     fn try_commit(&self, commit: Commit) -> Result<Committing, TryCommitError> {
         match self.submit(commit, false) {
             Submitted::Now(Ok(receipts)) => Ok(Box::pin(std::future::ready(Ok(receipts)))),
             Submitted::Now(Err(error)) => Err(TryCommitError::Refused(error)),
-            Submitted::Later(receipts) => Ok(Box::pin(answered(receipts))),
+            // Only a commit that waits leads.
+            Submitted::Later(receipts, _) => Ok(Box::pin(answered(receipts))),
             Submitted::Full(commit) => Err(TryCommitError::Full(commit)),
         }
     }
@@ -561,7 +626,7 @@ impl Engine for Local {
         if core.closed {
             return Err(closed());
         }
-        let last = core.state.last();
+        let last = core.newest;
         let first = core.store.first().or_else(|| core.tail.oldest());
         let (syncs, syncing) = self.shared.figures.syncs();
         Ok(EngineReport {
@@ -570,6 +635,7 @@ impl Engine for Local {
             bytes: core.store.bytes().unwrap_or(core.tail.bytes() as u64),
             syncs,
             syncing,
+            indexed: self.shared.index.as_ref().and_then(|index| index.reached()),
         })
     }
 
@@ -583,8 +649,12 @@ impl Engine for Local {
                     queue,
                     ended,
                     keeper,
+                    indexer,
                     ..
                 } => {
+                    if let Some(indexer) = indexer {
+                        indexer.end();
+                    }
                     if let Some(keeper) = keeper {
                         keeper.end();
                     }
@@ -609,9 +679,13 @@ impl Drop for Local {
             queue,
             thread,
             keeper,
+            indexer,
             ..
         } = &self.path
         {
+            if let Some(indexer) = indexer {
+                indexer.end();
+            }
             if let Some(keeper) = keeper {
                 keeper.end();
             }

@@ -6,14 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, io};
 
+use crate::backup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, Frame, HEAD_BYTES, Head, Role};
-use crate::group::Marked;
 use crate::log::READ_AHEAD_BYTES;
 use crate::recovery::{Scan, check_successor, each_head, look_ahead, scan};
 use crate::segment::{HEADER_BYTES, Header, Segment, Step, Walk, file_name, generation_of};
 use crate::snapshot;
 use crate::storage::{DiskStorage, Storage};
+use crate::tail::Marked;
 
 /// Problems that a report lists, at most.
 pub const PROBLEMS_MAX: usize = 1000;
@@ -118,9 +119,16 @@ pub(crate) fn existing(dir: &Path) -> Result<DiskStorage> {
     })
 }
 
+/// A directory that is there and holds no backup.
+pub(crate) fn at_rest(dir: &Path) -> Result<DiskStorage> {
+    let storage = existing(dir)?;
+    backup::refuse(&names(&storage)?)?;
+    Ok(storage)
+}
+
 /// Verifies every frame of the log in a directory.
 pub fn check(dir: impl AsRef<Path>) -> Result<Report> {
-    check_on(&existing(dir.as_ref())?)
+    check_on(&at_rest(dir.as_ref())?)
 }
 
 /// Verifies every frame of the log on a storage.
@@ -239,7 +247,7 @@ pub struct Stat {
 
 /// Measures the log in a directory.
 pub fn stat(dir: impl AsRef<Path>) -> Result<Stat> {
-    stat_on(&existing(dir.as_ref())?)
+    stat_on(&at_rest(dir.as_ref())?)
 }
 
 /// Measures the log on a storage.
@@ -304,18 +312,21 @@ pub fn salvage_on(storage: &dyn Storage, mut each: impl FnMut(Frame)) -> Result<
         };
         number = number.max(segment.header.number);
         walk_over_holes(&segment, &mut salvaged, |head, body| {
-            if frame::contents(&body, |_| {}).is_none() {
+            if frame::summary(head.role, head.time, &body, |_, _| {}).is_none() {
                 return;
             }
-            let position = segment.header.base + u64::from(head.position);
-            each(Frame {
-                number,
-                position,
-                time: head.time,
-                body,
+            let mut position = segment.header.base + u64::from(head.position);
+            frame::summary(head.role, head.time, &body, |span, found| {
+                each(Frame {
+                    number,
+                    position,
+                    time: span.time,
+                    body: body.slice(span.start..span.end),
+                });
+                number += 1;
+                position += found.appends;
+                frames += 1;
             });
-            number += 1;
-            frames += 1;
         })?;
     }
     Ok(Salvaged {
@@ -395,7 +406,7 @@ fn walk_over_holes(
         let (offset, what) = match walk.step()? {
             Step::Frame { head, .. } if head.role == Role::Seal => return Ok(()),
             Step::Frame { head, body, .. } => {
-                if head.role == Role::Commit {
+                if matches!(head.role, Role::Commit | Role::Group) {
                     each(head, body);
                 }
                 continue;

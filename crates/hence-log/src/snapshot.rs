@@ -12,10 +12,10 @@ use std::io;
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{FORMAT_VERSION, read_u32, read_u64};
+use crate::frame::{read_u32, read_u64};
 use crate::log::{Log, locked};
 use crate::recovery::QUARANTINE;
-use crate::storage::{Storage, read_full, write_all};
+use crate::storage::{File, Storage, read_full, write_all};
 
 /// Snapshots that are kept: the newest, and one to fall back on.
 pub(crate) const SNAPSHOTS_KEPT: usize = 2;
@@ -23,6 +23,7 @@ pub(crate) const SNAPSHOTS_KEPT: usize = 2;
 pub(crate) const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 
 const MAGIC: &[u8; 8] = b"HENCESNP";
+const VERSION: u32 = 1;
 const HEAD: usize = 56;
 const PREFIX: &str = "snapshot-";
 const SUFFIX: &str = ".hsnp";
@@ -60,7 +61,7 @@ pub(crate) fn frame_of(name: &str) -> Option<u64> {
 fn encode(log: &[u8; 16], frame: u64, bytes: &[u8]) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD);
     head.extend_from_slice(MAGIC);
-    head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    head.extend_from_slice(&VERSION.to_le_bytes());
     head.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
     head.extend_from_slice(log);
     head.extend_from_slice(&frame.to_le_bytes());
@@ -68,6 +69,11 @@ fn encode(log: &[u8; 16], frame: u64, bytes: &[u8]) -> Vec<u8> {
     head.extend_from_slice(&crc32c::crc32c(bytes).to_le_bytes());
     head.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
     head
+}
+
+/// The log whose snapshot bytes say that they are; they may lie.
+pub(crate) fn log_of(bytes: &Bytes) -> Option<[u8; 16]> {
+    bytes.get(16..)?.first_chunk().copied()
 }
 
 /// Reads a snapshot; `None` if it is damaged or of another log.
@@ -80,7 +86,7 @@ pub(crate) fn decode(log: &[u8; 16], name: &str, bytes: &Bytes) -> Result<Option
     let Some(version) = parse() else {
         return Ok(None);
     };
-    if version > FORMAT_VERSION {
+    if version > VERSION {
         let file = name.to_owned();
         return Err(Error::new(ErrorKind::Format {
             file,
@@ -105,10 +111,14 @@ pub(crate) fn decode(log: &[u8; 16], name: &str, bytes: &Bytes) -> Result<Option
 
 /// Reads the file of a snapshot.
 pub(crate) fn read(storage: &dyn Storage, name: &str) -> io::Result<Bytes> {
-    let file = storage.open(name)?;
+    read_open(&*storage.open(name)?)
+}
+
+/// Reads the open file of a snapshot.
+pub(crate) fn read_open(file: &dyn File) -> io::Result<Bytes> {
     let limit = (SNAPSHOT_BYTES_MAX + HEAD) as u64;
     let mut bytes = vec![0; file.length()?.min(limit) as usize];
-    let count = read_full(&*file, &mut bytes, 0)?;
+    let count = read_full(file, &mut bytes, 0)?;
     bytes.truncate(count);
     Ok(bytes.into())
 }

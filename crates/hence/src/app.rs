@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
+use crate::after;
 use crate::bus::Bus;
+use crate::explain::Explainer;
 use crate::runtime::dispatch::Pump;
 use crate::runtime::metrics::{Metrics, SubscriptionMetrics};
 use crate::source::Source;
@@ -185,6 +187,7 @@ impl App {
                 concurrency: options.concurrency,
                 attempts: options.retry.attempts,
                 order: options.order.as_str().to_owned(),
+                after: options.after.clone(),
             });
         }
         let types = types
@@ -237,6 +240,7 @@ impl App {
             }
             problems.extend(self.problems_of(subscription));
         }
+        problems.extend(after::problems(&self.subscriptions));
         if !self.allow_cycles
             && let Some(cycle) = self.topology().cycle()
         {
@@ -346,6 +350,7 @@ impl App {
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
             stop: CancellationToken::new(),
+            explainer: Explainer::new(engine),
         };
         running.start(self, &source).await
     }
@@ -372,6 +377,7 @@ pub struct Running {
     tasks: TaskTracker,
     drain: CancellationToken,
     stop: CancellationToken,
+    explainer: Explainer,
 }
 
 /// How a drain went.
@@ -385,7 +391,7 @@ impl Running {
     async fn start(mut self, app: App, source: &str) -> Result<Self> {
         let engine = Arc::clone(self.bus.engine());
         let states = Arc::new(app.states);
-        for subscription in app.subscriptions {
+        for subscription in after::sorted(app.subscriptions) {
             let metrics = Arc::new(SubscriptionMetrics::default());
             self.metrics
                 .insert(subscription.name.to_string(), Arc::clone(&metrics));
@@ -395,15 +401,23 @@ impl Running {
                 .iter()
                 .map(|t| t.name.to_owned())
                 .collect();
-            let name = subscription.name.to_string();
-            let spec = SubscriptionSpec {
-                name,
-                types,
-                start: subscription.options.start,
-            };
+            let options = &subscription.options;
+            let mut spec = SubscriptionSpec::new(&subscription.name, types, options.start);
+            spec.after.clone_from(&options.after);
             let deliveries = engine.subscribe(spec).await?;
             let (engine, states) = (Arc::clone(&engine), Arc::clone(&states));
-            let pump = Pump::new(subscription, engine, states, metrics, source, &*deliveries);
+            let questions = self
+                .explainer
+                .add(&subscription.name, &subscription.options.after);
+            let pump = Pump::new(
+                subscription,
+                engine,
+                states,
+                metrics,
+                source,
+                &*deliveries,
+                questions,
+            );
             self.tasks
                 .spawn(pump.run(deliveries, self.drain.clone(), self.stop.clone()));
         }
@@ -436,6 +450,12 @@ impl Running {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Says of an event which subscriptions take it, by which clause, and what each waits for.
+    #[must_use]
+    pub fn explainer(&self) -> &Explainer {
+        &self.explainer
     }
 
     /// Stops pulling, lets handlers finish for up to [`DRAIN_MAX`], and closes the engine.

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::future::IntoFuture;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hence_core::emit::encode;
 use hence_core::engine::{DeliveryReport, TryCommitError};
 use hence_core::notice::RESERVED;
 use hence_core::{
-    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, EventType,
+    Attributes, BoxFuture, Code, Commit, CommitNow, Durability, Engine, Error, Event, EventType,
     Message, Position, Read, Reader, Receipt, Result, Timestamp, envelope,
 };
 
@@ -72,7 +75,7 @@ impl Bus {
     /// # Errors
     /// An error means that the event was not stored.
     pub fn publish<E: Event>(&self, event: E) -> Publish<'_> {
-        let message = Draft::of(&event).and_then(|draft| self.message(draft));
+        let message = self.message(&event);
         Publish {
             bus: self,
             message,
@@ -88,7 +91,7 @@ impl Bus {
         &self,
         events: impl IntoIterator<Item = E>,
     ) -> Result<Vec<Receipt>> {
-        let encode = |event: E| Draft::of(&event).and_then(|draft| self.message(draft));
+        let encode = |event: E| self.message(&event);
         let messages = events.into_iter().map(encode).collect::<Result<Vec<_>>>()?;
         self.commit(messages, self.durability).await
     }
@@ -99,7 +102,7 @@ impl Bus {
     /// # Errors
     /// [`TryPublishError::Full`] gives the event back when there is no room.
     pub fn try_publish<E: Event>(&self, event: E) -> Result<(), TryPublishError<E>> {
-        let message = Draft::of(&event).and_then(|draft| self.message(draft));
+        let message = self.message(&event);
         let message = message.map_err(TryPublishError::Failed)?;
         check_type(E::TYPE).map_err(TryPublishError::Failed)?;
         match self
@@ -121,13 +124,20 @@ impl Bus {
         messages: Vec<Message>,
         durability: Durability,
     ) -> Result<Vec<Receipt>> {
+        let commit = self.checked(messages, durability)?;
+        match self.engine.commit_now(commit) {
+            CommitNow::Done(receipts) => receipts,
+            CommitNow::Waits(commit) => self.engine.commit(commit).await,
+        }
+    }
+
+    /// A commit of what may be published here.
+    fn checked(&self, messages: Vec<Message>, durability: Durability) -> Result<Commit> {
         for message in &messages {
             check_type(message.attributes().event_type())?;
         }
         self.engine.capability().check(durability)?;
-        self.engine
-            .commit(Commit::publish(messages, durability))
-            .await
+        Ok(Commit::publish(messages, durability))
     }
 
     /// The ordering key within the data of an event of a type that this application knows; `None`
@@ -171,15 +181,16 @@ impl Bus {
         self.engine.commit(commit).await.map(drop)
     }
 
-    /// Gives a draft its identity.
-    fn message(&self, draft: Draft) -> Result<Message> {
-        let mut attributes = Attributes::new(id::fresh(), &*self.source, draft.event_type)?;
-        attributes.set_time(Timestamp::now());
+    /// Encodes an event and gives it its identity.
+    fn message<E: Event>(&self, event: &E) -> Result<Message> {
+        let now = Timestamp::now();
+        let mut attributes = Attributes::new(id::fresh(now), &self.source, E::TYPE)?;
+        attributes.set_time(now);
         attributes.set("datacontenttype", "application/json")?;
-        if let Some(key) = draft.key {
+        if let Some(key) = event.key() {
             attributes.set(envelope::KEY, key)?;
         }
-        Ok(Message::new(attributes, Some(draft.data)))
+        Ok(Message::new(attributes, Some(encode(event)?)))
     }
 }
 
@@ -250,7 +261,7 @@ impl<'a> Publish<'a> {
     }
 
     /// Any attribute by its CloudEvents name.
-    pub fn attribute(mut self, name: &str, value: impl Into<envelope::Value>) -> Self {
+    pub fn attribute<'v>(mut self, name: &str, value: impl Into<envelope::Value<'v>>) -> Self {
         self.message = self
             .message
             .and_then(|m| m.with_attributes(|all| all.set(name, value)));
@@ -280,18 +291,57 @@ impl<'a> Publish<'a> {
 
 impl<'a> IntoFuture for Publish<'a> {
     type Output = Result<Receipt>;
-    type IntoFuture = BoxFuture<'a, Result<Receipt>>;
+    type IntoFuture = Publishing<'a>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let mut receipts = self
-                .bus
-                .commit(vec![self.message?], self.durability)
-                .await?;
-            receipts
-                .pop()
-                .ok_or_else(|| Code::INTERNAL.error("a commit without a receipt"))
-        })
+    fn into_future(self) -> Publishing<'a> {
+        Publishing(Step::Begins(Some(self)))
+    }
+}
+
+/// A publish that is awaited.
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Publishing<'a>(Step<'a>);
+
+enum Step<'a> {
+    /// Nothing has happened; empty once it is done.
+    Begins(Option<Publish<'a>>),
+    Waits(BoxFuture<'a, Result<Vec<Receipt>>>),
+}
+
+impl Future for Publishing<'_> {
+    type Output = Result<Receipt>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let receipts = match &mut self.0 {
+            Step::Begins(publish) => {
+                // An engine that never waits would never let another task of this thread run.
+                let turn = ready!(tokio::task::coop::poll_proceed(context));
+                let publish = publish
+                    .take()
+                    .expect("a future is not polled once it is done");
+                turn.made_progress();
+                let commit = publish
+                    .bus
+                    .checked(vec![publish.message?], publish.durability)?;
+                match publish.bus.engine.commit_now(commit) {
+                    CommitNow::Done(receipts) => receipts?,
+                    CommitNow::Waits(commit) => {
+                        let waiting = publish.bus.engine.commit(commit);
+                        self.0 = Step::Waits(waiting);
+                        return self.poll(context);
+                    }
+                }
+            }
+            Step::Waits(waiting) => ready!(waiting.as_mut().poll(context))?,
+        };
+        let receipt = receipts.into_iter().next_back();
+        Poll::Ready(receipt.ok_or_else(|| Code::INTERNAL.error("a commit without a receipt")))
+    }
+}
+
+impl std::fmt::Debug for Publishing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publishing").finish_non_exhaustive()
     }
 }
 

@@ -40,9 +40,12 @@
 #[cfg(test)]
 extern crate self as hence;
 
+mod after;
 mod app;
+mod blocking;
 mod bus;
 pub mod defaults;
+pub mod explain;
 mod id;
 mod macros;
 mod runtime;
@@ -51,6 +54,7 @@ mod subscription;
 mod trace;
 
 pub use app::{App, DRAIN_MAX, Drained, Running, interrupted};
+pub use blocking::{BLOCKING_CALLS_MAX, Blocking, blocking};
 pub use bus::{Bus, Handled, Publish, PublishUntilHandled, TryPublishError};
 pub use hence_core as core;
 pub use hence_core::{

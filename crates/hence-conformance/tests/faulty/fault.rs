@@ -68,6 +68,14 @@ faults! {
     StrangersSettle => what_is_not_delivered_cannot_be_settled;
     /// Settling a delivery settles all before it.
     CommitPastGap => g2_a_gap_in_what_is_settled_stays_open;
+    /// A subscription waits for nobody.
+    GateIgnored => g3_what_waits_for_another_comes_when_that_is_done;
+    /// A dead letter counts as handled for those that wait.
+    DeadLetterOpensGate => g3_what_waits_for_another_comes_when_that_is_done;
+    /// A subscription waits for one that does not take the event.
+    GateForEveryType => what_another_does_not_take_does_not_wait_for_it;
+    /// A subscription may wait for one that there is not.
+    UnknownGateAccepted => to_wait_for_an_unknown_subscription_is_refused;
     /// One subscription settles for all.
     SettlesForAll => subscriptions_settle_for_themselves;
     /// What is settled is forgotten when the engine is killed.
@@ -200,6 +208,8 @@ faults! {
     BatchOneByOne => g14_a_batch_given_up_is_whole_or_nothing;
     /// A reader does not look at `until`.
     UntilIgnored => a_reader_leaves_out_what_the_filter_says;
+    /// A reader does not look at what caused an event.
+    CauseIgnored => a_reader_leaves_out_what_the_filter_says;
     /// A reader that follows ends.
     FollowEnds => a_reader_that_follows_waits_for_more;
     /// A reader that does not follow goes on with what comes later.
@@ -218,6 +228,8 @@ faults! {
     ReportsForgotten => a_report_tells_attempts_after_a_kill;
     /// A delivery that was given out is reported as waiting.
     RunningNotTold => a_report_tells_where_a_delivery_stands;
+    /// It is not told where a subscription begins.
+    SinceNotTold => subscriptions_tell_how_they_stand;
     /// The lag counts what is settled.
     LagGrows => subscriptions_tell_how_they_stand;
     /// The newest position is told too low.
@@ -403,6 +415,10 @@ pub(crate) const MORE: &[(Fault, &str)] = &[
     (
         Fault::DeliveredOnceOverKill,
         "g2_unsettled_is_delivered_again_after_a_clean_restart",
+    ),
+    (
+        Fault::GateIgnored,
+        "g3_what_waits_for_another_still_waits_after_a_kill",
     ),
     (Fault::CommitPastGap, "settled_is_not_delivered_again"),
     (

@@ -19,7 +19,7 @@ fn message(id: u32, event_type: &str) -> Message {
 
 fn settlement(delivery: &Delivery, outcome: Outcome) -> Settlement {
     Settlement {
-        subscription: "s".to_owned(),
+        subscription: "s".into(),
         position: delivery.position,
         attempt: delivery.attempt,
         outcome,
@@ -29,10 +29,9 @@ fn settlement(delivery: &Delivery, outcome: Outcome) -> Settlement {
 
 /// A log with something of everything that the tables can hold.
 async fn work(engine: &dyn Engine) {
-    let spec = |types: &[&str]| SubscriptionSpec {
-        name: "s".to_owned(),
-        types: types.iter().map(|name| (*name).to_owned()).collect(),
-        start: Start::Earliest,
+    let spec = |types: &[&str]| {
+        let types = types.iter().map(|name| (*name).to_owned()).collect();
+        SubscriptionSpec::new("s", types, Start::Earliest)
     };
     let mut deliveries = engine.subscribe(spec(&["t"])).await.unwrap();
     for id in 0..40 {
@@ -91,7 +90,7 @@ async fn snapshot_and_tail_are_equal_to_a_full_replay() {
     for (frames, clean) in [(u64::MAX, true), (9, false), (9, true)] {
         let disk = disk.fork();
         options.snapshot_frames = frames;
-        let engine = engine::Local::log(Arc::new(disk.clone()), &options).unwrap();
+        let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
         work(&engine).await;
         if clean {
             engine.close().await;
@@ -123,7 +122,7 @@ async fn snapshot_and_tail_are_equal_to_a_full_replay() {
 async fn a_cut_snapshot_is_refused_everywhere() {
     let disk = SimStorage::new();
     let options = Options::default();
-    let engine = engine::Local::log(Arc::new(disk.clone()), &options).unwrap();
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
     work(&engine).await;
     drop(engine);
     let frozen = tables(&disk, &options);

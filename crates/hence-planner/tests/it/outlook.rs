@@ -139,3 +139,22 @@ fn an_explanation_has_the_numbers_of_the_plan() {
     );
     assert!(explain(&lifo, &planned, "nobody").is_err());
 }
+
+#[test]
+fn the_c_mu_rule_gives_classes() {
+    use hence_planner::control::{Costed, c_mu_classes};
+    let costed = |name: &str, weight, es| Costed {
+        name: name.into(),
+        weight,
+        es,
+    };
+    let all = [
+        costed("slow", 1.0, 0.5),
+        costed("dear", 10.0, 0.5),
+        costed("quick", 1.0, 0.05),
+    ];
+    let named = |name: &str, class| (name.to_owned(), class);
+    let expected = [named("dear", 0), named("quick", 0), named("slow", 1)];
+    assert_eq!(c_mu_classes(&all).unwrap(), expected);
+    assert!(c_mu_classes(&[costed("never", 1.0, 0.0)]).is_err());
+}

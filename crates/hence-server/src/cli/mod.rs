@@ -4,12 +4,14 @@
 //! API; the exit codes stand in [`error::Exit`]. Each command has its file.
 
 mod address;
+mod backup;
 mod completion;
 mod config;
 mod dlq;
 mod error;
 mod errors;
 mod event;
+mod explain;
 mod filter;
 mod format;
 mod get;
@@ -29,6 +31,7 @@ mod raw;
 #[cfg(test)]
 mod reference;
 mod remote;
+mod restore;
 mod simulate;
 mod status;
 mod table;
@@ -83,6 +86,7 @@ enum Command {
     Tail(tail::Tail),
     Get(get::Get),
     Trace(trace::Trace),
+    Explain(explain::Explain),
     Graph(graph::Graph),
     Plan(plan::Plan),
     Simulate(simulate::Simulate),
@@ -99,6 +103,8 @@ enum Command {
     /// Data directories: is a log intact, how large is it, what can be saved of a damaged one.
     #[command(subcommand, before_help = log::EXAMPLES)]
     Log(log::Log),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Errors(errors::Errors),
     Completion(completion::Completion),
     Version(version::Version),
@@ -153,15 +159,18 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
     match command {
         Command::Dev(dev) => served(dev.run()),
         Command::Serve(serve) => served(serve.run()),
+        Command::Backup(backup) => backup.run(out),
         Command::Completion(completion) => completion.run(out),
         Command::Config(config) => config.run(out),
         Command::Errors(errors) => errors.run(out),
         Command::Log(log) => log.run(out),
+        Command::Restore(restore) => restore.run(out),
         Command::Version(_) => version::Version::run(out),
         Command::Publish(publish) => asked(publish.run(out, &global)),
         Command::Tail(tail) => asked(tail.run(out, &global)),
         Command::Get(get) => asked(get.run(out, &global)),
         Command::Trace(trace) => asked(trace.run(out, &global)),
+        Command::Explain(explain) => asked(explain.run(out, &global)),
         Command::Graph(graph) => asked(graph.run(out, &global)),
         Command::Plan(plan) => asked(plan.run(out, &global)),
         Command::Simulate(simulate) => asked(simulate.run(out, &global)),

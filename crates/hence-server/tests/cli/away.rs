@@ -13,6 +13,7 @@ fn arguments(leaf: &[String]) -> Option<Vec<&'static str>> {
         ["tail"] => vec!["tail"],
         ["get"] => vec!["get", "1"],
         ["trace"] => vec!["trace", "1"],
+        ["explain"] => vec!["explain", "1"],
         ["graph"] => vec!["graph"],
         ["status"] => vec!["status"],
         ["plan"] => vec!["plan"],
@@ -20,7 +21,8 @@ fn arguments(leaf: &[String]) -> Option<Vec<&'static str>> {
         ["dlq", "ls"] => vec!["dlq", "ls"],
         ["dlq", "show"] => vec!["dlq", "show", "a.1"],
         ["dlq", "redrive"] => vec!["dlq", "redrive", "a.1"],
-        ["dev" | "serve" | "errors" | "completion" | "version"] | ["config" | "log", _] => {
+        ["dev" | "serve" | "backup" | "restore" | "errors" | "completion" | "version"]
+        | ["config" | "log", _] => {
             return None;
         }
         other => panic!("the test does not know how to run {other:?}"),

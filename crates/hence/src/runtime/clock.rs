@@ -14,15 +14,26 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    #[cfg(test)]
     pub(crate) fn start() -> Self {
+        Self::start_at(Timestamp::now())
+    }
+
+    /// A clock by which it is this moment now.
+    pub(crate) fn start_at(at: Timestamp) -> Self {
         Self {
             began: Instant::now(),
-            at: Timestamp::now(),
+            at,
         }
     }
 
     /// The moment of the call.
     pub(crate) fn now(&self) -> Timestamp {
-        self.at.after(self.began.elapsed())
+        self.at(Instant::now())
+    }
+
+    /// A moment of the timers, as wall-clock time.
+    pub(crate) fn at(&self, moment: Instant) -> Timestamp {
+        self.at.after(moment.duration_since(self.began))
     }
 }

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use hence_core::{Commit, Delivery, Engine, Options, Order, Outcome, RejectReason, Timestamp};
+use hence_core::{
+    Delivery, Engine, Message, Options, Order, Outcome, RejectReason, Settlement, Timestamp,
+};
 
 pub use self::keys::KeyCounts;
 use self::keys::Sketch;
@@ -130,23 +132,18 @@ struct Counts {
 /// A call that has ended.
 pub(crate) struct Call<'a> {
     pub(crate) deliveries: &'a [Delivery],
-    pub(crate) commit: &'a Commit,
-    /// When it took a worker, and when that is free again, by the engine's clock. The time between
-    /// is the service: the handler, and what the runtime did before and after it while no other
-    /// event could have the worker.
-    pub(crate) began: Timestamp,
-    pub(crate) now: Timestamp,
+    pub(crate) settle: &'a [Settlement],
+    /// What follows from it.
+    pub(crate) publish: &'a [Message],
     /// How long the handler ran.
     pub(crate) ran: Duration,
+    /// How long it had a worker: the handler, and what the runtime did before and after it while no
+    /// other event could have the worker. This is the service time.
+    pub(crate) occupied: Duration,
+    /// When it ended.
+    pub(crate) now: Timestamp,
     /// How many deliveries were with a handler when it began.
     pub(crate) beside: usize,
-}
-
-impl Call<'_> {
-    /// Microseconds against nanoseconds: never less than the handler ran.
-    fn occupied(&self) -> Duration {
-        self.now.since(self.began).max(self.ran)
-    }
 }
 
 impl Meter {
@@ -175,10 +172,10 @@ impl Meter {
         if self.off.load(Relaxed) {
             return;
         }
-        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let began = state.began;
         let order = self.options.get().map(|options| options.order);
         let by_priority = order == Some(Order::Priority);
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = state.began;
         for delivery in deliveries {
             let at = delivery.due.unwrap_or(delivery.appended);
             if delivery.attempt == 1 && !delivery.redriven && at >= began {
@@ -198,7 +195,7 @@ impl Meter {
         let began = state.began;
         let age = now.since(began);
         state.turn(steps(age, PERIOD));
-        let ran = call.occupied().as_secs_f64();
+        let ran = call.occupied.as_secs_f64();
         if let Some(block) = state.blocks.at(steps(age, BLOCK), BLOCKS_MAX) {
             block.count += 1;
             block.sum += ran;
@@ -242,7 +239,7 @@ impl Meter {
             expiry: all.expiry,
             counted: all.counted,
             batched: all.batched,
-            options: self.options.get().copied(),
+            options: self.options.get().cloned(),
         }
     }
 }
@@ -263,19 +260,14 @@ impl Default for State {
 
 impl State {
     fn arrived(&mut self, delivery: &Delivery, window: u64) {
-        if let Some(count) = self.arrivals.at(window, WINDOWS_MAX) {
-            *count = count.saturating_add(1);
-        }
+        tick(&mut self.arrivals, window);
         let attributes = delivery.message.attributes();
         if attributes.causation_id().is_none() {
             let name = attributes.event_type();
-            let room = self.inflows.len() < TYPES_MAX;
-            let series = match self.inflows.get_mut(name) {
-                None if room => Some(self.inflows.entry(name.to_owned()).or_default()),
-                known => known,
-            };
-            if let Some(count) = series.and_then(|series| series.at(window, WINDOWS_MAX)) {
-                *count = count.saturating_add(1);
+            if let Some(series) = self.inflows.get_mut(name) {
+                tick(series, window);
+            } else if self.inflows.len() < TYPES_MAX {
+                tick(self.inflows.entry(name.to_owned()).or_default(), window);
             }
         }
         if let Some(key) = attributes.key() {
@@ -317,7 +309,7 @@ impl Counts {
     }
 
     fn count(&mut self, call: &Call<'_>, now: Timestamp, began: Timestamp) {
-        self.service.record(call.occupied());
+        self.service.record(call.occupied);
         self.batched |= call.deliveries.len() > 1;
         let slot = call.beside.min(BESIDE_MAX);
         if self.beside.len() <= slot {
@@ -325,7 +317,7 @@ impl Counts {
         }
         if let Some((count, sum)) = self.beside.get_mut(slot) {
             *count += 1;
-            *sum += call.occupied().as_secs_f64();
+            *sum += call.occupied.as_secs_f64();
         }
         for delivery in call.deliveries {
             let ready = delivery.due.unwrap_or(delivery.appended);
@@ -334,7 +326,7 @@ impl Counts {
                 self.response.record(now.since(ready));
             }
         }
-        for settlement in &call.commit.settle {
+        for settlement in call.settle {
             match settlement.outcome {
                 Outcome::Done => self.done += 1,
                 Outcome::Retry { .. }
@@ -347,7 +339,7 @@ impl Counts {
                 Outcome::Expired { .. } => {}
             }
         }
-        for message in &call.commit.publish {
+        for message in call.publish {
             let name = message.attributes().event_type();
             if let Some(count) = self.emitted.get_mut(name) {
                 *count += 1;
@@ -383,9 +375,18 @@ impl Counts {
     }
 }
 
+/// Counts one more arrival in a window.
+fn tick(series: &mut Series<u16>, window: u64) {
+    if let Some(count) = series.at(window, WINDOWS_MAX) {
+        *count = count.saturating_add(1);
+    }
+}
+
 /// How many whole steps a time has.
 fn steps(time: Duration, step: Duration) -> u64 {
-    u64::try_from(time.as_nanos() / step.as_nanos().max(1)).unwrap_or(u64::MAX)
+    // In 64 bits, because it is asked several times for each event; a microsecond is fine enough.
+    let micros = |time: Duration| time.as_secs() * 1_000_000 + u64::from(time.subsec_micros());
+    micros(time) / micros(step).max(1)
 }
 
 #[cfg(test)]

@@ -8,12 +8,18 @@
 
 mod kit;
 
+mod after;
+mod blocking;
+mod brief;
 mod defaults;
 mod drain;
+mod explain;
 mod failure;
 mod flow;
 mod measure;
 mod order;
+mod peers;
 mod publish;
+mod rival;
 mod source;
 mod wiring;

@@ -59,11 +59,11 @@ async fn stand() -> Stand {
             count.fetch_add(1, SeqCst);
         }
     };
-    let spec = SubscriptionSpec {
-        name: "count".to_owned(),
-        types: vec![Tick::TYPE.to_owned()],
-        start: hence_core::Start::Latest,
-    };
+    let spec = SubscriptionSpec::new(
+        "count",
+        vec![Tick::TYPE.to_owned()],
+        hence_core::Start::Latest,
+    );
     let deliveries = engine.subscribe(spec).await.unwrap();
     let metrics = Arc::new(SubscriptionMetrics::default());
     let pump = Pump::new(
@@ -73,6 +73,7 @@ async fn stand() -> Stand {
         Arc::clone(&metrics),
         "/test",
         &*deliveries,
+        tokio::sync::mpsc::channel(1).1,
     );
     let app = App::new("other")
         .start_on(Arc::clone(&engine))
@@ -132,7 +133,7 @@ async fn what_a_closed_engine_does_not_take_is_not_tried_for_ever() {
     let pulled = stand.deliveries.next(1).await.unwrap();
     stand.engine.close().await;
     let settle = hence_core::Settlement {
-        subscription: "count".to_owned(),
+        subscription: "count".into(),
         position: pulled[0].position,
         attempt: 1,
         outcome: hence_core::Outcome::Done,
