@@ -64,10 +64,13 @@ struct Keyed {
 
 /// The ways of events to the last of their subscriptions.
 #[derive(Clone, Default)]
-struct Ways(Arc<Mutex<(HashMap<u64, (Instant, usize)>, Vec<f64>)>>);
+struct Ways(Arc<Mutex<Journeys>>);
+
+/// What is on its way: since when, and how many reactions are missing; and how long others took.
+type Journeys = (HashMap<u64, (Instant, usize)>, Vec<f64>);
 
 impl Ways {
-    fn lock(&self) -> MutexGuard<'_, (HashMap<u64, (Instant, usize)>, Vec<f64>)> {
+    fn lock(&self) -> MutexGuard<'_, Journeys> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

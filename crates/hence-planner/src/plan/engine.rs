@@ -230,17 +230,23 @@ fn station(model: &Model, station: &Station, flow: &Flow) -> Answers {
     if flow.poisson && c == 1 {
         return poisson_one_worker(flow, service);
     }
+    chains(model, station, flow).unwrap_or_else(|| approximated(model, station, flow))
+}
+
+/// Answers of Markov chains: two-phase service, or a source of two states.
+fn chains(model: &Model, station: &Station, flow: &Flow) -> Option<Answers> {
+    let (c, service) = (station.servers, &station.service);
     if flow.poisson
         && let Some(ph) = service.to_phase_type()
         && let Ok(q) = mph2_c(flow.lambda, &ph, c)
     {
         let rest = renewal(flow, service, c, q.wq, Some(q.p_wait));
         let chain = |value| Some(Answer::exact(value, Method::Chain));
-        return Answers {
+        return Some(Answers {
             wq: chain(q.wq),
             art: chain(q.w),
             ..rest
-        };
+        });
     }
     if let Dist::Exp { mean } = service
         && let [source] = model.sources.as_slice()
@@ -249,12 +255,18 @@ fn station(model: &Model, station: &Station, flow: &Flow) -> Answers {
         && let Ok(q) = mmpp_mc(&source.arrivals, 1.0 / mean, c)
     {
         let chain = |value| Some(Answer::exact(value, Method::Chain));
-        return Answers {
+        return Some(Answers {
             wq: chain(q.wq),
             art: chain(q.w),
             ..Answers::default()
-        };
+        });
     }
+    None
+}
+
+/// Whitt's mean with an exponential tail, where both are within their published error.
+fn approximated(model: &Model, station: &Station, flow: &Flow) -> Answers {
+    let (c, service) = (station.servers, &station.service);
     if flow.ca2 > 1.5 || flow.cs2 > 1.5 || !service.is_light_tailed() {
         return Answers {
             remark: Some(format!(

@@ -96,8 +96,7 @@ pub fn flows(model: &Model) -> Result<Vec<Flow>, PlanError> {
             let (attempts, dead) = failure(station);
             let (es, cs2) = service(model, station);
             let lambda = fresh * attempts;
-            let workers = f64::from(station.servers) / es;
-            let capacity = station.pace.map_or(workers, |p| workers.min(p.per_second));
+            let capacity = capacity(station, es);
             Flow {
                 lambda,
                 fresh,
@@ -113,6 +112,12 @@ pub fn flows(model: &Model) -> Result<Vec<Flow>, PlanError> {
             }
         })
         .collect())
+}
+
+/// Attempts per second: what the workers can do, or the pace where that is less.
+fn capacity(station: &Station, es: f64) -> f64 {
+    let workers = f64::from(station.servers) / es;
+    station.pace.map_or(workers, |p| workers.min(p.per_second))
 }
 
 /// (attempts per visit, probability that all fail).
