@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use hence_core::commit::{Commit, Durability, Receipt};
 use hence_core::delivery::{DeadLetter, Position};
 use hence_core::engine::{
-    Capability, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Filter, Read,
-    Reader, SubscriptionReport, TryCommitError,
+    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry,
+    Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
@@ -214,7 +214,6 @@ impl Local {
                     seat: Arc::clone(seat),
                     queue: Arc::clone(queue),
                     shared: Arc::clone(&self.shared),
-                    leading: false,
                 };
                 match queue.push_or_lead(request, wait, may_lead) {
                     Ok(leads) => Submitted::Later(receipts, leads.then(turn)),
@@ -533,7 +532,7 @@ impl Engine for Local {
                 Submitted::Now(receipts) => receipts,
                 Submitted::Later(receipts, None) => answered(receipts).await,
                 Submitted::Later(receipts, Some(turn)) => {
-                    // Whoever is ready to publish, too, joins the group.
+                    // Whoever is ready to publish, too, goes first, and then it is a group.
                     tokio::task::yield_now().await;
                     turn.lead();
                     answered(receipts).await
@@ -541,6 +540,19 @@ impl Engine for Local {
                 Submitted::Full(_) => Err(Code::QUEUE_FULL.error("the queue is full")),
             }
         })
+    }
+
+    fn commit_now(&self, commit: Commit) -> CommitNow {
+        if matches!(self.path, Path::Writer { .. }) {
+            return CommitNow::Waits(commit);
+        }
+        match self.submit(commit, false) {
+            Submitted::Now(receipts) => CommitNow::Done(receipts),
+            Submitted::Full(commit) => CommitNow::Waits(*commit),
+            Submitted::Later(..) => {
+                CommitNow::Done(Err(Code::INTERNAL.error("what was not to wait waits")))
+            }
+        }
     }
 
     fn try_commit(&self, commit: Commit) -> Result<Committing, TryCommitError> {

@@ -4,9 +4,9 @@
 //! and one sync, applies them, and only then answers. While it syncs, the next group gathers.
 //!
 //! There is one lead. The writer's thread has it under load. A commit that comes when nobody is at
-//! work leads itself, if syncs are short and its runtime has more than one thread: the task lets
-//! others that are ready go first, so that they join its group, and then stores on its own thread
-//! what has gathered. Two threads fewer have to be woken for it.
+//! work may lead itself, if syncs are short and its runtime has more than one thread: the task lets
+//! others that are ready go first, and if none of them commits it stores on its own thread. Two
+//! threads fewer have to be woken for it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -161,40 +161,58 @@ pub(crate) struct Lead {
 /// Where the lead is kept between two turns; nothing is there any more when the writer has ended.
 pub(crate) type Seat = Mutex<Option<Lead>>;
 
-/// The turn of a caller that leads; when it is given up, the thread goes on.
+/// What a caller has whose commit found nobody at work: it may lead, if it comes back for it before
+/// anyone else comes.
 pub(crate) struct Turn {
     pub(crate) seat: Arc<Seat>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) shared: Arc<Shared>,
-    /// Whether it is at work.
-    pub(crate) leading: bool,
 }
 
 impl Turn {
-    /// Stores what waits, on this thread.
-    pub(crate) fn lead(mut self) {
-        self.leading = true;
+    /// Stores what waits, on this thread, unless the thread does so by now.
+    pub(crate) fn lead(self) {
+        let mut work = VecDeque::new();
+        if !self.queue.lead(&mut work) {
+            return;
+        }
+        let mut leading = Leading {
+            turn: &self,
+            panicked: true,
+            look: false,
+        };
         let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lead) = seat.as_mut() {
-            self.queue.lead(&mut lead.work);
+            lead.work = work;
             lead.store_all();
+            leading.look = lead.wants_thread();
         }
         drop(seat);
-        self.leading = false;
+        leading.panicked = false;
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.leading {
-            // It panicked: nobody knows what the tables hold now.
-            self.queue.stop(Stop::Abandon);
-            self.shared.lock().close();
+        self.queue.give_up();
+    }
+}
+
+/// The lead of a caller, which ends with this.
+struct Leading<'a> {
+    turn: &'a Turn,
+    panicked: bool,
+    look: bool,
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        if self.panicked {
+            // Nobody knows what the tables hold now.
+            self.turn.queue.stop(Stop::Abandon);
+            self.turn.shared.lock().close();
         }
-        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        let look = seat.as_ref().is_some_and(Lead::wants_thread);
-        drop(seat);
-        self.queue.release(look);
+        self.turn.queue.release(self.look);
     }
 }
 

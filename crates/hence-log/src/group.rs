@@ -27,7 +27,7 @@ use crate::frame::{
 use crate::log::{Chunk, Shared};
 use crate::planted::is_planted;
 use crate::retention;
-use crate::segment::{Header, Segment};
+use crate::segment::{Header, POSITIONS_MAX, Segment};
 use crate::storage::{is_full, read_full, write_all};
 use crate::tail::{Marked, Tail};
 
@@ -229,7 +229,7 @@ impl Writer {
         }
         self.commit(Level::Synced)?;
         let header = &self.tail.segment.header;
-        if u32::try_from(position - header.base).is_err() {
+        if position - header.base > POSITIONS_MAX {
             let (name, end) = (&self.tail.segment.name, u64::from(self.tail.end));
             let what = "the gap behind it has more positions than a segment can tell";
             return Err(Error::corrupt(name, end, what));

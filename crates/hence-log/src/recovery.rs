@@ -22,7 +22,9 @@ use crate::log::{Log, Options, Shared, Visible, locked};
 use crate::planted::is_planted;
 use crate::reader::Frames;
 use crate::retention::{self, Step as MakeStep};
-use crate::segment::{HEADER_BYTES, Header, Index, Segment, Step, Walk, file_name, generation_of};
+use crate::segment::{
+    HEADER_BYTES, Header, Index, POSITIONS_MAX, Segment, Step, Walk, file_name, generation_of,
+};
 use crate::snapshot::{self, Snapshot};
 use crate::storage::{Lock, Storage, read_full, write_all};
 use crate::tail::{Marked, Tail};
@@ -128,9 +130,15 @@ pub(crate) fn scan(
             }
         };
         let position = header.base + u64::from(head.position);
-        let fits = |_: &frame::Summary| position >= scan.index.next_position;
+        let reserved = match head.role {
+            Role::Reserve => read_u64(&body, 0).unwrap_or(0),
+            Role::Commit | Role::Group | Role::Mark | Role::Seal => 0,
+        };
+        let farthest = header.base.saturating_add(POSITIONS_MAX);
+        let told = scan.index.next_position..=farthest;
+        let fits = told.contains(&position) && reserved <= farthest && head.synced <= offset;
         let found = frame::summary(head.role, head.time, &body, |_, _| {});
-        let Some(found) = found.filter(fits) else {
+        let Some(found) = found.filter(|_| fits) else {
             scan.bad = Some("the contents of a frame do not fit together");
             break;
         };
@@ -160,7 +168,7 @@ pub(crate) fn scan(
         };
         filler = head.role == Role::Mark && !body.is_empty();
         match head.role {
-            Role::Reserve => scan.reserved = read_u64(&body, 0).unwrap_or(0),
+            Role::Reserve => scan.reserved = reserved,
             Role::Mark => scan.reserved = 0,
             Role::Commit | Role::Group | Role::Seal => {}
         }
