@@ -45,6 +45,8 @@ enum Source {
         walk: Walk,
         end: u32,
         number: u64,
+        /// What the number is at the end.
+        last: u64,
     },
 }
 
@@ -98,7 +100,12 @@ impl Frames {
                     number,
                     position,
                 } => next_hot(chunk, at, number, position),
-                Source::Cold { walk, end, number } => next_cold(walk, *end, number)?,
+                Source::Cold {
+                    walk,
+                    end,
+                    number,
+                    last,
+                } => next_cold(walk, *end, number, *last)?,
             };
             match found {
                 None => self.source = Source::Nowhere,
@@ -199,7 +206,10 @@ impl Frames {
             .and_then(|at| index.entries.get(at))
             .copied();
         let last = segment.header.generation == visible.generation;
-        let end = if last { visible.end } else { index.end };
+        let (end, next) = match last {
+            true => (visible.end, visible.next_number),
+            false => (index.end, index.next_number),
+        };
         drop(index);
         let read_ahead = self.read_ahead;
         let (walk, number) = match entry {
@@ -209,7 +219,12 @@ impl Frames {
                 (Walk::whole(segment, read_ahead), number)
             }
         };
-        self.source = Source::Cold { walk, end, number };
+        self.source = Source::Cold {
+            walk,
+            end,
+            number,
+            last: next,
+        };
     }
 }
 
@@ -233,7 +248,7 @@ fn next_hot(chunk: &Chunk, at: &mut usize, number: &mut u64, position: &mut u64)
 }
 
 /// The next commit of a segment; `None` at the end.
-fn next_cold(walk: &mut Walk, end: u32, number: &mut u64) -> Result<Option<Frame>> {
+fn next_cold(walk: &mut Walk, end: u32, number: &mut u64, last: u64) -> Result<Option<Frame>> {
     while walk.offset() < end {
         let segment = Arc::clone(walk.segment());
         let (offset, what) = match walk.step()? {
@@ -259,7 +274,12 @@ fn next_cold(walk: &mut Walk, end: u32, number: &mut u64) -> Result<Option<Frame
         };
         return Err(Error::corrupt(&segment.name, offset.into(), what));
     }
-    Ok(None)
+    if *number == last {
+        return Ok(None);
+    }
+    // Looking it up again would find the same place for ever.
+    let what = "a commit that was there is none any more";
+    Err(Error::corrupt(&walk.segment().name, end.into(), what))
 }
 
 /// A reader of appends.
