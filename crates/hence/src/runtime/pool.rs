@@ -124,7 +124,7 @@ impl Pool {
     }
 
     /// Gives the next one.
-    pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Delivery> {
+    pub(crate) fn pop(&mut self, now: impl FnOnce() -> Timestamp) -> Option<Delivery> {
         match self {
             Self::Queue(queue) => queue.pop_front(),
             Self::Ranked { next, waiting, .. } => {
@@ -138,7 +138,7 @@ impl Pool {
                 };
                 next.map(|(_, delivery)| delivery)
             }
-            Self::Weighed(weighed) => weighed.pop(now),
+            Self::Weighed(weighed) => weighed.pop(now()),
         }
     }
 

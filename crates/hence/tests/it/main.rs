@@ -10,6 +10,7 @@ mod kit;
 
 mod after;
 mod blocking;
+mod brief;
 mod defaults;
 mod drain;
 mod explain;

@@ -30,7 +30,7 @@ impl Pump {
         if let Some(again) = self.again.filter(|again| again.at > now) {
             stops.push(Stop::Reading(self.moment(again.at)));
         }
-        if let Some(at) = self.pace.wake(now) {
+        if let Some(at) = self.pace.wake() {
             stops.push(Stop::Rate(self.moment(at)));
         }
         let concurrency = self.subscription.options.concurrency;

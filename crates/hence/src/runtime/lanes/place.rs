@@ -20,11 +20,11 @@ impl Lanes {
                 },
             };
         };
-        let lane = self.lanes.get(&key);
+        let lane = self.lanes.get(key);
         let Some((lane, ahead)) = lane.and_then(|lane| Some((lane, lane.ahead(position)?))) else {
             return Place::Elsewhere;
         };
-        let behind = self.behind(&key, lane, position);
+        let behind = self.behind(key, lane, position);
         Place::Waits {
             ahead: Some(ahead),
             behind,
