@@ -259,6 +259,8 @@ pub struct SubscriptionReport {
     pub name: String,
     /// The types that it takes.
     pub types: Vec<String>,
+    /// From which position on it takes each of these, in the same order.
+    pub since: Vec<Position>,
     /// Every message up to here is settled.
     pub settled: Position,
     /// Messages of its types that are not settled.

@@ -2,6 +2,7 @@
 
 mod pulling;
 mod settling;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Options, States};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,7 @@ use super::clock::Clock;
 use super::lanes::Lanes;
 use super::metrics::SubscriptionMetrics;
 use super::settle::Settler;
+use super::standing::Question;
 use crate::subscription::Subscription;
 
 /// The most calls that are made here before others may run.
@@ -62,6 +65,7 @@ pub(crate) struct Pump {
     turn: usize,
     /// What is settled as done and will be committed together.
     done: Done,
+    questions: mpsc::Receiver<Question>,
 }
 
 impl Pump {
@@ -72,6 +76,7 @@ impl Pump {
         metrics: Arc<SubscriptionMetrics>,
         source: &str,
         deliveries: &dyn Deliveries,
+        questions: mpsc::Receiver<Question>,
     ) -> Self {
         let (clock, now) = (Clock::start(), Instant::now());
         let options = &subscription.options;
@@ -100,6 +105,7 @@ impl Pump {
             brevity: Brevity::default(),
             turn: 0,
             done: Done::default(),
+            questions,
             subscription,
             engine,
             states,
@@ -177,6 +183,7 @@ impl Pump {
                 }
                 () = sleep_until(wake), if wake.is_some() => self.lanes.wake(self.clock.now()),
                 () = tokio::task::yield_now(), if more => {}
+                Some(question) = self.questions.recv() => self.tell(question),
             }
         }
     }

@@ -5,6 +5,8 @@
 //! its key waits, and other keys go on. Deliveries without a key, and all of an order that knows
 //! no keys, wait in one [`Pool`].
 
+mod place;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;

@@ -13,6 +13,7 @@ mod blocking;
 mod brief;
 mod defaults;
 mod drain;
+mod explain;
 mod failure;
 mod flow;
 mod measure;
