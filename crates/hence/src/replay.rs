@@ -307,7 +307,7 @@ impl Replayer {
             let states = Arc::clone(states);
             let call = Call::new(
                 Arc::clone(&subscription.name),
-                vec![delivery.clone()],
+                std::slice::from_ref(&delivery),
                 states,
             );
             let handler = Arc::clone(&subscription.handler);
