@@ -11,9 +11,8 @@ use hence_core::engine::{
     Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
-use hence_core::handler::BoxFuture;
-use hence_core::message::Message;
 use hence_core::subscription::{Start, SubscriptionSpec};
+use hence_core::{BoxFuture, Message, Timestamp};
 use hence_log::Storage;
 use tokio::sync::{Notify, oneshot};
 
@@ -596,7 +595,7 @@ impl Engine for Local {
         Box::pin(self.until_settled(position.0))
     }
 
-    fn now(&self) -> hence_core::Timestamp {
+    fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
 

@@ -313,7 +313,8 @@ impl Replayer {
             let handler = Arc::clone(&subscription.handler);
             let limit = subscription.options.timeout;
             let call = call.with_replay(id);
-            let ended = call::run(handler, call, vec![delivery.clone()], limit, 0).await;
+            let taken = call::Taken::alone();
+            let ended = call::run(handler, call, vec![delivery.clone()], limit, taken).await;
             let commit = settler.commit(
                 &ended.deliveries,
                 ended.verdict,

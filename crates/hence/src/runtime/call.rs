@@ -40,6 +40,16 @@ pub(crate) struct Taken {
     pub(crate) beside: usize,
 }
 
+impl Taken {
+    /// A call that nothing runs beside.
+    pub(crate) fn alone() -> Self {
+        Self {
+            at: Instant::now(),
+            beside: 0,
+        }
+    }
+}
+
 /// What a handler is to do, once it has begun.
 pub(crate) type Work = BoxFuture<'static, Result<Vec<Draft>, Unhandled>>;
 

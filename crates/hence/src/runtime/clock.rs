@@ -14,7 +14,6 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    #[cfg(test)]
     pub(crate) fn start() -> Self {
         Self::start_at(Timestamp::now())
     }
