@@ -4,11 +4,12 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use hence_core::commit::{Commit, Durability, Receipt};
+use bytes::Bytes;
+use hence_core::commit::{Change, Commit, Durability, Receipt, What};
 use hence_core::delivery::{DeadLetter, Position};
 use hence_core::engine::{
-    Capability, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Filter, Read,
-    Reader, SubscriptionReport, TryCommitError,
+    Capability, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Feature,
+    Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
@@ -18,6 +19,7 @@ use hence_log::Storage;
 use tokio::sync::{Notify, oneshot};
 
 use crate::Options;
+use crate::alarm::{Alarm, Bell};
 use crate::clock::Clock;
 use crate::core::{Core, attached};
 use crate::decide::Prepared;
@@ -73,6 +75,8 @@ pub(crate) struct Local {
     shared: Arc<Shared>,
     capability: Capability,
     path: Path,
+    /// Absent where timers wait for commits.
+    alarm: Option<Alarm>,
 }
 
 /// A commit that was handed in.
@@ -101,6 +105,7 @@ impl Local {
                 limit,
                 floor: limit / options.memory_events.max(1),
             },
+            alarm: options.alarm.then(Alarm::default),
         }
     }
 
@@ -144,7 +149,7 @@ impl Local {
             Durability::Written,
             Durability::Synced,
         ];
-        Ok(Self {
+        let local = Self {
             shared,
             capability: capability("log", levels),
             path: Path::Writer {
@@ -153,11 +158,31 @@ impl Local {
                 ended,
                 keeper,
             },
-        })
+            alarm: options.alarm.then(Alarm::default),
+        };
+        let has_timers = local.shared.lock().state.timers.next_due().is_some();
+        if has_timers {
+            local.begin_alarm()?;
+        }
+        Ok(local)
+    }
+
+    fn begin_alarm(&self) -> Result<()> {
+        let bell = match &self.path {
+            Path::Inline { limit, .. } => Bell::Inline { limit: *limit },
+            Path::Writer { queue, .. } => Bell::Writer(Arc::clone(queue)),
+        };
+        let alarm = self.alarm.as_ref();
+        alarm.map_or(Ok(()), |alarm| alarm.begin(&self.shared, bell))
     }
 
     fn submit(&self, commit: Commit, wait: bool) -> Submitted {
-        if let Err(error) = self.check(&commit) {
+        let sets_timer = |change: &Change| matches!(change.what, What::SetTimer { .. });
+        let mut checked = self.check(&commit);
+        if commit.change.iter().any(sets_timer) {
+            checked = checked.and_then(|()| self.begin_alarm());
+        }
+        if let Err(error) = checked {
             return Submitted::Now(Err(error));
         }
         if commit.is_empty() {
@@ -172,7 +197,8 @@ impl Local {
                 let now = self.shared.clock.now();
                 let publishes = !commit.publish.is_empty();
                 let mut core = self.shared.lock();
-                let taken = memory::submit(&mut core, commit, (*limit, now), wait);
+                let key = self.shared.key;
+                let taken = memory::submit(&mut core, commit, (*limit, now), key, wait);
                 drop(core);
                 if publishes || wait {
                     self.shared.appended.notify_waiters();
@@ -217,8 +243,21 @@ impl Local {
                 "a commit of {events} events; at most {BATCH_EVENTS_MAX} are taken"
             )));
         }
+        let changes = commit.change.len();
+        if changes > BATCH_EVENTS_MAX {
+            return Err(Code::TOO_LARGE.error(format!(
+                "a commit of {changes} changes of state; at most {BATCH_EVENTS_MAX} are taken"
+            )));
+        }
         let too_large = |message: &&Message| identity::size(message) > EVENT_BYTES_MAX;
-        match commit.publish.iter().find(too_large) {
+        let timed = commit
+            .change
+            .iter()
+            .filter_map(|change| match &change.what {
+                What::SetTimer { message, .. } => Some(&**message),
+                What::Write(_) | What::Remove | What::CancelTimer { .. } => None,
+            });
+        match commit.publish.iter().chain(timed).find(too_large) {
             None => Ok(()),
             Some(message) => Err(Code::TOO_LARGE.error(format!(
                 "event '{}' has more than {EVENT_BYTES_MAX} bytes",
@@ -470,7 +509,11 @@ async fn on_a_thread<T: Send + 'static>(
 }
 
 fn capability(name: &'static str, durability: Vec<Durability>) -> Capability {
-    Capability::new(name, durability, EVENT_BYTES_MAX, BATCH_EVENTS_MAX)
+    Capability::new(name, durability, EVENT_BYTES_MAX, BATCH_EVENTS_MAX).with_features(&[
+        Feature::Keyed,
+        Feature::Timers,
+        Feature::Sequences,
+    ])
 }
 
 async fn answered(receipts: oneshot::Receiver<Result<Vec<Receipt>>>) -> Result<Vec<Receipt>> {
@@ -530,6 +573,21 @@ impl Engine for Local {
 
     fn settled(&self, position: Position) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.until_settled(position.0))
+    }
+
+    fn keyed<'a>(
+        &'a self,
+        subscription: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        Box::pin(async move {
+            let core = self.shared.lock();
+            if core.closed {
+                return Err(closed());
+            }
+            let (id, _) = core.state.named(subscription)?;
+            Ok(core.state.keyed.get(id, key).cloned())
+        })
     }
 
     fn subscriptions(&self) -> Vec<SubscriptionReport> {
@@ -619,6 +677,9 @@ impl Drop for Local {
                 tracing::error!("the writer of the log panicked");
             }
             self.shared.lock().store = Store::Memory;
+        }
+        if let Some(alarm) = &self.alarm {
+            alarm.end();
         }
     }
 }

@@ -13,10 +13,11 @@
 //! subscriptions and readers, and the publisher is answered. `memory:` and `log:` differ in the
 //! journal alone, so that what tests run on answers as what runs in production.
 //!
-//! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`,
-//! `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
+//! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`, `keyed`,
+//! `timers`, `senders`, `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
 //! `writer`, `snapshot`, `keeper`, `deliveries`, `reader`, `history`, `engine`.
 
+mod alarm;
 mod clock;
 mod core;
 mod dead_letters;
@@ -28,17 +29,20 @@ mod history;
 mod identity;
 mod journal;
 mod keeper;
+mod keyed;
 mod memory;
 mod op;
 mod outlet;
 mod planted;
 mod queue;
 mod reader;
+mod senders;
 mod settled;
 mod snapshot;
 mod state;
 mod subscription;
 mod tail;
+mod timers;
 mod writer;
 
 use std::io::ErrorKind;
@@ -50,6 +54,7 @@ use hence_core::engine::Engine;
 use hence_core::error::{Code, Result};
 use hence_log::{DiskStorage, Storage};
 
+pub use alarm::ALARM_AGAIN;
 pub use clock::{CLOCK_LOOK_MAX, Clock, ManualClock, SystemClock};
 pub use dead_letters::ERROR_BYTES_MAX;
 pub use dedup::DEDUP_EVENTS_MAX;
@@ -57,11 +62,14 @@ pub use engine::{BATCH_EVENTS_MAX, EVENT_BYTES_MAX};
 pub use history::HISTORY_ATTEMPTS_MAX;
 pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX, translate};
 pub use keeper::{KEEP_INTERVAL, Retention};
+pub use keyed::{KEYED_VALUE_BYTES_MAX, STATE_BYTES_MAX, STATE_ENTRIES_MAX};
 pub use memory::{MEMORY_BYTES_MAX, MEMORY_EVENTS_MAX, MEMORY_KEEP_BYTES};
 pub use outlet::{DELAYED_EVENTS_MAX, READY_EVENTS_MAX, SCAN_EVENTS_MAX};
 pub use queue::{QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
+pub use senders::{SENDER_BYTES_MAX, SENDERS_MAX};
 pub use snapshot::{SNAPSHOT_FRAMES, SNAPSHOT_INTERVAL_MIN};
 pub use state::SUBSCRIPTIONS_MAX;
+pub use timers::TIMERS_AT_A_TIME;
 pub use writer::IDLE_MAX;
 
 /// Bytes of the newest events that a log engine keeps in memory for those who keep up.
@@ -99,6 +107,9 @@ pub struct Options {
     pub keep_interval: Duration,
     /// Whether the next file of the log is made ready before it is needed.
     pub spares: bool,
+    /// Whether timers fire by themselves. Without, they wait for the next commit, so that a
+    /// simulation decides when that is.
+    pub alarm: bool,
     /// Whether [`log()`] takes a file system that cannot promise to keep what it syncs.
     pub any_file_system: bool,
 }
@@ -120,6 +131,7 @@ impl Default for Options {
             retention: Retention::default(),
             keep_interval: KEEP_INTERVAL,
             spares: false,
+            alarm: true,
             any_file_system: false,
         }
     }
