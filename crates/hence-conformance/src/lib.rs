@@ -15,6 +15,8 @@
 //! without `synced` that takes a commit at `synced` fails. What could not be tried, because the
 //! harness cannot break the storage, say, is reported as not covered and never as passed.
 //!
+//! Moments are those of [`Timestamp::steady`](hence_core::Timestamp::steady), by which an engine waits.
+//!
 //! The suite does not sleep. What must happen is awaited, up to [`Harness::patience`]; that
 //! something does not happen is shown by an event behind it that arrives first. It prints nothing.
 //! The suite itself is tested with engines that each have one fault.

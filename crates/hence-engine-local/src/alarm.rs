@@ -86,8 +86,9 @@ async fn watch(shared: Arc<Shared>, bell: Bell) {
                 ring(&shared, &bell).await;
                 if first(&shared) == before {
                     tracing::warn!("timers are due and cannot fire; trying again");
-                    let again = std::pin::pin!(tokio::time::sleep(ALARM_AGAIN));
-                    drop(select(change, again).await);
+                    let waited = tokio::time::timeout(ALARM_AGAIN, change).await;
+                    // Either way it is time to look again.
+                    waited.unwrap_or_default();
                 }
             }
         }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hence_core::engine::Feature;
 use hence_core::topology::{SourceNode, SubscriptionNode, TypeNode};
 use hence_core::{
-    Call, Code, Draft, Durability, Engine, EventType, Handler, Options, Result, States,
-    SubscriptionSpec, Topology, Unhandled,
+    Call, Capability, Code, Durability, Effects, Engine, EventType, Handler, Options, Order,
+    Result, Signature, States, SubscriptionSpec, Topology, Unhandled,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -101,7 +102,7 @@ impl App {
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<HandlerService>,
-        L::Service: Service<Call, Response = Vec<Draft>> + Clone + Send + Sync + 'static,
+        L::Service: Service<Call, Response = Effects> + Clone + Send + Sync + 'static,
         <L::Service as Service<Call>>::Future: Send + 'static,
         <L::Service as Service<Call>>::Error: Into<Unhandled> + 'static,
     {
@@ -265,6 +266,7 @@ impl App {
                 ));
             }
         }
+        problems.extend(state_problems(name, signature, options.order));
         let (zero, from_one) = (Duration::ZERO, "must be at least 1");
         for (number, text) in [
             (options.concurrency, "concurrency"),
@@ -295,6 +297,22 @@ impl App {
         problems
     }
 
+    /// Whether an engine has what the handlers need.
+    fn check_features(&self, capability: &Capability) -> Result<()> {
+        for Subscription { signature, .. } in &self.subscriptions {
+            let needs = [
+                (!signature.keyed.is_empty(), Feature::Keyed),
+                (signature.timers, Feature::Timers),
+            ];
+            for (needed, feature) in needs {
+                if needed && !capability.has(feature) {
+                    return Err(capability.lacks(feature));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Runs on the engine of a URL (`memory:`, `log:./data`) until Ctrl-C or SIGTERM, then drains.
     ///
     /// # Errors
@@ -319,8 +337,8 @@ impl App {
     /// Starts on an engine that is open already.
     ///
     /// # Errors
-    /// `HN0301` the wiring, `HN0202` a durability that the engine does not have, or what the engine
-    /// says.
+    /// `HN0301` the wiring, `HN0202` a durability that the engine does not have, `HN0215` a feature
+    /// that it does not have, or what the engine says.
     pub async fn start_on(self, engine: Arc<dyn Engine>) -> Result<Running> {
         self.check()?;
         let capability = engine.capability();
@@ -330,6 +348,7 @@ impl App {
             let detail = format!("the engine '{name}' reaches '{strongest}', not '{durability}'");
             return Err(Code::DURABILITY.error(detail));
         }
+        self.check_features(capability)?;
         let topology = self.topology();
         let source = format!("/{}", self.name);
         let bus = Bus::new(Arc::clone(&engine), &source, durability, self.types());
@@ -343,6 +362,36 @@ impl App {
         };
         running.start(self, &source).await
     }
+}
+
+/// Why state of a key cannot be kept for a handler: two events of one key must never run at a time.
+fn state_problems(name: &str, signature: &Signature, order: Order) -> Vec<String> {
+    let mut problems = Vec::new();
+    let asks = match (signature.keyed.as_slice(), signature.timers) {
+        ([], false) => return problems,
+        ([], true) => "a Timer".to_owned(),
+        ([one], _) => format!("Keyed<{one}>"),
+        (several, _) => {
+            let list = several.join(" and ");
+            problems.push(format!(
+                "'{name}' takes Keyed of {list}: a key has one value, so put them into one type"
+            ));
+            "Keyed".to_owned()
+        }
+    };
+    if signature.batch {
+        problems.push(format!(
+            "'{name}' takes {asks} and a batch, whose events have different keys"
+        ));
+    }
+    if !matches!(order, Order::PerKey | Order::Fifo) {
+        let order = order.as_str();
+        problems.push(format!(
+            "'{name}' takes {asks}, so its order must be per-key or fifo, not {order}: events of \
+             one key must not run at a time"
+        ));
+    }
+    problems
 }
 
 impl std::fmt::Debug for App {

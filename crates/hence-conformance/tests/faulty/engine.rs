@@ -35,7 +35,9 @@ impl Place {
                 Ok(found) => return found,
                 Err(due) => due,
             };
-            let wait = due.map_or(Duration::from_secs(3600), |due| due.since(Timestamp::now()));
+            let wait = due.map_or(Duration::from_secs(3600), |due| {
+                due.since(Timestamp::steady())
+            });
             // Looked at again in either case.
             let _ = tokio::time::timeout(wait, changed.changed()).await;
         }
@@ -210,7 +212,7 @@ impl World {
     fn show(&mut self, commit: &Commit) {
         for message in &commit.publish {
             let next = self.stored.entries.len() + self.live.ghosts.len() + 1;
-            let (position, appended) = (Position(next as u64), Timestamp::now());
+            let (position, appended) = (Position(next as u64), Timestamp::steady());
             self.live.ghosts.push(Entry {
                 position,
                 appended,
@@ -561,7 +563,7 @@ impl Reader for Tail {
                     *from += 1;
                     let mut entry = entry.clone();
                     if is(Fault::AppendedIsNow) {
-                        entry.appended = Timestamp::now();
+                        entry.appended = Timestamp::steady();
                     }
                     let skips = is(Fault::ReaderSkips) && entry.position.0 % 100 == 0;
                     if filter.matches(&entry) && !skips {

@@ -374,7 +374,7 @@ impl Place {
         let position = stored.entries.len() as u64 + 1;
         stored.ids.insert(name_of(&message, self.fault), position);
         let message = self.fault.spoil(message);
-        let (position, appended) = (Position(position), Timestamp::now());
+        let (position, appended) = (Position(position), Timestamp::steady());
         let entry = Entry {
             position,
             appended,
@@ -431,7 +431,7 @@ impl Place {
             position,
             report: AttemptReport {
                 attempt: settlement.attempt,
-                ended: Timestamp::now(),
+                ended: Timestamp::steady(),
                 ran: settlement.ran,
                 outcome,
                 error: error.to_owned(),
@@ -480,7 +480,7 @@ impl Place {
                 reason: *reason,
                 error: error.clone(),
                 attempts: settlement.attempt,
-                since: Timestamp::now(),
+                since: Timestamp::steady(),
                 hold: *hold,
             };
             let letter = self.fault.spoil_letter(letter);
@@ -574,7 +574,7 @@ impl Place {
         name: &str,
         max: usize,
     ) -> Result<Vec<Delivery>, Option<Timestamp>> {
-        let now = Timestamp::now();
+        let now = Timestamp::steady();
         let (stored, live) = (&world.stored, &mut world.live);
         let mut others = live.outlets.iter().filter(|(other, _)| *other != name);
         if self.is(Fault::SlowBlocksOthers) && others.any(|(_, outlet)| !outlet.given.is_empty()) {

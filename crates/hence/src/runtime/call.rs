@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use hence_core::{Call, Code, Delivery, Undecodable, Unhandled};
+use hence_core::{Call, Code, Delivery, Engine, Failure, Undecodable, Unhandled};
 use tokio::time::Instant;
 
 use super::settle::Verdict;
@@ -20,21 +20,30 @@ pub(crate) struct Ended {
     pub(crate) beside: Option<usize>,
 }
 
-/// Calls the handler, for as long as `limit`; `beside` deliveries are with it already.
+/// Calls the handler, for as long as `limit`; `beside` deliveries are with it already. With an engine
+/// it is given the value of its key, which nobody else changes meanwhile: the lane is busy.
 pub(crate) async fn run(
     handler: Arc<dyn AnyHandler>,
     call: Call,
+    keyed: Option<Arc<dyn Engine>>,
     deliveries: Vec<Delivery>,
     limit: Duration,
     beside: usize,
 ) -> Ended {
     let began = Instant::now();
     // The handler is called within the future, so a panic before its first await counts.
-    let work = AssertUnwindSafe(async move { handler.call(call).await }).catch_unwind();
+    let work = AssertUnwindSafe(async move {
+        let call = match keyed {
+            None => call,
+            Some(engine) => with_value(call, &*engine).await?,
+        };
+        handler.call(call).await
+    })
+    .catch_unwind();
     let result = tokio::time::timeout(limit, work).await;
     let ran = began.elapsed();
     let verdict = match result {
-        Ok(Ok(Ok(drafts))) => Verdict::Done(drafts),
+        Ok(Ok(Ok(effects))) => Verdict::Done(effects),
         Ok(Ok(Err(unhandled))) => unhandled_verdict(unhandled),
         Ok(Err(panic)) => failed(Code::HANDLER_PANICKED.error(panic_text(&*panic))),
         Err(_) => failed(Code::HANDLER_TIMEOUT.error(format!("no answer within {limit:?}"))),
@@ -45,6 +54,16 @@ pub(crate) async fn run(
         ran,
         beside: Some(beside),
     }
+}
+
+/// The call with the value of its key; as it is when there is no key, which the handler's argument
+/// tells.
+async fn with_value(call: Call, engine: &dyn Engine) -> Result<Call, Failure> {
+    let Some(key) = call.key().map(str::to_owned) else {
+        return Ok(call);
+    };
+    let value = engine.keyed(call.subscription(), &key).await?;
+    Ok(call.with_value(value))
 }
 
 /// The verdict on an attempt that an error of Hence ended.

@@ -295,8 +295,10 @@ impl Pump {
         let call = Call::new(name, deliveries.clone(), Arc::clone(&self.states));
         let handler = Arc::clone(&self.subscription.handler);
         let limit = self.subscription.options.timeout;
+        let is_keyed = !self.subscription.signature.keyed.is_empty();
+        let keyed = is_keyed.then(|| Arc::clone(&self.engine));
         self.calls
-            .spawn(call::run(handler, call, deliveries, limit, beside));
+            .spawn(call::run(handler, call, keyed, deliveries, limit, beside));
     }
 }
 
