@@ -51,6 +51,9 @@ const PLANTS: &[Plant] = &[
     plant("reuse-positions", "sim", 400),
     plant("dedup-lost-at-snapshot", "crash", 20),
     plant("timer-on-wall-clock", "sim", 50),
+    plant("timers-lost-at-snapshot", "sim", 200),
+    plant("keyed-lost-at-snapshot", "sim", 200),
+    plant("state-before-settle", "sim", 400),
     plant("forget-dead-letters", "sim", 50),
     plant("forget-attempts", "crash", 20),
 ];

@@ -14,17 +14,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use hence::Durability;
+use hence::core::commit::What;
 use hence::core::envelope;
 use hence::core::{
     Attributes, Code, Commit, Deliveries, Delivery, Engine, Entry, Message, Outcome, Position,
-    Read, RejectReason, Settlement, Start, SubscriptionSpec, Timestamp,
+    Read, Receipt, RejectReason, Settlement, Start, SubscriptionSpec, Timestamp,
 };
 use hence_engine_local::{Clock as _, ManualClock, Options};
 use hence_log::sim::{Dice, EINTR, EIO, ENOSPC, Fault, SimStorage};
 
 use crate::Extent;
 use crate::report::{Report, Row};
-use model::{Change, Doubt, Model};
+use model::{Change, Doubt, Model, Timer};
 
 /// Seeds of the short and the long form.
 const SEEDS: (u64, u64) = (400, 100_000);
@@ -43,6 +44,8 @@ const LOSSY_PERCENT: u64 = 20;
 /// One event in so many is to be delivered later.
 const DELAYED: u64 = 6;
 const NAME: &str = "s";
+/// The key whose value counts what is done.
+const KEY: &str = "k";
 
 /// What the runs of one worker showed.
 #[derive(Default)]
@@ -139,6 +142,8 @@ impl World {
         // Snapshots are stored by a thread of their own, whenever it runs; at a clean end they are
         // part of the script.
         options.snapshot_frames = u64::MAX;
+        // A timer fires with the next commit, and not when some thread comes to it.
+        options.alarm = false;
         Self {
             storage: SimStorage::new(),
             clock,
@@ -198,15 +203,13 @@ impl World {
     async fn live(&mut self) -> Result<()> {
         let engine = hence_engine_local::log_on(Arc::new(self.storage.clone()), &self.options)?;
         self.model.check_entries(&read(&*engine).await?)?;
-        let spec = SubscriptionSpec {
-            name: NAME.to_owned(),
-            types: vec!["t".to_owned()],
-            start: Start::Earliest,
-        };
+        let spec = SubscriptionSpec::new(NAME, vec!["t".to_owned()], Start::Earliest);
         let mut deliveries = engine.subscribe(spec).await?;
         let mut held = ready(&mut *deliveries).await?;
         self.model.check_deliveries(&held, self.clock.now())?;
         for _ in 0..self.dice.below(STEPS_MAX) {
+            let value = engine.keyed(NAME, KEY).await?;
+            self.model.check_value(value.as_deref())?;
             self.step(&*engine, &mut held).await?;
             let more = ready(&mut *deliveries).await?;
             self.model.check_deliveries(&more, self.clock.now())?;
@@ -224,7 +227,8 @@ impl World {
     async fn step(&mut self, engine: &dyn Engine, held: &mut Vec<Delivery>) -> Result<()> {
         let mut commit = Commit::default();
         let mut change = Change::None;
-        match self.dice.below(8) {
+        let mut state = StateChange::default();
+        match self.dice.below(9) {
             0..=2 => {
                 commit.publish = self.events()?;
             }
@@ -240,11 +244,15 @@ impl World {
                     change = Change::Redriven(id);
                 }
             }
+            6 => state.timer = Some(self.timer()),
             _ if !held.is_empty() => {
                 let at = self.dice.below(held.len() as u64) as usize;
                 let delivery = held.remove(at);
                 let (outcome, changed) = self.outcome(&delivery);
                 change = changed;
+                // Counts what is done, in the commit that settles it.
+                let counts = matches!(outcome, Outcome::Done);
+                state.value = counts.then(|| self.model.value() + 1);
                 commit.settle.push(Settlement {
                     subscription: NAME.to_owned(),
                     position: delivery.position,
@@ -255,7 +263,8 @@ impl World {
             }
             _ => {}
         }
-        if change != Change::None {
+        commit.change = state.to_commit()?;
+        if change != Change::None || !commit.change.is_empty() {
             // What tells afterwards whether the commit took place.
             let id = self.next_id();
             commit.publish.push(message(&id, "e", 0)?);
@@ -263,7 +272,36 @@ impl World {
         if commit.is_empty() {
             return Ok(());
         }
-        self.commit(engine, commit, change).await
+        self.commit(engine, commit, change, state).await
+    }
+
+    /// A timer that is set, or cancelled.
+    fn timer(&mut self) -> Option<Timer> {
+        if self.dice.below(3) == 0 {
+            return None;
+        }
+        let wait = Duration::from_millis(self.dice.below(9000));
+        let due = self.clock.now_after(wait);
+        Some((due, self.next_id()))
+    }
+
+    /// Commits, behind the timer that is due, and tells the model whether that has fired.
+    async fn take(&mut self, engine: &dyn Engine, commit: Commit) -> Result<Taken> {
+        let due = self.model.due(self.clock.now());
+        let receipts = engine.commit(commit).await;
+        let Some(id) = due else {
+            return Ok((receipts, false));
+        };
+        let found = engine.find(None, &id).await.unwrap_or_default();
+        match (found.as_slice(), &receipts) {
+            ([place], _) => {
+                self.model.stored(Doubt::fires(&id), &[place.0], true)?;
+            }
+            ([], Err(error)) if error.code() == Code::STORAGE_FULL => {}
+            ([], Err(_)) => self.model.doubt(Doubt::fires(&id)),
+            (places, _) => return Err(anyhow!("the timer of {id} is due, and is at {places:?}")),
+        }
+        Ok((receipts, true))
     }
 
     /// Commits, and tells the model how that went.
@@ -272,6 +310,7 @@ impl World {
         engine: &dyn Engine,
         mut commit: Commit,
         change: Change,
+        state: StateChange,
     ) -> Result<()> {
         commit.durability = match self.dice.below(4) {
             0 => Durability::Written,
@@ -288,9 +327,14 @@ impl World {
         let doubt = Doubt {
             publish: ids.zip(kinds).collect(),
             change,
+            value: state.value,
+            timer: state.timer,
         };
         let synced = commit.durability == Durability::Synced;
-        match engine.commit(commit).await {
+        let (receipts, fired) = self.take(engine, commit).await?;
+        // A timer that fires syncs the commits of its group.
+        let synced = synced || fired;
+        match receipts {
             Ok(receipts) => {
                 let places = receipts
                     .iter()
@@ -339,7 +383,7 @@ impl World {
         };
         let found = engine.get(Position(position)).await?;
         let commit = Commit::publish(vec![found.message], Durability::Synced);
-        let receipts = engine.commit(commit).await?;
+        let receipts = self.take(engine, commit).await?.0?;
         self.model.synced();
         let receipt = receipts.first().ok_or_else(|| anyhow!("no receipt"))?;
         let known = receipt.duplicate && receipt.position == Some(Position(position));
@@ -380,6 +424,40 @@ impl World {
     fn next_id(&mut self) -> String {
         self.serial += 1;
         self.serial.to_string()
+    }
+}
+
+/// What became of a commit, and whether a timer fired with it.
+type Taken = (Result<Vec<Receipt>, hence::Error>, bool);
+
+/// What a commit changes of the state of the key.
+#[derive(Clone, Debug, Default)]
+struct StateChange {
+    value: Option<u64>,
+    timer: Option<Option<Timer>>,
+}
+
+impl StateChange {
+    fn to_commit(&self) -> Result<Vec<hence::core::commit::Change>> {
+        let change = |what| hence::core::commit::Change {
+            subscription: NAME.to_owned(),
+            key: KEY.to_owned(),
+            what,
+        };
+        let value = self
+            .value
+            .map(|value| What::Write(value.to_string().into()));
+        let name = || "timer".to_owned();
+        let timer = match &self.timer {
+            None => None,
+            Some(None) => Some(What::CancelTimer { name: name() }),
+            Some(Some((due, id))) => Some(What::SetTimer {
+                name: name(),
+                due: *due,
+                message: Box::new(message(id, "t", 0)?),
+            }),
+        };
+        Ok(value.into_iter().chain(timer).map(change).collect())
     }
 }
 

@@ -146,6 +146,10 @@ macro_rules! tests {
             g10_deliverat_is_not_early
             g10_deliverat_in_the_past_is_now
             g10_deliverat_survives_a_kill
+            g3_what_waits_for_another_comes_when_that_is_done
+            g3_what_waits_for_another_still_waits_after_a_kill
+            what_another_does_not_take_does_not_wait_for_it
+            to_wait_for_an_unknown_subscription_is_refused
             start_latest_begins_with_what_comes
             start_earliest_begins_with_the_oldest
             start_position_begins_there
@@ -171,6 +175,19 @@ macro_rules! tests {
             g3_emitted_events_stand_in_their_order
             subscriptions_settle_for_themselves
             an_empty_commit_changes_nothing
+            g7_a_value_changes_with_its_settlement
+            g7_a_value_changes_once
+            g7_a_refused_commit_writes_no_value
+            values_belong_to_a_subscription_and_a_key
+            g7_a_value_survives_a_kill
+            g7_a_value_and_its_settlement_are_one_over_a_kill
+            g10_a_timer_fires_once_and_not_early
+            a_timer_is_replaced_and_cancelled_by_name
+            g7_a_refused_commit_sets_no_timer
+            g10_a_timer_survives_a_kill_and_fires_once
+            g9_a_counted_batch_is_stored_once
+            a_gap_in_a_sequence_is_refused
+            g9_a_counted_batch_is_known_after_a_kill
             g3_a_retry_stays_with_the_runtime
             attempts_count_on_while_attached
             attempts_count_on_over_a_detach

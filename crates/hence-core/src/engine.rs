@@ -32,7 +32,7 @@ use crate::message::Message;
 use crate::subscription::{Start, SubscriptionSpec};
 use crate::time::Timestamp;
 
-/// Something that not every engine has. What an engine does not declare it refuses with `HN0215`.
+/// Something that not every engine has. What an engine does not declare it refuses with `HN0221`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Feature {
@@ -116,6 +116,20 @@ impl Capability {
             .last()
             .copied()
             .unwrap_or(Durability::Accepted)
+    }
+
+    /// Whether it reaches a level.
+    ///
+    /// # Errors
+    /// `HN0202` when it does not.
+    pub fn check(&self, wanted: Durability) -> Result<()> {
+        if self.durability.contains(&wanted) {
+            return Ok(());
+        }
+        let levels: Vec<_> = self.durability.iter().map(|level| level.as_str()).collect();
+        let (name, levels) = (self.name, levels.join(", "));
+        let detail = format!("the engine '{name}' has {levels}; '{wanted}' was asked for");
+        Err(Code::DURABILITY.error(detail))
     }
 }
 
@@ -343,8 +357,8 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// `HN0209` a known id with other content, `HN0202` a level that it does not have, `HN0103`
-    /// too large, `HN0204`/`HN0205` storage, `HN0215` a feature that it does not have, `HN0216`
-    /// state over its limits, `HN0217` a gap in a sequence. Then nothing of it was stored.
+    /// too large, `HN0204`/`HN0205` storage, `HN0221` a feature that it does not have, `HN0222`
+    /// state over its limits, `HN0223` a gap in a sequence. Then nothing of it was stored.
     ///
     /// # Cancellation
     /// A future that was dropped after its first poll may or may not have committed.
@@ -399,7 +413,7 @@ pub trait Engine: Send + Sync + 'static {
     /// The durable value of a key of a subscription, if it has one.
     ///
     /// # Errors
-    /// `HN0215` unless it has [`Feature::Keyed`], `HN0211` when there is no such subscription.
+    /// `HN0221` unless it has [`Feature::Keyed`], `HN0211` when there is no such subscription.
     fn keyed<'a>(
         &'a self,
         subscription: &'a str,

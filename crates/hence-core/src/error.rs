@@ -98,12 +98,14 @@ codes! {
     NOT_EMPTY = "HN0213", Conflict, false, "Directory not empty";
     /// Only a snapshot knows what is to be thrown away.
     SNAPSHOT_NEEDED = "HN0214", Conflict, false, "Snapshot needed";
+    /// A backup is not whole, or not what was written.
+    BACKUP = "HN0215", Corrupt, false, "Backup not usable";
     /// The engine does not have what was asked for.
-    FEATURE = "HN0215", Unsupported, false, "Engine lacks a feature";
+    FEATURE = "HN0221", Unsupported, false, "Engine lacks a feature";
     /// Keyed state, timers or senders are over a limit.
-    STATE_FULL = "HN0216", Full, false, "State over its limit";
+    STATE_FULL = "HN0222", Full, false, "State over its limit";
     /// A batch of a sender is missing before this one.
-    SEQUENCE_GAP = "HN0217", Conflict, false, "Gap in a sequence";
+    SEQUENCE_GAP = "HN0223", Conflict, false, "Gap in a sequence";
     /// The application does not hold together; every problem is listed.
     WIRING = "HN0301", Wiring, false, "Application wired wrongly";
     /// A handler returned an error.

@@ -367,8 +367,7 @@ impl Published {
     /// returns.
     pub fn take(self) -> Effects {
         let effects = self.0.unwrap_or_default();
-        let taken = std::mem::take(&mut *lock(&effects));
-        taken
+        std::mem::take(&mut *lock(&effects))
     }
 }
 

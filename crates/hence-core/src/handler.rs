@@ -27,8 +27,8 @@ pub struct Signature {
     pub batch: bool,
     /// The types of the values that it keeps for each key; there may be one.
     pub keyed: Vec<&'static str>,
-    /// Whether it sets timers.
-    pub timers: bool,
+    /// The types of events that it may publish later, by timers.
+    pub timed: Vec<EventType>,
 }
 
 /// Why a call ended without success.
@@ -198,7 +198,7 @@ impl<Args: 'static, H: Handler<Args>> Handler<Args> for Configured<H> {
     }
 
     fn options(&self) -> Options {
-        self.options
+        self.options.clone()
     }
 
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Effects, Unhandled>> {
@@ -236,6 +236,11 @@ pub trait HandlerExt<Args>: Handler<Args> + Sized {
     /// The order of handling.
     fn order(self, order: Order) -> Configured<Self> {
         self.with(|options| options.order = order)
+    }
+
+    /// Another subscription that must have handled an event before this one gets it.
+    fn after(self, subscription: &str) -> Configured<Self> {
+        self.with(|options| options.after.push(subscription.to_owned()))
     }
 
     /// Where a new subscription begins.

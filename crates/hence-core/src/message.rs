@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::envelope::{Attributes, Envelope};
+use crate::envelope::{Attributes, Envelope, Value};
 use crate::error::{Code, Result};
 use crate::event::Event;
+
+/// Bytes that a message costs beside its texts and data.
+const MESSAGE_BYTES: usize = 384;
+/// Bytes that an extension attribute costs beside its texts.
+const EXTENSION_BYTES: usize = 64;
 
 /// An encoded envelope: attributes, and the data as bytes that are never written anew.
 ///
@@ -37,6 +42,29 @@ impl Message {
     #[must_use]
     pub fn data(&self) -> Option<&Bytes> {
         self.data.as_ref()
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        let attributes = self.attributes();
+        let extensions: usize = attributes
+            .extensions()
+            .map(|(name, value)| {
+                let text = match value {
+                    Value::String(text) => text.len(),
+                    Value::Boolean(_) | Value::Integer(_) => 0,
+                };
+                EXTENSION_BYTES + name.len() + text
+            })
+            .sum();
+        MESSAGE_BYTES
+            + attributes.id().len()
+            + attributes.source().len()
+            + attributes.event_type().len()
+            + attributes.subject().map_or(0, str::len)
+            + extensions
+            + self.data().map_or(0, Bytes::len)
     }
 
     /// The same data under changed attributes.

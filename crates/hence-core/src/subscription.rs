@@ -168,7 +168,7 @@ pub struct Rate {
 }
 
 /// The numbers of a subscription; the defaults are safe (see the table of defaults in the docs).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
     /// The order of handling.
@@ -195,6 +195,8 @@ pub struct Options {
     pub causation_depth: u32,
     /// How many calls begin within a while at most; `None`: no limit.
     pub rate: Option<Rate>,
+    /// The subscriptions that must have handled an event before this one gets it.
+    pub after: Vec<String>,
 }
 
 impl Default for Options {
@@ -212,12 +214,14 @@ impl Default for Options {
             retry_budget: Some(RetryBudget::default()),
             causation_depth: 64,
             rate: None,
+            after: Vec::new(),
         }
     }
 }
 
 /// What an engine needs to know of a subscription.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SubscriptionSpec {
     /// Its durable name.
     pub name: String,
@@ -225,4 +229,20 @@ pub struct SubscriptionSpec {
     pub types: Vec<String>,
     /// Where it begins when the engine does not know it yet.
     pub start: Start,
+    /// Subscriptions that exist already. An event that one of them takes is delivered to this one
+    /// once it is done there; while it waits, or is a dead letter there, it waits here too.
+    pub after: Vec<String>,
+}
+
+impl SubscriptionSpec {
+    /// A subscription that waits for no other.
+    #[must_use]
+    pub fn new(name: &str, types: Vec<String>, start: Start) -> Self {
+        Self {
+            name: name.to_owned(),
+            types,
+            start,
+            after: Vec::new(),
+        }
+    }
 }

@@ -25,6 +25,7 @@ mod decide;
 mod dedup;
 mod deliveries;
 mod engine;
+mod gates;
 mod history;
 mod identity;
 mod journal;

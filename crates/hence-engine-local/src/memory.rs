@@ -63,11 +63,12 @@ pub(crate) fn submit(
 
 /// Lets timers fire that are due, as far as there is room for their events.
 pub(crate) fn fire(core: &mut Core, (limit, now): (usize, Timestamp), key: IdentityKey) {
-    if core.state.timers.next_due().is_none_or(|due| due > now) {
+    let due = core.due(now);
+    if due.is_empty() {
         return;
     }
     let mut batch = std::mem::take(&mut core.scratch);
-    for timer in core.due(now) {
+    for timer in due {
         if core.tail.open_bytes() > limit {
             break;
         }

@@ -72,7 +72,10 @@ impl Frozen {
                 true => Keyed::default(),
                 false => state.keyed.clone(),
             },
-            timers: state.timers.clone(),
+            timers: match is_planted("timers-lost-at-snapshot") {
+                true => Timers::default(),
+                false => state.timers.clone(),
+            },
             senders: state.senders.clone(),
         }
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use hence_core::message::Message;
 use hence_core::time::Timestamp;
 
-use crate::identity;
 use crate::keyed::Room;
 
 /// Timers that end in one group of commits.
@@ -46,7 +45,7 @@ pub(crate) struct Timers {
 
 /// About how much memory a timer takes.
 pub(crate) fn weigh(id: &TimerId, message: &Message) -> Room {
-    Room::one(id.key.len() + id.name.len() + identity::size(message))
+    Room::one(id.key.len() + id.name.len() + message.footprint())
 }
 
 impl Timers {

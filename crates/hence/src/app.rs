@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
+use crate::after;
 use crate::bus::Bus;
 use crate::runtime::dispatch::Pump;
 use crate::runtime::metrics::{Metrics, SubscriptionMetrics};
@@ -144,10 +145,19 @@ impl App {
     /// The graph of sources, types and subscriptions, as the signatures say it.
     #[must_use]
     pub fn topology(&self) -> Topology {
+        self.graph(true)
+    }
+
+    /// The graph with what timers publish, or without.
+    fn graph(&self, timed: bool) -> Topology {
         let mut types: BTreeMap<&str, bool> = BTreeMap::new();
         let names = |list: &[EventType]| {
-            let mut names: Vec<_> = list.iter().map(|t| t.name.to_owned()).collect();
-            names.dedup();
+            let mut names: Vec<String> = Vec::new();
+            for name in list.iter().map(|event_type| event_type.name) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
             names
         };
         let mut sources = Vec::new();
@@ -168,20 +178,25 @@ impl App {
             ..
         } in &self.subscriptions
         {
+            let mut emits = signature.emits.clone();
+            if timed {
+                emits.extend(&signature.timed);
+            }
             types.extend(
                 signature
                     .takes
                     .iter()
-                    .chain(&signature.emits)
+                    .chain(&emits)
                     .map(|t| (t.name, t.keyed)),
             );
             subscriptions.push(SubscriptionNode {
                 name: name.to_string(),
                 takes: names(&signature.takes),
-                emits: names(&signature.emits),
+                emits: names(&emits),
                 concurrency: options.concurrency,
                 attempts: options.retry.attempts,
                 order: options.order.as_str().to_owned(),
+                after: options.after.clone(),
             });
         }
         let types = types
@@ -206,7 +221,8 @@ impl App {
             .iter()
             .for_each(|source| source.types(&mut types));
         for Subscription { signature, .. } in &self.subscriptions {
-            types.extend(signature.takes.iter().chain(&signature.emits));
+            types.extend(&signature.takes);
+            types.extend(signature.emits.iter().chain(&signature.timed));
         }
         types.into_iter().map(|known| (known.name, known)).collect()
     }
@@ -218,6 +234,12 @@ impl App {
     /// `HN0301` with every problem, not only the first.
     pub fn check(&self) -> Result<()> {
         let mut problems = self.problems.clone();
+        if !is_name(&self.name) {
+            problems.push(format!(
+                "'{}' cannot name an application: use 1 to {NAME_LENGTH_MAX} of a-z, 0-9 and -",
+                self.name
+            ));
+        }
         let mut names = std::collections::HashSet::new();
         for subscription in &self.subscriptions {
             if !names.insert(&subscription.name) {
@@ -228,8 +250,10 @@ impl App {
             }
             problems.extend(self.problems_of(subscription));
         }
+        problems.extend(after::problems(&self.subscriptions));
         if !self.allow_cycles
-            && let Some(cycle) = self.topology().cycle()
+            // A timer that sets itself again takes its time, so it is no loop that runs away.
+            && let Some(cycle) = self.graph(false).cycle()
         {
             problems.push(format!(
                 "events can cause themselves for ever: {} (`allow_cycles()` permits it)",
@@ -302,7 +326,7 @@ impl App {
         for Subscription { signature, .. } in &self.subscriptions {
             let needs = [
                 (!signature.keyed.is_empty(), Feature::Keyed),
-                (signature.timers, Feature::Timers),
+                (!signature.timed.is_empty(), Feature::Timers),
             ];
             for (needed, feature) in needs {
                 if needed && !capability.has(feature) {
@@ -337,17 +361,13 @@ impl App {
     /// Starts on an engine that is open already.
     ///
     /// # Errors
-    /// `HN0301` the wiring, `HN0202` a durability that the engine does not have, `HN0215` a feature
+    /// `HN0301` the wiring, `HN0202` a durability that the engine does not have, `HN0221` a feature
     /// that it does not have, or what the engine says.
     pub async fn start_on(self, engine: Arc<dyn Engine>) -> Result<Running> {
         self.check()?;
         let capability = engine.capability();
         let durability = self.durability.unwrap_or(capability.strongest());
-        if durability > capability.strongest() {
-            let (name, strongest) = (capability.name, capability.strongest());
-            let detail = format!("the engine '{name}' reaches '{strongest}', not '{durability}'");
-            return Err(Code::DURABILITY.error(detail));
-        }
+        capability.check(durability)?;
         self.check_features(capability)?;
         let topology = self.topology();
         let source = format!("/{}", self.name);
@@ -367,7 +387,7 @@ impl App {
 /// Why state of a key cannot be kept for a handler: two events of one key must never run at a time.
 fn state_problems(name: &str, signature: &Signature, order: Order) -> Vec<String> {
     let mut problems = Vec::new();
-    let asks = match (signature.keyed.as_slice(), signature.timers) {
+    let asks = match (signature.keyed.as_slice(), !signature.timed.is_empty()) {
         ([], false) => return problems,
         ([], true) => "a Timer".to_owned(),
         ([one], _) => format!("Keyed<{one}>"),
@@ -428,7 +448,7 @@ impl Running {
     async fn start(mut self, app: App, source: &str) -> Result<Self> {
         let engine = Arc::clone(self.bus.engine());
         let states = Arc::new(app.states);
-        for subscription in app.subscriptions {
+        for subscription in after::sorted(app.subscriptions) {
             let metrics = Arc::new(SubscriptionMetrics::default());
             self.metrics
                 .insert(subscription.name.to_string(), Arc::clone(&metrics));
@@ -438,12 +458,9 @@ impl Running {
                 .iter()
                 .map(|t| t.name.to_owned())
                 .collect();
-            let name = subscription.name.to_string();
-            let spec = SubscriptionSpec {
-                name,
-                types,
-                start: subscription.options.start,
-            };
+            let options = &subscription.options;
+            let mut spec = SubscriptionSpec::new(&subscription.name, types, options.start);
+            spec.after.clone_from(&options.after);
             let deliveries = engine.subscribe(spec).await?;
             let (engine, states) = (Arc::clone(&engine), Arc::clone(&states));
             let pump = Pump::new(subscription, engine, states, metrics, source, &*deliveries);

@@ -124,13 +124,7 @@ impl Bus {
         for message in &messages {
             check_type(message.attributes().event_type())?;
         }
-        let capability = self.engine.capability();
-        if !capability.durability.contains(&durability) {
-            let levels: Vec<_> = capability.durability.iter().map(|d| d.as_str()).collect();
-            let (name, levels) = (capability.name, levels.join(", "));
-            let detail = format!("the engine '{name}' has {levels}; '{durability}' was asked for");
-            return Err(Code::DURABILITY.error(detail));
-        }
+        self.engine.capability().check(durability)?;
         self.engine
             .commit(Commit::publish(messages, durability))
             .await
@@ -225,7 +219,15 @@ impl<E> std::fmt::Display for TryPublishError<E> {
     }
 }
 
-impl<E: std::fmt::Debug> std::error::Error for TryPublishError<E> {}
+impl<E: std::fmt::Debug> std::error::Error for TryPublishError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Full(_) => None,
+            // The error itself is in the text.
+            Self::Failed(error) => error.source(),
+        }
+    }
+}
 
 /// A publish that has not been awaited yet.
 #[must_use = "add `.await`: nothing is published before it"]

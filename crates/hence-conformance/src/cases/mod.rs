@@ -14,6 +14,7 @@ macro_rules! cases {
     };
 }
 
+mod after;
 mod attach;
 mod cancel;
 mod close;
@@ -30,6 +31,7 @@ mod redrive;
 mod reporting;
 mod retry;
 mod settle;
+mod state;
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
@@ -40,8 +42,10 @@ pub(crate) fn all() -> Vec<Case> {
         duplicate::CASES,
         reading::CASES,
         delivery::CASES,
+        after::CASES,
         attach::CASES,
         settle::CASES,
+        state::CASES,
         retry::CASES,
         dead_letter::CASES,
         redrive::CASES,

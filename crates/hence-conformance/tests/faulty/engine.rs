@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hence_conformance::{Backlog, Harness, Instance};
-use hence_core::engine::Filter;
 use hence_core::engine::{
     Committing, DeliveryReport, EngineReport, SubscriptionReport, TryCommitError,
 };
+use hence_core::engine::{Feature, Filter};
 use hence_core::{
     BoxFuture, Capability, Code, Commit, DeadLetter, Deliveries, Delivery, Durability, Engine,
     Entry, Position, Read, Reader, Receipt, Result, Start, SubscriptionSpec, Timestamp,
@@ -31,9 +32,13 @@ impl Place {
     ) -> T {
         let mut changed = self.changed.subscribe();
         loop {
-            let due = match look(&mut self.lock()) {
-                Ok(found) => return found,
-                Err(due) => due,
+            let due = {
+                let world = &mut *self.lock();
+                let next = self.fire(world);
+                match look(world) {
+                    Ok(found) => return found,
+                    Err(due) => [due, next].into_iter().flatten().min(),
+                }
             };
             let wait = due.map_or(Duration::from_secs(3600), |due| {
                 due.since(Timestamp::steady())
@@ -115,7 +120,12 @@ impl Reference {
         ) {
             levels.truncate(1);
         }
-        let capability = Capability::new("reference", levels, EVENT_BYTES_MAX, BATCH_EVENTS_MAX);
+        let mut capability =
+            Capability::new("reference", levels, EVENT_BYTES_MAX, BATCH_EVENTS_MAX);
+        if !place.is(Fault::FeatureIgnored) {
+            let all = &[Feature::Keyed, Feature::Timers, Feature::Sequences];
+            capability = capability.with_features(all);
+        }
         Self {
             place: Arc::new(place),
             capability,
@@ -322,6 +332,14 @@ impl Engine for Reference {
             }
             Ok(found)
         })
+    }
+
+    fn keyed<'a>(
+        &'a self,
+        subscription: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        Box::pin(async move { self.place.keyed(subscription, key) })
     }
 
     fn report(&self, position: Position) -> BoxFuture<'_, Result<Vec<DeliveryReport>>> {

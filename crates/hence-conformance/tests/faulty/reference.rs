@@ -14,6 +14,7 @@ use hence_core::{
 use tokio::sync::watch;
 
 use crate::fault::Fault;
+use crate::state::Kept;
 
 pub(crate) const EVENT_BYTES_MAX: usize = 512 << 10;
 pub(crate) const BATCH_EVENTS_MAX: usize = 1_000;
@@ -77,6 +78,7 @@ pub(crate) struct Stored {
     ids: HashMap<(String, String), u64>,
     pub(crate) subscriptions: BTreeMap<String, Progress>,
     pub(crate) ended: Vec<Ended>,
+    pub(crate) kept: Kept,
     /// How many subscriptions have each entry open, and the bytes of those that any has.
     open: Vec<u32>,
     open_bytes: usize,
@@ -88,6 +90,9 @@ pub(crate) struct Outlet {
     pub(crate) token: u64,
     cursor: usize,
     delayed: BTreeSet<u64>,
+    /// Who must have handled an event first, and what waits for them.
+    after: Vec<String>,
+    shut: BTreeSet<u64>,
     pub(crate) redriven: VecDeque<u64>,
     pub(crate) given: BTreeSet<u64>,
 }
@@ -203,12 +208,19 @@ impl Place {
     pub(crate) fn apply(&self, world: &mut World, commit: &Commit) -> Result<Vec<Receipt>> {
         let stored = &world.stored;
         let fresh = self.check_settlements(stored, commit)?;
+        if self.is_sent(stored, commit)? {
+            let known = |message| self.receipt(stored, message, commit.durability, true);
+            return Ok(commit.publish.iter().map(known).collect());
+        }
         if let Err((at, error)) = self.check_events(stored, &commit.publish) {
             if self.is(Fault::BatchHalfApplied) {
                 let _ = self.publish(world, &commit.publish[..at], commit.durability);
             }
             if self.is(Fault::RefusedCommitSettles) {
                 self.settle_all(world, commit, &[]);
+            }
+            if self.is(Fault::RefusedCommitChanges) {
+                self.change(&mut world.stored, &commit.change);
             }
             return Err(error);
         }
@@ -217,6 +229,10 @@ impl Place {
             Err((found, _)) if self.is(Fault::RedriveHalf) => found,
             other => other.map_err(|(_, error)| error)?,
         };
+        if commit.settle.is_empty() || fresh || self.is(Fault::StateOfZombies) {
+            self.change(&mut world.stored, &commit.change);
+        }
+        self.send(&mut world.stored, commit);
         let repeated = !commit.settle.is_empty() && !fresh && !self.is(Fault::RepetitionPublishes);
         let skips = self.is(Fault::SettleWithoutPublish) && fresh;
         let publishes = !repeated && !skips;
@@ -370,7 +386,7 @@ impl Place {
         all.iter().map(receipt).collect()
     }
 
-    fn append(&self, stored: &mut Stored, message: Message) {
+    pub(crate) fn append(&self, stored: &mut Stored, message: Message) {
         let position = stored.entries.len() as u64 + 1;
         stored.ids.insert(name_of(&message, self.fault), position);
         let message = self.fault.spoil(message);
@@ -545,6 +561,10 @@ impl Place {
             Start::Time(_) if self.is(Fault::StartTimeIgnored) => 1,
             Start::Time(time) => at(time).map_or(next, |entry| entry.position.0),
         };
+        let is_known = |name: &String| stored.subscriptions.contains_key(name);
+        if !spec.after.iter().all(is_known) && !self.is(Fault::UnknownGateAccepted) {
+            return Err(Code::NOT_FOUND.error("it waits for one that there is not"));
+        }
         let is_new = !stored.subscriptions.contains_key(&spec.name);
         let progress = stored.subscriptions.entry(spec.name.clone()).or_default();
         progress.types = spec.types;
@@ -561,10 +581,25 @@ impl Place {
         let outlet = Outlet {
             token,
             redriven,
+            after: spec.after,
             ..Outlet::default()
         };
         world.live.outlets.insert(spec.name, outlet);
         Ok(token)
+    }
+
+    /// Whether one that goes first takes an entry and has not handled it.
+    fn is_shut(&self, stored: &Stored, after: &[String], entry: &Entry) -> bool {
+        let position = entry.position.0;
+        let first = after
+            .iter()
+            .filter_map(|name| stored.subscriptions.get(name));
+        let mut waits = first.filter(|first| {
+            let takes = first.takes(entry, self.fault) || self.is(Fault::GateForEveryType);
+            let dead = first.dead.contains_key(&position) && !self.is(Fault::DeadLetterOpensGate);
+            takes && (!first.settled.contains(&position) || dead)
+        });
+        waits.next().is_some() && !self.is(Fault::GateIgnored)
     }
 
     /// Up to `max` deliveries, or when to look again.
@@ -599,6 +634,12 @@ impl Place {
                 found.push((position, false));
             }
         }
+        for position in outlet.shut.clone() {
+            if found.len() < max && !self.is_shut(stored, &outlet.after, entry(position)) {
+                outlet.shut.remove(&position);
+                found.push((position, false));
+            }
+        }
         while found.len() < max + usize::from(self.is(Fault::TooManyDeliveries))
             && let Some(entry) = stored.entries.get(outlet.cursor)
         {
@@ -611,7 +652,9 @@ impl Place {
                 Some(due) => due > now && !self.is(Fault::DeliverAtIgnored),
                 None => self.is(Fault::RetryAtTheEnd) && progress.tried.contains_key(&position),
             };
-            if waits {
+            if self.is_shut(stored, &outlet.after, entry) {
+                outlet.shut.insert(position);
+            } else if waits {
                 outlet.delayed.insert(position);
             } else if !(self.is(Fault::DeliverAtForever) && due(position).is_some()) {
                 found.push((position, false));
@@ -709,7 +752,7 @@ impl Stored {
             Fault::DuplicatesForgotten => self.ids.clear(),
             Fault::SubscriptionsForgotten => self.subscriptions.clear(),
             Fault::ReportsForgotten => self.ended.clear(),
-            _ => {}
+            _ => self.kept.after_kill(fault),
         }
         let later = |entry: &&Entry| entry.message.attributes().deliver_at().is_some();
         let delayed: Vec<_> = self

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{Call, Extract, lock};
 use crate::delivery::Failure;
 use crate::emit::Effects;
-use crate::error::{Code, Error};
+use crate::error::Code;
 use crate::handler::Signature;
 
 /// A durable value of the event's key, of this subscription: read when the handler is called, written
@@ -136,7 +136,7 @@ impl<T: Serialize> Drop for Keyed<T> {
 fn unusable<T>(key: &str, what: &str, error: serde_json::Error) -> Failure {
     let name = type_name::<T>();
     let text = format!("the value of key '{key}' {what} as {name}: {error}");
-    Failure::reject(Error::from(Code::KEYED_STATE.caused(text, error)))
+    Failure::reject(Code::KEYED_STATE.caused(text, error))
 }
 
 impl<T: Serialize + DeserializeOwned + Default + Send + 'static> Extract for Keyed<T> {

@@ -88,8 +88,7 @@ impl<E: Event> Timer<E> {
 
 impl<E: Event> Extract for Timer<E> {
     fn describe(signature: &mut Signature) {
-        signature.emits.push(EventType::of::<E>());
-        signature.timers = true;
+        signature.timed.push(EventType::of::<E>());
     }
 
     fn extract(call: &Call) -> Result<Self, Failure> {

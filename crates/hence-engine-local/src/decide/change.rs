@@ -5,7 +5,7 @@ use hence_core::error::{Code, Result};
 
 use super::{Pending, Turn, Undo, Window};
 use crate::dedup::Known;
-use crate::identity::{self, Append, IdentityKey};
+use crate::identity::{Append, IdentityKey};
 use crate::keyed::{self, KEYED_VALUE_BYTES_MAX, Room, STATE_BYTES_MAX, STATE_ENTRIES_MAX};
 use crate::op::Op;
 use crate::state::State;
@@ -15,7 +15,7 @@ use crate::timers::{self, Timer, TimerId};
 pub(super) fn size(change: &Change) -> usize {
     let what = match &change.what {
         What::Write(value) => value.len(),
-        What::SetTimer { message, .. } => identity::size(message),
+        What::SetTimer { message, .. } => message.footprint(),
         What::Remove | What::CancelTimer { .. } => 0,
     };
     change.key.len() + what

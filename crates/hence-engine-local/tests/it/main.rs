@@ -11,6 +11,7 @@ mod dead_letter;
 mod delivery;
 mod fault;
 mod format;
+mod gates;
 mod keyed;
 mod lifecycle;
 mod limits;

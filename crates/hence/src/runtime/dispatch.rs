@@ -1,6 +1,9 @@
 //! The pump of one subscription: pulls deliveries, runs them lane by lane, commits how they ended.
 
+mod pulling;
 mod settling;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,11 +11,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Options, Result, States};
+use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Options, States};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::pulling::{Again, Credit, pull};
 use self::settling::Answered;
 use super::breaker::Breaker;
 use super::budget::{Budget, Pace};
@@ -20,31 +24,9 @@ use super::call::{self, Ended};
 use super::clock::Clock;
 use super::lanes::Lanes;
 use super::metrics::SubscriptionMetrics;
-use super::pool::{self, CHOICE_MAX};
 use super::settle::Settler;
 use crate::subscription::Subscription;
 
-/// Deliveries that a subscription may hold for each that it handles at a time.
-const CREDIT_PER_WORKER: usize = 4;
-/// What may be pulled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Credit {
-    None,
-    /// So many deliveries.
-    Some(usize),
-    /// One that is sent again from the dead letters: too much waits behind these.
-    Redriven,
-}
-
-impl Credit {
-    fn of(count: usize) -> Self {
-        if count > 0 {
-            Self::Some(count)
-        } else {
-            Self::None
-        }
-    }
-}
 /// The pump of one subscription.
 pub(crate) struct Pump {
     subscription: Subscription,
@@ -67,6 +49,10 @@ pub(crate) struct Pump {
     pace: Pace,
     /// So much waits behind keys that fail that no more is pulled; it was said.
     paused: bool,
+    /// Since reading failed.
+    again: Option<Again>,
+    /// The engine is closed: nothing can be settled any more.
+    closed: bool,
 }
 
 impl Pump {
@@ -79,22 +65,29 @@ impl Pump {
         deliveries: &dyn Deliveries,
     ) -> Self {
         let (clock, now) = (Clock::start(), Instant::now());
-        let options = subscription.options;
+        let options = &subscription.options;
         let settler = Settler {
             subscription: subscription.name.to_string(),
             source: source.to_owned(),
-            options,
+            options: options.clone(),
             durability: engine.capability().strongest(),
             clock,
         };
-        metrics.meter.runs_with(subscription.options);
+        let width = if subscription.signature.batch {
+            options.batch_events
+        } else {
+            1
+        };
+        metrics.meter.runs_with(options.clone());
         Self {
-            lanes: Lanes::new(options.order, deliveries.held(), clock),
+            lanes: Lanes::new(options.order, deliveries.held(), clock, width),
             breaker: Breaker::new(options.breaker),
             budget: Budget::new(options.retry_budget, now),
             pace: Pace::new(options.rate, now),
             clock,
             paused: false,
+            again: None,
+            closed: false,
             subscription,
             engine,
             states,
@@ -111,15 +104,31 @@ impl Pump {
     /// Runs until `drain`, then finishes what runs; until `stop`, which abandons it.
     pub(crate) async fn run(
         mut self,
-        mut deliveries: Box<dyn Deliveries>,
+        deliveries: Box<dyn Deliveries>,
         drain: CancellationToken,
         stop: CancellationToken,
+    ) {
+        self.pump(deliveries, &drain, &stop).await;
+        if !drain.is_cancelled() && !stop.is_cancelled() {
+            tracing::error!(subscription = %self.subscription.name, "the subscription stands still");
+            if self.metrics.trouble.get().is_none() {
+                let why = "the engine gives and takes nothing any more";
+                self.metrics.trouble.set(why.to_owned());
+            }
+        }
+    }
+
+    async fn pump(
+        &mut self,
+        mut deliveries: Box<dyn Deliveries>,
+        drain: &CancellationToken,
+        stop: &CancellationToken,
     ) {
         let mut pulling = true;
         loop {
             // Before the question whether there is anything left: nothing else would wake it.
             pulling &= !drain.is_cancelled();
-            if !pulling && self.running + self.committing == 0 {
+            if self.closed || !pulling && self.running + self.committing == 0 {
                 return;
             }
             if pulling {
@@ -142,46 +151,12 @@ impl Pump {
                 Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
                     self.answered(answered);
                 }
-                pulled = pull(&mut *deliveries, credit), if credit != Credit::None => match pulled {
-                    Ok(list) if list.is_empty() => pulling = false,
-                    Ok(list) => {
-                        self.metrics.meter.arrived(&list);
-                        list.into_iter().for_each(|delivery| self.lanes.push(delivery));
-                    }
-                    Err(error) => {
-                        tracing::error!(subscription = %self.subscription.name, %error, "cannot pull");
-                        pulling = false;
-                    }
-                },
+                pulled = pull(&mut *deliveries, credit), if credit != Credit::None => {
+                    pulling &= self.pulled(pulled);
+                }
                 () = sleep_until(wake), if wake.is_some() => self.lanes.wake(self.clock.now()),
             }
         }
-    }
-
-    /// How many more deliveries may be pulled.
-    fn credit(&mut self) -> Credit {
-        self.say_paused();
-        let held = self.lanes.runnable() + self.running + self.committing;
-        if self.paused {
-            let room = self.breaker.is_closed() && held < self.subscription.options.concurrency;
-            return if room { Credit::Redriven } else { Credit::None };
-        }
-        if !self.breaker.is_closed() {
-            // One event to try with, if none is here.
-            let wanted = self.breaker.is_waiting() && self.lanes.runnable() == 0;
-            return Credit::of(usize::from(wanted));
-        }
-        let workers = self.subscription.options.concurrency;
-        let batch = if self.subscription.signature.batch {
-            self.subscription.options.batch_events
-        } else {
-            1
-        };
-        let choice = pool::rank(self.subscription.options.order).map_or(0, |_| CHOICE_MAX);
-        let most = workers
-            .saturating_mul(batch.max(CREDIT_PER_WORKER))
-            .max(choice);
-        Credit::of(most.saturating_sub(held))
     }
 
     /// When something happens by itself: a retry is due, a batch is old enough, the rate permits
@@ -194,7 +169,11 @@ impl Pump {
         let pace = self.pace.wake(Instant::now());
         // A batch that may not begin anyway would wake the pump again and again.
         let batch = self.batch_due.filter(|_| self.may_start());
-        [retry, batch, pace, self.breaker.wake()]
+        let again = self
+            .again
+            .map(|again| again.at)
+            .filter(|at| *at > Instant::now());
+        [retry, batch, pace, again, self.breaker.wake()]
             .into_iter()
             .flatten()
             .min()
@@ -276,7 +255,7 @@ impl Pump {
         let due = *self
             .batch_due
             .get_or_insert_with(|| Instant::now() + batch_age);
-        let is_due = self.lanes.runnable() >= batch_events || Instant::now() >= due;
+        let is_due = self.lanes.ready() >= batch_events || Instant::now() >= due;
         if is_due {
             self.batch_due = None;
         }
@@ -299,14 +278,6 @@ impl Pump {
         let keyed = is_keyed.then(|| Arc::clone(&self.engine));
         self.calls
             .spawn(call::run(handler, call, keyed, deliveries, limit, beside));
-    }
-}
-
-async fn pull(deliveries: &mut dyn Deliveries, credit: Credit) -> Result<Vec<Delivery>> {
-    match credit {
-        Credit::None => std::future::pending().await,
-        Credit::Some(count) => deliveries.next(count).await,
-        Credit::Redriven => deliveries.next(0).await,
     }
 }
 

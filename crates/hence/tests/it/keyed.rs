@@ -39,7 +39,7 @@ async fn add(
     assert_eq!(Keyed::key(&total), tick.key);
     total.sum += tick.number;
     total.count += 1;
-    if tick.number % 10 == 3 && failed.fetch_add(1, SeqCst) % 2 == 0 {
+    if tick.number % 10 == 3 && failed.fetch_add(1, SeqCst).is_multiple_of(2) {
         return Err(Failure::retry_after(Duration::ZERO, "once"));
     }
     seen.add(&tick.key, total.sum);
@@ -156,6 +156,24 @@ on_both_engines! {
         running.publish(tick("k", 1)).until_handled().await.unwrap();
         let letters = running.bus().engine().dead_letters(None).await.unwrap();
         assert!(letters[0].error.contains("outlived its handler"), "{}", letters[0].error);
+    }
+
+    /// A timer that sets itself again is no loop that runs away, and has no limit.
+    async fn a_timer_may_set_itself_again(place: Place) {
+        async fn beat(tick: Tick, next: Timer<Tick>, seen: State<Seen>) -> Result<(), Failure> {
+            seen.add(&tick.key, tick.number);
+            if tick.number < 80 {
+                next.after(Duration::ZERO, Tick { number: tick.number + 1, ..tick })?;
+            }
+            Ok(())
+        }
+        let seen = Seen::default();
+        let app = App::new("test").state(seen.clone()).subscribe("beat", beat);
+        assert_eq!(app.topology().subscriptions[0].emits, ["test.tick"]);
+        let running = place.start(app).await;
+        running.publish(tick("k", 0)).await.unwrap();
+        seen.reach(81).await;
+        assert_eq!(seen.numbers(), (0..=80).collect::<Vec<_>>());
     }
 
     async fn g10_a_timer_publishes_unless_it_is_cancelled(place: Place) {
@@ -345,9 +363,9 @@ async fn an_engine_without_the_feature_is_refused() {
         (App::new("test").subscribe("wait", wait), Feature::Timers),
     ] {
         let error = app.start_on(Arc::new(Plain::new())).await.unwrap_err();
-        assert_eq!(error.code().as_str(), "HN0215");
+        assert_eq!(error.code().as_str(), "HN0221");
         assert!(error.to_string().contains(feature.as_str()), "{error}");
     }
     let error = Plain::new().keyed("keep", "k").await.unwrap_err();
-    assert_eq!(error.code().as_str(), "HN0215");
+    assert_eq!(error.code().as_str(), "HN0221");
 }

@@ -9,6 +9,7 @@
 mod keyed;
 mod kit;
 
+mod after;
 mod defaults;
 mod drain;
 mod failure;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
-use hence_core::{Code, Commit, Delivery, Event, Outcome, Result};
+use hence_core::{Code, Commit, Delivery, Error, Event, Outcome, Result};
 use tokio::time::Instant;
 
 use super::Pump;
@@ -139,7 +139,12 @@ impl Pump {
         }
     }
 
-    fn commit(&mut self, deliveries: Vec<Delivery>, commit: Commit, after: Option<Duration>) {
+    pub(super) fn commit(
+        &mut self,
+        deliveries: Vec<Delivery>,
+        commit: Commit,
+        after: Option<Duration>,
+    ) {
         if after.is_none() {
             self.committing += deliveries.len();
         }
@@ -165,34 +170,7 @@ impl Pump {
             result,
         } = answered;
         if let Err(error) = result {
-            let name = &self.subscription.name;
-            // A disk that failed once and an engine that is well: what is not settled now would
-            // otherwise wait for a restart that nobody has a reason for.
-            let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
-            if error.is_retryable() || passes {
-                tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
-                return self.commit(deliveries, commit, Some(COMMIT_AGAIN));
-            }
-            // What an event or a value of the handler breaks, another attempt may not; the engine
-            // said no to the whole commit, so the attempt counts as failed.
-            if deliveries.is_empty() {
-                tracing::error!(subscription = %name, %error, "cannot say what happened");
-                return;
-            }
-            if !commit.publish.is_empty() || !commit.change.is_empty() {
-                tracing::warn!(subscription = %name, %error, "cannot store what the handler did");
-                self.committing -= deliveries.len();
-                self.running += deliveries.len();
-                return self.settle(Ended {
-                    deliveries,
-                    verdict: failed(error),
-                    ran: Duration::ZERO,
-                    beside: None,
-                });
-            }
-            tracing::error!(subscription = %name, %error, "cannot settle; the key waits for a restart");
-            self.committing -= deliveries.len();
-            return;
+            return self.refused(deliveries, commit, error);
         }
         self.committing -= deliveries.len();
         for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
@@ -224,6 +202,44 @@ impl Pump {
                 }
             }
         }
+    }
+
+    /// Goes on where the engine did not take a commit.
+    fn refused(&mut self, deliveries: Vec<Delivery>, commit: Commit, error: Error) {
+        let name = &self.subscription.name;
+        if error.code() == Code::CLOSED {
+            // Nothing will be taken in this process; what is not settled is delivered again.
+            tracing::warn!(subscription = %name, %error, "cannot settle");
+            self.closed = true;
+            return;
+        }
+        // A disk that failed once and an engine that is well: what is not settled now would
+        // otherwise wait for a restart that nobody has a reason for.
+        let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
+        if error.is_retryable() || passes {
+            tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
+            return self.commit(deliveries, commit, Some(COMMIT_AGAIN));
+        }
+        // What an event or a value of the handler breaks, another attempt may not; the engine said
+        // no to the whole commit, so the attempt counts as failed.
+        if deliveries.is_empty() {
+            tracing::error!(subscription = %name, %error, "cannot say what happened");
+            return;
+        }
+        if !commit.publish.is_empty() || !commit.change.is_empty() {
+            tracing::warn!(subscription = %name, %error, "cannot store what the handler did");
+            self.committing -= deliveries.len();
+            self.running += deliveries.len();
+            return self.settle(Ended {
+                deliveries,
+                verdict: failed(error),
+                ran: Duration::ZERO,
+                beside: None,
+            });
+        }
+        tracing::error!(subscription = %name, %error, "cannot settle; the key waits for a restart");
+        self.metrics.trouble.set(format!("cannot settle: {error}"));
+        self.committing -= deliveries.len();
     }
 
     /// Says what failed, so that no failure is silent.
