@@ -254,7 +254,7 @@ impl World {
                 let counts = matches!(outcome, Outcome::Done);
                 state.value = counts.then(|| self.model.value() + 1);
                 commit.settle.push(Settlement {
-                    subscription: NAME.to_owned(),
+                    subscription: NAME.into(),
                     position: delivery.position,
                     attempt: delivery.attempt,
                     outcome,
@@ -440,7 +440,7 @@ struct StateChange {
 impl StateChange {
     fn to_commit(&self) -> Result<Vec<hence::core::commit::Change>> {
         let change = |what| hence::core::commit::Change {
-            subscription: NAME.to_owned(),
+            subscription: NAME.into(),
             key: KEY.to_owned(),
             what,
         };

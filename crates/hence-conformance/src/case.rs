@@ -191,7 +191,7 @@ impl Case {
 /// A feature that is not declared is refused, and what asked for it is not stored.
 async fn lacks(world: &World<'_>, feature: Feature) -> Result<(), Violation> {
     let change = |what| Change {
-        subscription: "undeclared".to_owned(),
+        subscription: "undeclared".into(),
         key: "k".to_owned(),
         what,
     };

@@ -1,6 +1,8 @@
 //! `IntoEvents` and `Effects`: what a handler may return, and all that follows from a call, which is
 //! stored when its commit succeeds.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 
 use crate::delivery::Failure;
@@ -25,13 +27,10 @@ impl Draft {
     /// # Errors
     /// `HN0104` when it cannot be written as JSON.
     pub fn of<E: Event>(event: &E) -> Result<Self> {
-        let data = serde_json::to_vec(event)
-            .map_err(|error| Code::ENCODE.caused(format!("'{}': {error}", E::TYPE), error))?;
-        let key = event.key().map(std::borrow::Cow::into_owned);
         Ok(Self {
             event_type: E::TYPE,
-            key,
-            data: data.into(),
+            key: event.key().map(std::borrow::Cow::into_owned),
+            data: encode(event)?,
         })
     }
 }
@@ -85,6 +84,30 @@ impl From<Vec<Draft>> for Effects {
             ..Self::default()
         }
     }
+}
+
+/// Bytes that a thread keeps to write events into.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// Where events are written, so that what is kept of each has just its size.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The data of an event, as JSON.
+///
+/// # Errors
+/// `HN0104` when it cannot be written as JSON.
+pub fn encode<E: Event>(event: &E) -> Result<Bytes> {
+    // Taken out, because whoever writes an event may write another one meanwhile.
+    let mut room = ROOM.take();
+    room.clear();
+    let written = serde_json::to_writer(&mut room, event);
+    let data = written.map(|()| Bytes::copy_from_slice(&room));
+    if room.capacity() <= KEPT_BYTES_MAX {
+        ROOM.set(room);
+    }
+    data.map_err(|error| Code::ENCODE.caused(format!("'{}': {error}", E::TYPE), error))
 }
 
 /// What a handler may return: nothing, an event, an option, a list, a tuple, or an enum with

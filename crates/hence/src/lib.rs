@@ -42,6 +42,7 @@ extern crate self as hence;
 
 mod after;
 mod app;
+mod blocking;
 mod bus;
 pub mod defaults;
 mod id;
@@ -52,6 +53,7 @@ mod subscription;
 mod trace;
 
 pub use app::{App, DRAIN_MAX, Drained, Running, interrupted};
+pub use blocking::{BLOCKING_CALLS_MAX, Blocking, blocking};
 pub use bus::{Bus, Handled, Publish, PublishUntilHandled, TryPublishError};
 pub use hence_core as core;
 pub use hence_core::{

@@ -34,7 +34,7 @@ cases! {
 
 fn change(key: &str, what: What) -> Change {
     Change {
-        subscription: NAME.to_owned(),
+        subscription: NAME.into(),
         key: key.to_owned(),
         what,
     }
@@ -153,7 +153,7 @@ async fn values_belong_to_a_subscription_and_a_key(world: World<'_>) -> Checked 
     let _one = world.attach(NAME, &[TICK]).await?;
     let _other = world.attach("another", &[TICK]).await?;
     let mut foreign = write("k", "2");
-    "another".clone_into(&mut foreign.subscription);
+    foreign.subscription = "another".into();
     changes(&world, vec![write("k", "1"), foreign, write("l", "")]).await?;
     is_value(&world, NAME, "k", Some("1")).await?;
     is_value(&world, "another", "k", Some("2")).await?;
@@ -320,13 +320,13 @@ async fn again(world: &World<'_>, number: u64, first: &[Receipt]) -> Checked {
         ensure!(
             told,
             "'{}' does not say that it was stored before",
-            receipt.id
+            receipt.id()
         );
         let same = receipt.position.is_none() || receipt.position == first.position;
         ensure!(
             same,
             "'{}' stands at {:?}, and again at {:?}",
-            receipt.id,
+            receipt.id(),
             first.position,
             receipt.position
         );

@@ -54,7 +54,7 @@ impl Place {
                 what,
             } = change;
             let value = self.value_of(subscription, key);
-            let timer = |name: &str| (subscription.clone(), key.clone(), name.to_owned());
+            let timer = |name: &str| (subscription.to_string(), key.clone(), name.to_owned());
             let kept = &mut stored.kept;
             match what {
                 What::Write(_) if self.is(Fault::ValueIgnored) => {}

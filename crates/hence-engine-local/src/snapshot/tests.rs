@@ -20,7 +20,7 @@ fn message(id: u32, event_type: &str) -> Message {
 
 fn settlement(delivery: &Delivery, outcome: Outcome) -> Settlement {
     Settlement {
-        subscription: "s".to_owned(),
+        subscription: "s".into(),
         position: delivery.position,
         attempt: delivery.attempt,
         outcome,
@@ -78,7 +78,7 @@ async fn work(engine: &dyn Engine) {
 /// Values, timers and a sender.
 async fn keep(engine: &dyn Engine) {
     let change = |key: &str, what| Change {
-        subscription: "s".to_owned(),
+        subscription: "s".into(),
         key: key.to_owned(),
         what,
     };

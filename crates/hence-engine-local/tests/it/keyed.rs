@@ -13,7 +13,7 @@ use crate::common::*;
 
 fn change(key: &str, what: What) -> Change {
     Change {
-        subscription: "s".to_owned(),
+        subscription: "s".into(),
         key: key.to_owned(),
         what,
     }
@@ -96,7 +96,7 @@ on_both! {
         let found = pull(&mut deliveries, 1).await;
         let large = vec![0; KEYED_VALUE_BYTES_MAX + 1];
         let stranger = Change {
-            subscription: "nobody".to_owned(),
+            subscription: "nobody".into(),
             ..write("k", "1")
         };
         for (refused, code) in [

@@ -12,7 +12,7 @@ use crate::common::*;
 
 fn set(key: &str, name: &str, due: Timestamp, message: Message) -> Change {
     Change {
-        subscription: "s".to_owned(),
+        subscription: "s".into(),
         key: key.to_owned(),
         what: What::SetTimer {
             name: name.to_owned(),
@@ -24,7 +24,7 @@ fn set(key: &str, name: &str, due: Timestamp, message: Message) -> Change {
 
 fn cancel(key: &str, name: &str) -> Change {
     Change {
-        subscription: "s".to_owned(),
+        subscription: "s".into(),
         key: key.to_owned(),
         what: What::CancelTimer {
             name: name.to_owned(),

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
 
 use hence_core::{Delivery, Order, Position, Timestamp};
 
@@ -240,12 +241,19 @@ impl Lanes {
             });
         }
         while popped.len() < max
-            && let Some(delivery) = self.free.pop()
+            && let Some(delivery) = self.free.pop(self.clock.now())
         {
             self.ready.take(Load::of(&delivery));
             popped.push(delivery);
         }
         popped
+    }
+
+    /// Learns how long a call for some deliveries took.
+    pub(crate) fn served(&mut self, deliveries: &[Delivery], ran: Duration) {
+        if let Some(first) = deliveries.first() {
+            self.free.served(first, ran);
+        }
     }
 
     /// Frees the lane of a delivery that is settled as done, or as dead without a hold.

@@ -127,7 +127,7 @@ on_both_engines! {
         let running = place.start(app).await;
         let engine = running.bus().engine();
         let written = Change {
-            subscription: "same".to_owned(),
+            subscription: "same".into(),
             key: "k".to_owned(),
             what: What::Write("\"!\"".into()),
         };

@@ -72,7 +72,8 @@ impl Pump {
         } else {
             1
         };
-        let choice = pool::rank(self.subscription.options.order).map_or(0, |_| CHOICE_MAX);
+        let chooses = pool::chooses(self.subscription.options.order);
+        let choice = if chooses { CHOICE_MAX } else { 0 };
         let most = workers
             .saturating_mul(batch.max(CREDIT_PER_WORKER))
             .max(choice);
