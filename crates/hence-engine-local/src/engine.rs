@@ -8,12 +8,11 @@ use bytes::Bytes;
 use hence_core::commit::{Change, Commit, Durability, Receipt, What};
 use hence_core::delivery::{DeadLetter, Position};
 use hence_core::engine::{
-    Capability, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Feature,
-    Filter, Read, Reader, SubscriptionReport, TryCommitError,
+    Capability, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Filter, Read,
+    Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
-use hence_core::message::Message;
 use hence_core::subscription::{Start, SubscriptionSpec};
 use hence_log::Storage;
 use tokio::sync::{Notify, oneshot};
@@ -25,19 +24,16 @@ use crate::core::{Core, attached};
 use crate::decide::Prepared;
 use crate::deliveries::Attached;
 use crate::identity::IdentityKey;
+use crate::index::{Index, Indexer};
 use crate::journal::{AttemptScan, Store, no_entry};
 use crate::keeper::{Duty, Keeper};
 use crate::memory::{self, Taken, closed};
+use crate::promise::{capability, check};
 use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
 use crate::writer::{self, Encoded, Figures};
-
-/// The largest event, in bytes of data and attributes.
-pub const EVENT_BYTES_MAX: usize = 1 << 20;
-/// The most events that one commit publishes.
-pub const BATCH_EVENTS_MAX: usize = 1_000;
 
 /// What the engine, its deliveries, its readers and its writer share.
 pub(crate) struct Shared {
@@ -47,6 +43,8 @@ pub(crate) struct Shared {
     /// Tells readers at the end that there is more.
     pub(crate) appended: Notify,
     pub(crate) figures: Figures,
+    /// What knows where events are; `None` where the journal is memory or no index is wanted.
+    pub(crate) index: Option<Arc<Index>>,
 }
 
 impl Shared {
@@ -67,6 +65,7 @@ enum Path {
         thread: Mutex<Option<JoinHandle<()>>>,
         ended: Arc<Notify>,
         keeper: Option<Keeper>,
+        indexer: Option<Indexer>,
     },
 }
 
@@ -99,6 +98,7 @@ impl Local {
                 key: IdentityKey::random(),
                 appended: Notify::new(),
                 figures: Figures::default(),
+                index: None,
             }),
             capability: capability("memory", vec![Durability::Accepted]),
             path: Path::Inline {
@@ -109,19 +109,29 @@ impl Local {
         }
     }
 
-    pub(crate) fn log(storage: Arc<dyn Storage>, options: &Options) -> Result<Self> {
+    /// On the log of a storage, with an index in the directory if there is one.
+    pub(crate) fn log(
+        storage: Arc<dyn Storage>,
+        dir: Option<&std::path::Path>,
+        options: &Options,
+    ) -> Result<Self> {
         let writer::Opened {
             writer,
             core,
             key,
             snapshots,
         } = writer::open(storage, options)?;
+        let indexer = match (&core.store, dir.filter(|_| options.index)) {
+            (Store::Log(log, _), Some(dir)) => Indexer::begin(dir, log, key, options),
+            _ => None,
+        };
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             clock: Arc::clone(&options.clock),
             key,
             appended: Notify::new(),
             figures: Figures::default(),
+            index: indexer.as_ref().map(|indexer| Arc::clone(&indexer.index)),
         });
         let queue = Arc::new(Queue::new(options.queue_commits));
         let ended = Arc::new(Notify::new());
@@ -157,6 +167,7 @@ impl Local {
                 thread: Mutex::new(Some(thread)),
                 ended,
                 keeper,
+                indexer,
             },
             alarm: options.alarm.then(Alarm::default),
         };
@@ -176,9 +187,14 @@ impl Local {
         alarm.map_or(Ok(()), |alarm| alarm.begin(&self.shared, bell))
     }
 
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> Option<&Index> {
+        self.shared.index.as_deref()
+    }
+
     fn submit(&self, commit: Commit, wait: bool) -> Submitted {
         let sets_timer = |change: &Change| matches!(change.what, What::SetTimer { .. });
-        let mut checked = self.check(&commit);
+        let mut checked = check(&self.capability, &commit);
         if commit.change.iter().any(sets_timer) {
             checked = checked.and_then(|()| self.begin_alarm());
         }
@@ -222,47 +238,6 @@ impl Local {
                     },
                 }
             }
-        }
-    }
-
-    /// Refuses what this engine can never do.
-    fn check(&self, commit: &Commit) -> Result<()> {
-        let reached = &self.capability.durability;
-        if !reached.contains(&commit.durability) {
-            let levels: Vec<&str> = reached.iter().map(|level| level.as_str()).collect();
-            return Err(Code::DURABILITY.error(format!(
-                "the engine '{}' does not reach '{}', only: {}",
-                self.capability.name,
-                commit.durability,
-                levels.join(", ")
-            )));
-        }
-        let events = commit.publish.len();
-        if events > BATCH_EVENTS_MAX {
-            return Err(Code::TOO_LARGE.error(format!(
-                "a commit of {events} events; at most {BATCH_EVENTS_MAX} are taken"
-            )));
-        }
-        let changes = commit.change.len();
-        if changes > BATCH_EVENTS_MAX {
-            return Err(Code::TOO_LARGE.error(format!(
-                "a commit of {changes} changes of state; at most {BATCH_EVENTS_MAX} are taken"
-            )));
-        }
-        let too_large = |message: &&Message| message.footprint() > EVENT_BYTES_MAX;
-        let timed = commit
-            .change
-            .iter()
-            .filter_map(|change| match &change.what {
-                What::SetTimer { message, .. } => Some(&**message),
-                What::Write(_) | What::Remove | What::CancelTimer { .. } => None,
-            });
-        match commit.publish.iter().chain(timed).find(too_large) {
-            None => Ok(()),
-            Some(message) => Err(Code::TOO_LARGE.error(format!(
-                "event '{}' has more than {EVENT_BYTES_MAX} bytes",
-                message.attributes().id()
-            ))),
         }
     }
 
@@ -428,11 +403,13 @@ impl Local {
 
     async fn deliveries_of(&self, position: u64) -> Result<Vec<DeliveryReport>> {
         let entry = self.entry(position)?;
+        let places = self.shared.index.as_ref();
+        let places = places.and_then(|index| index.attempts(position));
         let (reports, attempts, scan) = {
             let core = self.shared.lock();
             let scan = match &core.store {
                 Store::Memory => None,
-                Store::Log(log, _) => Some(AttemptScan::new(log, position)?),
+                Store::Log(log, _) => Some(AttemptScan::new(log, position, places)),
             };
             (core.deliveries_of(&entry), core.attempts(position), scan)
         };
@@ -509,14 +486,6 @@ async fn on_a_thread<T: Send + 'static>(
     }
     let lost = |_| Err(Code::INTERNAL.error("a thread ended without a result"));
     result.await.unwrap_or_else(lost)
-}
-
-fn capability(name: &'static str, durability: Vec<Durability>) -> Capability {
-    Capability::new(name, durability, EVENT_BYTES_MAX, BATCH_EVENTS_MAX).with_features(&[
-        Feature::Keyed,
-        Feature::Timers,
-        Feature::Sequences,
-    ])
 }
 
 async fn answered(receipts: oneshot::Receiver<Result<Vec<Receipt>>>) -> Result<Vec<Receipt>> {
@@ -627,6 +596,7 @@ impl Engine for Local {
             bytes: core.store.bytes().unwrap_or(core.tail.bytes() as u64),
             syncs,
             syncing,
+            indexed: self.shared.index.as_ref().and_then(|index| index.reached()),
         })
     }
 
@@ -640,8 +610,12 @@ impl Engine for Local {
                     queue,
                     ended,
                     keeper,
+                    indexer,
                     ..
                 } => {
+                    if let Some(indexer) = indexer {
+                        indexer.end();
+                    }
                     if let Some(keeper) = keeper {
                         keeper.end();
                     }
@@ -666,9 +640,13 @@ impl Drop for Local {
             queue,
             thread,
             keeper,
+            indexer,
             ..
         } = &self.path
         {
+            if let Some(indexer) = indexer {
+                indexer.end();
+            }
             if let Some(keeper) = keeper {
                 keeper.end();
             }

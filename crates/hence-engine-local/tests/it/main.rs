@@ -12,6 +12,7 @@ mod delivery;
 mod fault;
 mod format;
 mod gates;
+mod index;
 mod keyed;
 mod lifecycle;
 mod limits;
