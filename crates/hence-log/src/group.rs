@@ -24,7 +24,7 @@ use crate::frame::{self, Contents, END_BYTES, HEAD_BYTES, Head, Op, Role};
 use crate::log::{Chunk, Shared, Visible};
 use crate::planted::is_planted;
 use crate::retention;
-use crate::segment::{Header, Segment, TRAILER_BYTES};
+use crate::segment::{Header, POSITIONS_MAX, Segment, TRAILER_BYTES};
 use crate::storage::{is_full, read_full, write_all};
 
 /// Bytes after which a group is full.
@@ -248,7 +248,7 @@ impl Writer {
         }
         self.commit(Level::Synced)?;
         let header = &self.tail.segment.header;
-        if u32::try_from(position - header.base).is_err() {
+        if position - header.base > POSITIONS_MAX {
             let (name, end) = (&self.tail.segment.name, u64::from(self.tail.end));
             let what = "the gap behind it has more positions than a segment can tell";
             return Err(Error::corrupt(name, end, what));

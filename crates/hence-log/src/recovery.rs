@@ -20,7 +20,9 @@ use crate::log::{Log, Options, Shared, Visible, locked};
 use crate::planted::is_planted;
 use crate::reader::Frames;
 use crate::retention::{self, Step as MakeStep};
-use crate::segment::{HEADER_BYTES, Header, Index, Segment, Step, Walk, file_name, generation_of};
+use crate::segment::{
+    HEADER_BYTES, Header, Index, POSITIONS_MAX, Segment, Step, Walk, file_name, generation_of,
+};
 use crate::snapshot::{self, Snapshot};
 use crate::storage::{Lock, Storage, read_full, write_all};
 
@@ -134,7 +136,14 @@ pub(crate) fn scan(
             }),
             Role::Mark | Role::Seal | Role::Reserve => Some(frame::Contents::default()),
         };
-        let Some(contents) = contents.filter(|_| position >= scan.index.next_position) else {
+        let reserved = match head.role {
+            Role::Reserve => read_u64(&body, 0).unwrap_or(0),
+            Role::Commit | Role::Mark | Role::Seal => 0,
+        };
+        let farthest = header.base.saturating_add(POSITIONS_MAX);
+        let told = scan.index.next_position..=farthest;
+        let fits = told.contains(&position) && reserved <= farthest && head.synced <= offset;
+        let Some(contents) = contents.filter(|_| fits) else {
             scan.bad = Some("the contents of a frame do not fit together");
             break;
         };
@@ -155,7 +164,7 @@ pub(crate) fn scan(
         };
         filler = head.role == Role::Mark && !body.is_empty();
         match head.role {
-            Role::Reserve => scan.reserved = read_u64(&body, 0).unwrap_or(0),
+            Role::Reserve => scan.reserved = reserved,
             Role::Mark => scan.reserved = 0,
             Role::Commit | Role::Seal => {}
         }

@@ -20,6 +20,9 @@ pub const SEGMENT_BYTES_MAX: u32 = 1 << 30;
 pub(crate) const INDEX_STRIDE: u32 = 64 << 10;
 /// Distinct tags that an index lists; with more it says nothing about tags.
 pub(crate) const TAGS_MAX: usize = 1024;
+/// How far positions of a segment lie from its base, at most: so far that gaps fit, and so near that
+/// every append that fits behind them still has a position that a frame can tell.
+pub(crate) const POSITIONS_MAX: u64 = 3 << 30;
 /// Bytes that must stay free behind the frames of a segment: a seal and the end word.
 pub(crate) const TRAILER_BYTES: u32 = (HEAD_BYTES + END_BYTES) as u32;
 
