@@ -61,6 +61,12 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Whether nothing follows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.value.is_none() && self.timers.is_empty()
+    }
+
     /// The effects, once the handler has let go of everything that it was given.
     ///
     /// # Errors

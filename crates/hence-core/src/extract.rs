@@ -27,17 +27,28 @@ pub use timer::Timer;
 #[derive(Debug)]
 pub struct Call {
     subscription: Arc<str>,
-    deliveries: Vec<Delivery>,
+    deliveries: Handed,
     states: Arc<States>,
     /// The value of its key, if it was looked up.
     value: Option<Option<Bytes>>,
     effects: OnceLock<Arc<Mutex<Effects>>>,
 }
 
+/// Almost every call is for one delivery, which needs no list.
+#[derive(Debug)]
+enum Handed {
+    One(Delivery),
+    Several(Vec<Delivery>),
+}
+
 impl Call {
     /// A call for these deliveries: one, or several for a batch handler, never none.
     #[must_use]
-    pub fn new(subscription: Arc<str>, deliveries: Vec<Delivery>, states: Arc<States>) -> Self {
+    pub fn new(subscription: Arc<str>, deliveries: &[Delivery], states: Arc<States>) -> Self {
+        let deliveries = match deliveries {
+            [one] => Handed::One(one.clone()),
+            several => Handed::Several(several.to_vec()),
+        };
         Self {
             subscription,
             deliveries,
@@ -59,7 +70,7 @@ impl Call {
     /// The key of what is to be handled, if it has one: that of the first delivery.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
-        self.deliveries.first()?.message.attributes().key()
+        self.deliveries().first()?.message.attributes().key()
     }
 
     /// The name of the subscription.
@@ -71,7 +82,10 @@ impl Call {
     /// What is to be handled; more than one only for a batch handler.
     #[must_use]
     pub fn deliveries(&self) -> &[Delivery] {
-        &self.deliveries
+        match &self.deliveries {
+            Handed::One(one) => std::slice::from_ref(one),
+            Handed::Several(several) => several,
+        }
     }
 
     fn effects(&self) -> &Arc<Mutex<Effects>> {
@@ -302,7 +316,7 @@ pub struct Attempt(pub u32);
 impl Extract for Attempt {
     fn extract(call: &Call) -> Result<Self, Failure> {
         Ok(Self(
-            call.deliveries
+            call.deliveries()
                 .iter()
                 .map(|delivery| delivery.attempt)
                 .max()

@@ -7,6 +7,7 @@ mod change;
 mod sequence;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hence_core::commit::{Change, Commit, Durability, Receipt, Sequence, Settlement};
 use hence_core::delivery::{Outcome, Position};
@@ -246,8 +247,14 @@ impl<W: Window> Turn<'_, W> {
     /// repetition, and nothing that it publishes may be stored twice.
     fn is_fresh(&self, settle: &[Settlement]) -> Result<bool> {
         let mut fresh = settle.is_empty();
+        let mut last: Option<(&Arc<str>, u32)> = None;
         for settlement in settle {
-            let (id, _) = self.state.named(&settlement.subscription)?;
+            // Those of one commit are mostly of one subscription.
+            let id = match last {
+                Some((name, id)) if Arc::ptr_eq(name, &settlement.subscription) => id,
+                _ => self.state.named(&settlement.subscription)?.0,
+            };
+            last = Some((&settlement.subscription, id));
             let position = settlement.position.0;
             if position == 0 || position >= self.state.next {
                 return Err(no_delivery(settlement));

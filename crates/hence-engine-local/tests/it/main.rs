@@ -14,6 +14,7 @@ mod format;
 mod gates;
 mod index;
 mod keyed;
+mod leading;
 mod lifecycle;
 mod limits;
 mod model;
