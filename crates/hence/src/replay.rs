@@ -305,11 +305,8 @@ impl Replayer {
         progress.called.fetch_add(1, Relaxed);
         loop {
             let states = Arc::clone(states);
-            let call = Call::new(
-                Arc::clone(&subscription.name),
-                std::slice::from_ref(&delivery),
-                states,
-            );
+            let name = Arc::clone(&subscription.name);
+            let call = Call::new(name, std::slice::from_ref(&delivery), states);
             let handler = Arc::clone(&subscription.handler);
             let limit = subscription.options.timeout;
             let call = call.with_replay(id);
