@@ -15,7 +15,7 @@
 //!
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`,
 //! `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
-//! `writer`, `snapshot`, `keeper`, `deliveries`, `reader`, `index`, `history`, `engine`.
+//! `writer`, `lead`, `snapshot`, `keeper`, `deliveries`, `reader`, `index`, `history`, `engine`.
 
 mod clock;
 mod core;
@@ -30,6 +30,7 @@ mod identity;
 mod index;
 mod journal;
 mod keeper;
+mod lead;
 mod memory;
 mod op;
 mod outlet;
