@@ -592,6 +592,10 @@ impl Engine for Local {
         })
     }
 
+    fn now(&self) -> hence_core::Timestamp {
+        self.shared.clock.now()
+    }
+
     fn subscriptions(&self) -> Vec<SubscriptionReport> {
         self.shared.lock().reports()
     }
