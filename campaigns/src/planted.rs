@@ -55,7 +55,10 @@ const PLANTS: &[Plant] = &[
     plant("keyed-lost-at-snapshot", "sim", 200),
     plant("state-before-settle", "sim", 400),
     plant("forget-dead-letters", "sim", 50),
+    plant("forget-dead-letters", "handlers", 200),
     plant("forget-attempts", "crash", 20),
+    plant("forget-attempts", "handlers", 200),
+    plant("settle-past-a-gap", "handlers", 200),
 ];
 
 /// Runs them all.

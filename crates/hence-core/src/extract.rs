@@ -32,6 +32,7 @@ pub struct Call {
     /// The value of its key, if it was looked up.
     value: Option<Option<Bytes>>,
     effects: OnceLock<Arc<Mutex<Effects>>>,
+    replay: Option<Arc<str>>,
 }
 
 /// Almost every call is for one delivery, which needs no list.
@@ -55,6 +56,7 @@ impl Call {
             states,
             value: None,
             effects: OnceLock::new(),
+            replay: None,
         }
     }
 
@@ -71,6 +73,19 @@ impl Call {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.deliveries().first()?.message.attributes().key()
+    }
+
+    /// The same call, as a part of a replay.
+    #[must_use]
+    pub fn with_replay(mut self, id: &str) -> Self {
+        self.replay = Some(id.into());
+        self
+    }
+
+    /// The id of the replay that it is a part of; `None` for a delivery.
+    #[must_use]
+    pub fn replay(&self) -> Option<&str> {
+        self.replay.as_deref()
     }
 
     /// The name of the subscription.
@@ -322,6 +337,16 @@ impl Extract for Attempt {
                 .max()
                 .unwrap_or(1),
         ))
+    }
+}
+
+/// The id of the replay that brings the event; `None` when it is delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay(pub Option<Arc<str>>);
+
+impl Extract for Replay {
+    fn extract(call: &Call) -> Result<Self, Failure> {
+        Ok(Self(call.replay.clone()))
     }
 }
 

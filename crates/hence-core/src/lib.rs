@@ -34,7 +34,8 @@ pub use envelope::{Envelope, Value};
 pub use error::{Code, Error, Kind, Result};
 pub use event::{Event, EventType};
 pub use extract::{
-    Attempt, Batch, Call, Extract, Input, Key, Keyed, Publisher, State, States, Timer, Undecodable,
+    Attempt, Batch, Call, Extract, Input, Key, Keyed, Publisher, Replay, State, States, Timer,
+    Undecodable,
 };
 pub use handler::{BoxFuture, Handler, HandlerExt, Reply, Signature, Unhandled};
 pub use message::Message;

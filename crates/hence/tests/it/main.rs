@@ -21,6 +21,7 @@ mod measure;
 mod order;
 mod peers;
 mod publish;
+mod replay;
 mod rival;
 mod source;
 mod wiring;
