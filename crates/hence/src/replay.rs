@@ -305,12 +305,18 @@ impl Replayer {
         progress.called.fetch_add(1, Relaxed);
         loop {
             let states = Arc::clone(states);
-            let name = Arc::clone(&subscription.name);
-            let call = Call::new(name, std::slice::from_ref(&delivery), states);
+            let call = Call::new(
+                Arc::clone(&subscription.name),
+                std::slice::from_ref(&delivery),
+                states,
+            );
             let handler = Arc::clone(&subscription.handler);
             let limit = subscription.options.timeout;
             let call = call.with_replay(id);
-            let ended = call::run(handler, call, vec![delivery.clone()], limit, 0).await;
+            // It reads the value of its key as it is now; what it writes there is not applied.
+            let is_keyed = !subscription.signature.keyed.is_empty();
+            let keyed = is_keyed.then(|| Arc::clone(&self.engine));
+            let ended = call::run(handler, call, keyed, vec![delivery.clone()], limit, 0).await;
             let commit = settler.commit(
                 &ended.deliveries,
                 ended.verdict,
