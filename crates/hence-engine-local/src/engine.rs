@@ -27,13 +27,14 @@ use crate::identity::IdentityKey;
 use crate::index::{Index, Indexer};
 use crate::journal::{AttemptScan, Store, no_entry};
 use crate::keeper::{Duty, Keeper};
+use crate::lead::{Turn, has_other_workers};
 use crate::memory::{self, Taken, closed};
 use crate::promise::{capability, check};
 use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
-use crate::writer::{self, Figures, Lead, Seat, Turn};
+use crate::writer::{self, Figures, Lead, Seat};
 
 /// What the engine, its deliveries, its readers and its writer share.
 pub(crate) struct Shared {
@@ -472,15 +473,6 @@ impl Local {
     }
 }
 
-/// Whether the runtime goes on with everything else while one of its threads waits for the disk.
-fn has_other_workers() -> bool {
-    let runtime = tokio::runtime::Handle::try_current();
-    runtime.is_ok_and(|runtime| {
-        runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
-            && runtime.metrics().num_workers() > 1
-    })
-}
-
 /// Forgets a wait that is given up.
 struct Forget<'a>(&'a Shared, u64);
 
@@ -598,6 +590,10 @@ impl Engine for Local {
             let (id, _) = core.state.named(subscription)?;
             Ok(core.state.keyed.get(id, key).cloned())
         })
+    }
+
+    fn now(&self) -> hence_core::Timestamp {
+        self.shared.clock.now()
     }
 
     fn subscriptions(&self) -> Vec<SubscriptionReport> {

@@ -15,8 +15,8 @@
 //!
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`, `keyed`,
 //! `timers`, `senders`, `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`,
-//! `memory`, `queue`, `writer`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`, `index`,
-//! `history`, `promise`, `engine`.
+//! `memory`, `queue`, `writer`, `lead`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`,
+//! `index`, `history`, `promise`, `engine`.
 
 mod alarm;
 mod clock;
@@ -33,6 +33,7 @@ mod index;
 mod journal;
 mod keeper;
 mod keyed;
+mod lead;
 mod memory;
 mod op;
 mod outlet;

@@ -21,7 +21,7 @@ use hence_core::{
 
 pub use hence_core::Replay;
 
-use crate::runtime::call;
+use crate::runtime::call::{self, Taken};
 use crate::runtime::clock::Clock;
 use crate::runtime::settle::{Settler, Verdict};
 use crate::subscription::Subscription;
@@ -292,7 +292,7 @@ impl Replayer {
             source: self.source.to_string(),
             options: subscription.options.clone(),
             durability: self.engine.capability().strongest(),
-            clock: Clock::start(),
+            clock: Clock::start_at(self.engine.now()),
         };
         let mut delivery = Delivery {
             position: entry.position,
@@ -305,18 +305,23 @@ impl Replayer {
         progress.called.fetch_add(1, Relaxed);
         loop {
             let states = Arc::clone(states);
-            let call = Call::new(
-                Arc::clone(&subscription.name),
-                std::slice::from_ref(&delivery),
-                states,
-            );
+            let name = Arc::clone(&subscription.name);
+            let call = Call::new(name, std::slice::from_ref(&delivery), states);
             let handler = Arc::clone(&subscription.handler);
             let limit = subscription.options.timeout;
             let call = call.with_replay(id);
             // It reads the value of its key as it is now; what it writes there is not applied.
             let is_keyed = !subscription.signature.keyed.is_empty();
             let keyed = is_keyed.then(|| Arc::clone(&self.engine));
-            let ended = call::run(handler, call, keyed, vec![delivery.clone()], limit, 0).await;
+            let ended = call::run(
+                handler,
+                call,
+                keyed,
+                vec![delivery.clone()],
+                limit,
+                Taken::alone(),
+            )
+            .await;
             let commit = settler.commit(
                 &ended.deliveries,
                 ended.verdict,
