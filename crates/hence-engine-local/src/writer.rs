@@ -152,7 +152,6 @@ pub(crate) struct Lead {
     writer: Writer,
     snapshots: Snapshots,
     encoded: Encoded,
-    work: VecDeque<Request>,
     batch: Batch,
     /// The commit that was staged last.
     frame: u64,
@@ -160,61 +159,6 @@ pub(crate) struct Lead {
 
 /// Where the lead is kept between two turns; nothing is there any more when the writer has ended.
 pub(crate) type Seat = Mutex<Option<Lead>>;
-
-/// What a caller has whose commit found nobody at work: it may lead, if it comes back for it before
-/// anyone else comes.
-pub(crate) struct Turn {
-    pub(crate) seat: Arc<Seat>,
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) shared: Arc<Shared>,
-}
-
-impl Turn {
-    /// Stores what waits, on this thread, unless the thread does so by now.
-    pub(crate) fn lead(self) {
-        let mut work = VecDeque::new();
-        if !self.queue.lead(&mut work) {
-            return;
-        }
-        let mut leading = Leading {
-            turn: &self,
-            panicked: true,
-            look: false,
-        };
-        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lead) = seat.as_mut() {
-            lead.work = work;
-            lead.store_all();
-            leading.look = lead.wants_thread();
-        }
-        drop(seat);
-        leading.panicked = false;
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.queue.give_up();
-    }
-}
-
-/// The lead of a caller, which ends with this.
-struct Leading<'a> {
-    turn: &'a Turn,
-    panicked: bool,
-    look: bool,
-}
-
-impl Drop for Leading<'_> {
-    fn drop(&mut self) {
-        if self.panicked {
-            // Nobody knows what the tables hold now.
-            self.turn.queue.stop(Stop::Abandon);
-            self.turn.shared.lock().close();
-        }
-        self.turn.queue.release(self.look);
-    }
-}
 
 /// The writer's thread.
 pub(crate) struct Thread {
@@ -295,8 +239,7 @@ impl Thread {
             match wake {
                 Wake::Work => {
                     patience = Some(IDLE_MAX);
-                    std::mem::swap(&mut lead.work, &mut work);
-                    lead.store_all();
+                    lead.store_all(&mut work);
                     lead.seal();
                     lead.snapshot();
                 }
@@ -321,26 +264,22 @@ impl Lead {
             writer,
             snapshots,
             encoded: Encoded::default(),
-            work: VecDeque::new(),
             batch: Batch::default(),
             frame: 0,
         }
     }
 
-    /// Stores everything that was taken from the queue, group by group.
-    fn store_all(&mut self) {
-        let (mut work, mut batch) = (
-            std::mem::take(&mut self.work),
-            std::mem::take(&mut self.batch),
-        );
+    /// Stores this, group by group.
+    pub(crate) fn store_all(&mut self, work: &mut VecDeque<Request>) {
+        let mut batch = std::mem::take(&mut self.batch);
         while !work.is_empty() {
-            self.group(&mut work, &mut batch);
+            self.group(work, &mut batch);
         }
-        (self.work, self.batch) = (work, batch);
+        self.batch = batch;
     }
 
     /// Whether there is something to do that is left to the thread.
-    fn wants_thread(&self) -> bool {
+    pub(crate) fn wants_thread(&self) -> bool {
         let figures = &self.shared.figures;
         let wanted = figures.snapshot_wanted.load(Ordering::Acquire);
         self.snapshots.are_due(self.frame, wanted) || figures.seal_wanted.load(Ordering::Acquire)
@@ -412,6 +351,9 @@ impl Lead {
         let mut level = Level::Written;
         let shared = Arc::clone(&self.shared);
         let mut core = shared.lock();
+        if self.fire(&mut core, batch) {
+            level = Level::Synced;
+        }
         while !self.writer.is_full()
             && let Some(request) = work.pop_front()
         {
@@ -425,7 +367,7 @@ impl Lead {
                         Err(error) => refuse(answer, error),
                     }
                 }
-                Request::Subscribe(subscribe) if decided.is_empty() => {
+                Request::Subscribe(subscribe) if batch.is_empty() => {
                     drop(core);
                     self.subscribe(*subscribe, batch);
                     return;
@@ -457,6 +399,27 @@ impl Lead {
         }
     }
 
+    /// Lets timers fire that are due, and says whether any did. What cannot be staged fires later.
+    fn fire(&mut self, core: &mut Core, batch: &mut Batch) -> bool {
+        let now = self.shared.clock.now();
+        if core.failed.is_some() {
+            return false;
+        }
+        for timer in core.due(now) {
+            if self.writer.is_full() {
+                break;
+            }
+            core.fire(&timer, (self.shared.key, now), batch);
+            let first = core.first_of_last();
+            if let Err(error) = self.stage(batch.last(), now, first) {
+                tracing::warn!(%error, "a timer could not fire; trying again");
+                core.undo(batch);
+                break;
+            }
+        }
+        !batch.is_empty()
+    }
+
     /// Decides one commit and stages its frame, or refuses it.
     fn decide(
         &mut self,
@@ -484,6 +447,15 @@ impl Lead {
         }
         let appends = ops.iter().take_while(|op| matches!(op, Op::Append(_)));
         let appends = appends.count();
+        if is_planted("state-before-settle")
+            && let Some(at) = ops.iter().position(|op| matches!(op, Op::Keyed { .. }))
+            && at > appends
+        {
+            let (settled, state) = ops.split_at(at);
+            self.stage(state, now, 0)?;
+            self.writer.commit(Level::Synced).map_err(translate)?;
+            return self.stage(settled, now, first);
+        }
         if is_planted("cursor-before-effect") && (1..ops.len()).contains(&appends) {
             let (effects, settled) = ops.split_at(appends);
             self.stage(settled, now, first)?;

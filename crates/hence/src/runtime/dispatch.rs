@@ -227,8 +227,10 @@ impl Pump {
                 return;
             };
             let position = probe.position;
-            if self.start_fit(vec![probe]) {
-                self.breaker.probe(position);
+            // Before the call begins: a brief one has ended when this comes back.
+            self.breaker.probe(position);
+            if !self.start_fit(vec![probe]) {
+                self.breaker.unfit(position);
             }
         }
     }
@@ -309,9 +311,12 @@ impl Pump {
         let name = Arc::clone(&self.subscription.name);
         let call = Call::new(name, &deliveries, Arc::clone(&self.states));
         let limit = self.subscription.options.timeout;
-        if !self.brevity.is_usual() {
+        let is_keyed = !self.subscription.signature.keyed.is_empty();
+        // A value is looked up first, which is another wait than the handler's.
+        if is_keyed || !self.brevity.is_usual() {
             let handler = Arc::clone(&self.subscription.handler);
-            let call = call::run(handler, call, deliveries, limit, taken);
+            let keyed = is_keyed.then(|| Arc::clone(&self.engine));
+            let call = call::run(handler, call, keyed, deliveries, limit, taken);
             drop(self.calls.spawn(call));
             return;
         }

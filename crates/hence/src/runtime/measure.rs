@@ -247,7 +247,7 @@ impl Meter {
 impl Default for State {
     fn default() -> Self {
         Self {
-            began: Timestamp::now(),
+            began: Timestamp::steady(),
             arrivals: Series::default(),
             inflows: BTreeMap::new(),
             blocks: Series::default(),
