@@ -193,7 +193,7 @@ impl Meter {
             emitted: all.emitted,
             keys: all.keys.counts(),
             batched: all.batched,
-            options: self.options.get().copied(),
+            options: self.options.get().cloned(),
         }
     }
 }
@@ -276,7 +276,7 @@ impl Counts {
                 } => self.failed += 1,
                 Outcome::Reject { .. } => self.rejected += 1,
                 // No handler ran, so it is no sample of anything.
-                Outcome::Expired { .. } => {}
+                Outcome::Expired { .. } | Outcome::Skipped { .. } => {}
             }
         }
         for message in &call.commit.publish {

@@ -1,10 +1,13 @@
 //! `Pool`: deliveries without a lane. This is the one place that chooses which goes next.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap};
 
+use hence_core::flow::Fair;
 use hence_core::subscription::PRIORITY_STEP;
 use hence_core::{Delivery, Order, Position};
+
+use super::turns::Turns;
 
 /// How many deliveries an order that chooses has before it at most. What the engine has beyond
 /// them comes in as these go.
@@ -13,7 +16,7 @@ pub(crate) const CHOICE_MAX: usize = 4_096;
 /// Deliveries that wait for a worker and for nothing else.
 pub(crate) enum Pool {
     /// As they came.
-    Queue(VecDeque<Delivery>),
+    Queue(Turns<Delivery>),
     /// The smallest rank first.
     Ranked {
         rank: fn(&Delivery) -> i64,
@@ -23,9 +26,9 @@ pub(crate) enum Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(order: Order) -> Self {
+    pub(crate) fn new(order: Order, fair: Option<&Fair>) -> Self {
         match rank(order) {
-            None => Self::Queue(VecDeque::new()),
+            None => Self::Queue(Turns::new(fair)),
             Some(rank) => Self::Ranked {
                 rank,
                 next: BinaryHeap::new(),
@@ -44,7 +47,7 @@ impl Pool {
     /// Takes a delivery.
     pub(crate) fn push(&mut self, delivery: Delivery) {
         match self {
-            Self::Queue(queue) => queue.push_back(delivery),
+            Self::Queue(turns) => turns.push_own(delivery),
             Self::Ranked {
                 rank,
                 next,
@@ -59,7 +62,7 @@ impl Pool {
     /// Takes a delivery again that was here before.
     pub(crate) fn put_back(&mut self, delivery: Delivery) {
         match self {
-            Self::Queue(queue) => queue.push_front(delivery),
+            Self::Queue(turns) => turns.put_back_own(delivery),
             Self::Ranked { .. } => self.push(delivery),
         }
     }
@@ -67,7 +70,7 @@ impl Pool {
     /// Gives the next one.
     pub(crate) fn pop(&mut self) -> Option<Delivery> {
         match self {
-            Self::Queue(queue) => queue.pop_front(),
+            Self::Queue(turns) => turns.pop(),
             Self::Ranked { next, waiting, .. } => {
                 let Reverse((_, position)) = next.pop()?;
                 waiting.remove(&position)
