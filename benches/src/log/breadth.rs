@@ -48,11 +48,11 @@ async fn measure(sizes: &Sizes, subscriptions: usize) -> anyhow::Result<Vec<f64>
         .collect();
     let mut attached = Vec::new();
     for (number, event_type) in types.iter().enumerate() {
-        let spec = SubscriptionSpec {
-            name: format!("subscription-{number}"),
-            types: vec![event_type.clone()],
-            start: Start::Earliest,
-        };
+        let spec = SubscriptionSpec::new(
+            &format!("subscription-{number}"),
+            vec![event_type.clone()],
+            Start::Earliest,
+        );
         attached.push(engine.subscribe(spec).await?);
     }
     // The types are taken in an order without a pattern: 7,919 is prime to all their numbers.

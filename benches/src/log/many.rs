@@ -117,11 +117,7 @@ pub(crate) fn fill(dir: &str, events: usize) -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         let engine = hence_engine_local::log(dir, &Options::default())?;
-        let spec = SubscriptionSpec {
-            name: "slow".to_owned(),
-            types: vec![TYPE.to_owned()],
-            start: Start::Earliest,
-        };
+        let spec = SubscriptionSpec::new("slow", vec![TYPE.to_owned()], Start::Earliest);
         let mut deliveries = engine.subscribe(spec).await?;
         let began = Instant::now();
         publish(&*engine, events).await?;

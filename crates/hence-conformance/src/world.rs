@@ -336,11 +336,15 @@ impl<'a> World<'a> {
         types: &[&str],
         start: Start,
     ) -> Checked<Attached> {
-        let spec = spec(name, types, start);
+        self.subscribe(spec(name, types, start)).await
+    }
+
+    /// Attaches just this subscription.
+    pub(crate) async fn subscribe(&self, spec: SubscriptionSpec) -> Checked<Attached> {
+        let name = spec.name.clone();
         let deliveries = self
             .within("subscribe", self.engine().subscribe(spec))
             .await??;
-        let name = name.to_owned();
         Ok(Attached { name, deliveries })
     }
 
@@ -490,11 +494,8 @@ impl<'a> World<'a> {
 /// A subscription to these types and the fence.
 pub(crate) fn spec(name: &str, types: &[&str], start: Start) -> SubscriptionSpec {
     let types = types.iter().chain([&FENCE]);
-    SubscriptionSpec {
-        name: name.to_owned(),
-        types: types.map(|name| (*name).to_owned()).collect(),
-        start,
-    }
+    let types = types.map(|name| (*name).to_owned()).collect();
+    SubscriptionSpec::new(name, types, start)
 }
 
 /// Reading from somewhere to the end.

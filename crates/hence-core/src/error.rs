@@ -98,6 +98,8 @@ codes! {
     NOT_EMPTY = "HN0213", Conflict, false, "Directory not empty";
     /// Only a snapshot knows what is to be thrown away.
     SNAPSHOT_NEEDED = "HN0214", Conflict, false, "Snapshot needed";
+    /// A backup is not whole, or not what was written.
+    BACKUP = "HN0215", Corrupt, false, "Backup not usable";
     /// The application does not hold together; every problem is listed.
     WIRING = "HN0301", Wiring, false, "Application wired wrongly";
     /// A handler returned an error.

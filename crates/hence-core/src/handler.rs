@@ -237,6 +237,11 @@ pub trait HandlerExt<Args>: Handler<Args> + Sized {
         self.with(|options| options.order = order)
     }
 
+    /// Another subscription that must have handled an event before this one gets it.
+    fn after(self, subscription: &str) -> Configured<Self> {
+        self.with(|options| options.after.push(subscription.to_owned()))
+    }
+
     /// Where a new subscription begins.
     fn from(self, start: Start) -> Configured<Self> {
         self.with(|options| options.start = start)

@@ -200,6 +200,13 @@ impl Options {
         (setting.set)(self, text)
     }
 
+    /// These options, changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Every option that is on, by name; what [`Options::set`] takes.
     #[must_use]
     pub fn settings(&self) -> BTreeMap<String, String> {

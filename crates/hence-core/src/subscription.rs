@@ -206,6 +206,8 @@ pub struct Options {
     pub shed: Option<Shed>,
     /// Between which bounds the number of calls at a time is sought; `None`: it is `concurrency`.
     pub adaptive: Option<Adaptive>,
+    /// The subscriptions that must have handled an event before this one gets it.
+    pub after: Vec<String>,
 }
 
 impl Default for Options {
@@ -232,12 +234,14 @@ impl Default for Options {
             fair: None,
             shed: None,
             adaptive: None,
+            after: Vec::new(),
         }
     }
 }
 
 /// What an engine needs to know of a subscription.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SubscriptionSpec {
     /// Its durable name.
     pub name: String,
@@ -245,4 +249,20 @@ pub struct SubscriptionSpec {
     pub types: Vec<String>,
     /// Where it begins when the engine does not know it yet.
     pub start: Start,
+    /// Subscriptions that exist already. An event that one of them takes is delivered to this one
+    /// once it is done there; while it waits, or is a dead letter there, it waits here too.
+    pub after: Vec<String>,
+}
+
+impl SubscriptionSpec {
+    /// A subscription that waits for no other.
+    #[must_use]
+    pub fn new(name: &str, types: Vec<String>, start: Start) -> Self {
+        Self {
+            name: name.to_owned(),
+            types,
+            start,
+            after: Vec::new(),
+        }
+    }
 }

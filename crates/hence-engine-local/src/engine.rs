@@ -234,12 +234,15 @@ impl Local {
                 if core.closed {
                     return Err(closed());
                 }
+                for first in &spec.after {
+                    core.state.named(first)?;
+                }
                 let known = core.state.id_of(&spec.name);
                 if known.is_some_and(|id| core.is_attached(id)) {
                     return Err(attached(&spec.name));
                 }
                 if let Some(id) = core.known(&spec) {
-                    return self.attach(&mut core, id);
+                    return self.attach(&mut core, id, &spec.after);
                 }
             }
             match &self.path {
@@ -249,8 +252,8 @@ impl Local {
         }
     }
 
-    fn attach(&self, core: &mut Core, id: u32) -> Result<Box<dyn Deliveries>> {
-        core.attach(id)?;
+    fn attach(&self, core: &mut Core, id: u32, after: &[String]) -> Result<Box<dyn Deliveries>> {
+        core.attach(id, after)?;
         let notify = core.notify(id).unwrap_or_default();
         let types = core.state.subscription(id).map(|found| found.types.iter());
         Ok(Box::new(Attached {

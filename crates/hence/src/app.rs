@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hence_core::flow::While;
 use hence_core::topology::{SourceNode, SubscriptionNode, TypeNode};
 use hence_core::{
     Call, Code, Draft, Durability, Engine, EventType, Handler, Options, Result, States,
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
+use crate::after;
 use crate::bus::Bus;
 use crate::runtime::dispatch::Pump;
 use crate::runtime::metrics::{Metrics, SubscriptionMetrics};
@@ -185,6 +187,8 @@ impl App {
                 concurrency: options.concurrency,
                 attempts: options.retry.attempts,
                 order: options.order.as_str().to_owned(),
+                options: options.settings(),
+                after: options.after.clone(),
             });
         }
         let types = types
@@ -237,6 +241,7 @@ impl App {
             }
             problems.extend(self.problems_of(subscription));
         }
+        problems.extend(after::problems(&self.subscriptions));
         if !self.allow_cycles
             && let Some(cycle) = self.topology().cycle()
         {
@@ -275,32 +280,27 @@ impl App {
                 ));
             }
         }
-        let (zero, from_one) = (Duration::ZERO, "must be at least 1");
-        for (number, text) in [
-            (options.concurrency, "concurrency"),
-            (options.retry.attempts as usize, "attempts"),
-            (options.batch_events, "batch events"),
-            (options.causation_depth as usize, "causation depth"),
+        for problem in options.problems() {
+            problems.push(format!("'{name}': {problem}"));
+        }
+        let singly = [
+            (options.limit.is_some(), "limit"),
+            (options.fair.is_some(), "fair"),
+            (options.shed.is_some(), "shed"),
             (
-                options.breaker.map_or(1, |b| b.failures as usize),
-                "failures of the breaker",
+                options
+                    .singleton
+                    .as_ref()
+                    .is_some_and(|s| s.then == While::Cancel),
+                "singleton.then = cancel",
             ),
-            (
-                options.rate.map_or(1, |rate| rate.calls as usize),
-                "calls of the rate",
-            ),
-        ] {
-            if number == 0 {
-                problems.push(format!("'{name}': {text} {from_one}"));
+        ];
+        for (on, what) in singly.into_iter().filter(|_| signature.batch) {
+            if on {
+                problems.push(format!(
+                    "'{name}': {what} speaks of one event, and a batch has many"
+                ));
             }
-        }
-        if options.timeout == zero {
-            problems.push(format!(
-                "'{name}': a time-out of nothing lets no attempt succeed"
-            ));
-        }
-        if !(options.retry.factor.is_finite() && options.retry.factor >= 1.0) {
-            problems.push(format!("'{name}': the retry factor {from_one}"));
         }
         problems
     }
@@ -385,7 +385,7 @@ impl Running {
     async fn start(mut self, app: App, source: &str) -> Result<Self> {
         let engine = Arc::clone(self.bus.engine());
         let states = Arc::new(app.states);
-        for subscription in app.subscriptions {
+        for subscription in after::sorted(app.subscriptions) {
             let metrics = Arc::new(SubscriptionMetrics::default());
             self.metrics
                 .insert(subscription.name.to_string(), Arc::clone(&metrics));
@@ -395,12 +395,9 @@ impl Running {
                 .iter()
                 .map(|t| t.name.to_owned())
                 .collect();
-            let name = subscription.name.to_string();
-            let spec = SubscriptionSpec {
-                name,
-                types,
-                start: subscription.options.start,
-            };
+            let options = &subscription.options;
+            let mut spec = SubscriptionSpec::new(&subscription.name, types, options.start);
+            spec.after.clone_from(&options.after);
             let deliveries = engine.subscribe(spec).await?;
             let (engine, states) = (Arc::clone(&engine), Arc::clone(&states));
             let pump = Pump::new(subscription, engine, states, metrics, source, &*deliveries);

@@ -40,6 +40,7 @@
 #[cfg(test)]
 extern crate self as hence;
 
+mod after;
 mod app;
 mod bus;
 pub mod defaults;

@@ -14,6 +14,7 @@ macro_rules! cases {
     };
 }
 
+mod after;
 mod attach;
 mod cancel;
 mod close;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Case> {
         duplicate::CASES,
         reading::CASES,
         delivery::CASES,
+        after::CASES,
         attach::CASES,
         settle::CASES,
         retry::CASES,

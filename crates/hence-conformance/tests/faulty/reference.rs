@@ -88,6 +88,9 @@ pub(crate) struct Outlet {
     pub(crate) token: u64,
     cursor: usize,
     delayed: BTreeSet<u64>,
+    /// Who must have handled an event first, and what waits for them.
+    after: Vec<String>,
+    shut: BTreeSet<u64>,
     pub(crate) redriven: VecDeque<u64>,
     pub(crate) given: BTreeSet<u64>,
 }
@@ -546,6 +549,10 @@ impl Place {
             Start::Time(_) if self.is(Fault::StartTimeIgnored) => 1,
             Start::Time(time) => at(time).map_or(next, |entry| entry.position.0),
         };
+        let is_known = |name: &String| stored.subscriptions.contains_key(name);
+        if !spec.after.iter().all(is_known) && !self.is(Fault::UnknownGateAccepted) {
+            return Err(Code::NOT_FOUND.error("it waits for one that there is not"));
+        }
         let is_new = !stored.subscriptions.contains_key(&spec.name);
         let progress = stored.subscriptions.entry(spec.name.clone()).or_default();
         progress.types = spec.types;
@@ -562,10 +569,25 @@ impl Place {
         let outlet = Outlet {
             token,
             redriven,
+            after: spec.after,
             ..Outlet::default()
         };
         world.live.outlets.insert(spec.name, outlet);
         Ok(token)
+    }
+
+    /// Whether one that goes first takes an entry and has not handled it.
+    fn is_shut(&self, stored: &Stored, after: &[String], entry: &Entry) -> bool {
+        let position = entry.position.0;
+        let first = after
+            .iter()
+            .filter_map(|name| stored.subscriptions.get(name));
+        let mut waits = first.filter(|first| {
+            let takes = first.takes(entry, self.fault) || self.is(Fault::GateForEveryType);
+            let dead = first.dead.contains_key(&position) && !self.is(Fault::DeadLetterOpensGate);
+            takes && (!first.settled.contains(&position) || dead)
+        });
+        waits.next().is_some() && !self.is(Fault::GateIgnored)
     }
 
     /// Up to `max` deliveries, or when to look again.
@@ -600,6 +622,12 @@ impl Place {
                 found.push((position, false));
             }
         }
+        for position in outlet.shut.clone() {
+            if found.len() < max && !self.is_shut(stored, &outlet.after, entry(position)) {
+                outlet.shut.remove(&position);
+                found.push((position, false));
+            }
+        }
         while found.len() < max + usize::from(self.is(Fault::TooManyDeliveries))
             && let Some(entry) = stored.entries.get(outlet.cursor)
         {
@@ -612,7 +640,9 @@ impl Place {
                 Some(due) => due > now && !self.is(Fault::DeliverAtIgnored),
                 None => self.is(Fault::RetryAtTheEnd) && progress.tried.contains_key(&position),
             };
-            if waits {
+            if self.is_shut(stored, &outlet.after, entry) {
+                outlet.shut.insert(position);
+            } else if waits {
                 outlet.delayed.insert(position);
             } else if !(self.is(Fault::DeliverAtForever) && due(position).is_some()) {
                 found.push((position, false));

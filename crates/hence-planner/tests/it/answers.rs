@@ -472,6 +472,8 @@ fn shop() -> Topology {
         concurrency: 8,
         attempts: 4,
         order: order.into(),
+        after: Vec::new(),
+        options: std::collections::BTreeMap::new(),
     };
     let event = |name: &str, keyed| TypeNode {
         name: name.into(),

@@ -20,7 +20,8 @@ fn arguments(leaf: &[String]) -> Option<Vec<&'static str>> {
         ["dlq", "ls"] => vec!["dlq", "ls"],
         ["dlq", "show"] => vec!["dlq", "show", "a.1"],
         ["dlq", "redrive"] => vec!["dlq", "redrive", "a.1"],
-        ["dev" | "serve" | "errors" | "completion" | "version"] | ["config" | "log", _] => {
+        ["dev" | "serve" | "backup" | "restore" | "errors" | "completion" | "version"]
+        | ["config" | "log", _] => {
             return None;
         }
         other => panic!("the test does not know how to run {other:?}"),

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use hence_core::{Call, Code, Delivery, Undecodable, Unhandled};
+use hence_core::{Call, Code, Delivery, Position, Skip, Undecodable, Unhandled};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::settle::Verdict;
 use crate::subscription::AnyHandler;
+
+/// Cancels a call in favour of the delivery at a position.
+pub(crate) type Cancel = oneshot::Receiver<Position>;
 
 /// A call that has ended, and how.
 pub(crate) struct Ended {
@@ -44,6 +48,28 @@ pub(crate) async fn run(
         verdict,
         ran,
         beside: Some(beside),
+    }
+}
+
+/// As [`run`], of a call that may be given up.
+pub(crate) async fn cancellable(
+    call: impl Future<Output = Ended>,
+    deliveries: Vec<Delivery>,
+    cancel: Cancel,
+) -> Ended {
+    let began = Instant::now();
+    tokio::select! {
+        ended = call => ended,
+        // Whoever drops the other end cancels nothing.
+        Ok(by) = cancel => Ended {
+            deliveries,
+            verdict: Verdict::Skipped {
+                why: Skip::Singleton,
+                by: Some(by),
+            },
+            ran: began.elapsed(),
+            beside: None,
+        },
     }
 }
 

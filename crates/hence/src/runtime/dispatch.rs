@@ -5,27 +5,36 @@ mod settling;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Options, States};
+use hence_core::flow::{Shedding, While};
+use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Position, Skip, States};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::pulling::{Again, Credit, pull};
 use self::settling::Answered;
+use super::adaptive::Adaptive;
 use super::breaker::Breaker;
 use super::budget::{Budget, Pace};
 use super::call::{self, Ended};
 use super::clock::Clock;
-use super::lanes::Lanes;
+use super::intake::{Intake, Taken};
+use super::lanes::{Batch, Lanes};
 use super::metrics::SubscriptionMetrics;
-use super::settle::Settler;
+use super::settle::{Settler, Verdict};
+use super::shed::Shed;
 use crate::subscription::Subscription;
+
+/// After how long it is asked again whether a delivery that was shed may be handled.
+const SHED_AGAIN: Duration = Duration::from_secs(1);
 
 /// The pump of one subscription.
 pub(crate) struct Pump {
@@ -34,6 +43,7 @@ pub(crate) struct Pump {
     states: Arc<States>,
     metrics: Arc<SubscriptionMetrics>,
     settler: Settler,
+    intake: Intake,
     lanes: Lanes,
     calls: JoinSet<Ended>,
     commits: FuturesUnordered<BoxFuture<'static, Answered>>,
@@ -41,12 +51,20 @@ pub(crate) struct Pump {
     running: usize,
     /// Deliveries whose settlement is with the engine.
     committing: usize,
+    /// What one call takes, when it takes several.
+    batch: Option<Batch>,
     /// When a batch that is not full yet is handled all the same.
     batch_due: Option<Instant>,
     clock: Clock,
     breaker: Breaker,
     budget: Budget,
     pace: Pace,
+    adaptive: Adaptive,
+    shed: Shed,
+    /// How to cancel the calls that run, where others may come in their place.
+    cancels: HashMap<Position, oneshot::Sender<Position>>,
+    /// What is not to be handled any more, and in favour of what.
+    cancelled: HashMap<Position, Position>,
     /// So much waits behind keys that fail that no more is pulled; it was said.
     paused: bool,
     /// Since reading failed.
@@ -65,25 +83,27 @@ impl Pump {
         deliveries: &dyn Deliveries,
     ) -> Self {
         let (clock, now) = (Clock::start(), Instant::now());
-        let options = subscription.options;
+        let options = &subscription.options;
         let settler = Settler {
             subscription: subscription.name.to_string(),
             source: source.to_owned(),
-            options,
+            options: options.clone(),
             durability: engine.capability().strongest(),
             clock,
         };
-        let width = if subscription.signature.batch {
-            options.batch_events
-        } else {
-            1
-        };
-        metrics.meter.runs_with(subscription.options);
+        let batch = subscription.signature.batch.then(|| Batch::of(options));
+        let width = batch.as_ref().map_or(1, |batch| batch.events);
+        metrics.meter.runs_with(options.clone());
         Self {
-            lanes: Lanes::new(options.order, deliveries.held(), clock, width),
+            intake: Intake::new(options),
+            lanes: Lanes::new(options, deliveries.held(), clock, width),
             breaker: Breaker::new(options.breaker),
             budget: Budget::new(options.retry_budget, now),
-            pace: Pace::new(options.rate, now),
+            pace: Pace::new(options.throttle, now),
+            adaptive: Adaptive::new(options.adaptive, options.concurrency),
+            shed: Shed::new(options.shed),
+            cancels: HashMap::new(),
+            cancelled: HashMap::new(),
             clock,
             paused: false,
             again: None,
@@ -97,6 +117,7 @@ impl Pump {
             commits: FuturesUnordered::new(),
             running: 0,
             committing: 0,
+            batch,
             batch_due: None,
         }
     }
@@ -154,7 +175,7 @@ impl Pump {
                 pulled = pull(&mut *deliveries, credit), if credit != Credit::None => {
                     pulling &= self.pulled(pulled);
                 }
-                () = sleep_until(wake), if wake.is_some() => self.lanes.wake(self.clock.now()),
+                () = sleep_until(wake), if wake.is_some() => self.woken(),
             }
         }
     }
@@ -162,10 +183,9 @@ impl Pump {
     /// When something happens by itself: a retry is due, a batch is old enough, the rate permits
     /// a call, or the breaker is to try.
     fn next_wake(&self) -> Option<Instant> {
-        let retry = self
-            .lanes
-            .next_due()
-            .map(|due| Instant::now() + due.since(self.clock.now()));
+        let dues = [self.lanes.next_due(), self.intake.next_due()];
+        let due = dues.into_iter().flatten().min();
+        let due = due.map(|due| Instant::now() + due.since(self.clock.now()));
         let pace = self.pace.wake(Instant::now());
         // A batch that may not begin anyway would wake the pump again and again.
         let batch = self.batch_due.filter(|_| self.may_start());
@@ -173,23 +193,45 @@ impl Pump {
             .again
             .map(|again| again.at)
             .filter(|at| *at > Instant::now());
-        [retry, batch, pace, again, self.breaker.wake()]
+        [due, batch, pace, again, self.breaker.wake()]
             .into_iter()
             .flatten()
             .min()
     }
 
+    /// Lets go on what has waited long enough.
+    fn woken(&mut self) {
+        let now = self.clock.now();
+        self.lanes.wake(now);
+        let mut taken = Taken::default();
+        self.intake.wake(now, &mut taken);
+        self.taken(taken);
+    }
+
+    /// Brings deliveries to their lanes, or settles them without one.
+    fn taken(&mut self, taken: Taken) {
+        for (position, by) in taken.cancel {
+            self.cancelled.insert(position, by);
+            match self.cancels.remove(&position) {
+                // A call that has just ended is not there to be told.
+                Some(running) => drop(running.send(by)),
+                None => self.lanes.hurry(position),
+            }
+        }
+        for delivery in taken.go {
+            self.lanes.push(delivery);
+        }
+        self.skip(taken.skipped);
+    }
+
     fn start_calls(&mut self) {
-        let batch = self.subscription.signature.batch;
-        let most = if batch {
-            self.subscription.options.batch_events
-        } else {
-            1
-        };
-        while self.may_start() && (!batch || self.batch_is_due()) {
-            let deliveries = self.lanes.pop(most);
+        while self.may_start() {
+            let deliveries = match &self.batch {
+                None => self.lanes.pop(1),
+                Some(_) => self.pop_batch(),
+            };
             if deliveries.is_empty() {
-                return;
+                break;
             }
             self.start_fit(deliveries);
         }
@@ -207,7 +249,7 @@ impl Pump {
     /// Whether a call may begin now, if there is something for it.
     fn may_start(&self) -> bool {
         self.breaker.is_closed()
-            && self.calls.len() < self.subscription.options.concurrency
+            && self.calls.len() < self.adaptive.calls()
             && self.pace.wake(Instant::now()).is_none()
     }
 
@@ -215,13 +257,30 @@ impl Pump {
     /// is a call.
     fn start_fit(&mut self, mut deliveries: Vec<Delivery>) -> bool {
         let mut unfit = Vec::new();
-        deliveries.retain(|delivery| match self.settler.unfit(delivery) {
-            None => true,
-            Some(verdict) => {
+        let now = self.clock.now();
+        let mut later = Vec::new();
+        deliveries.retain(|delivery| {
+            if let Some(verdict) = self.unfit(delivery) {
                 unfit.push((delivery.clone(), verdict));
-                false
+                return false;
+            }
+            match self.shed.refuses(delivery, now) {
+                None => true,
+                Some(Shedding::Reject) => {
+                    unfit.push((delivery.clone(), Verdict::Shed));
+                    false
+                }
+                Some(Shedding::Later) => {
+                    later.push(delivery.clone());
+                    false
+                }
             }
         });
+        for delivery in later {
+            self.metrics.shed.fetch_add(1, Relaxed);
+            let due = Some(now.after(SHED_AGAIN));
+            self.lanes.back_off(Delivery { due, ..delivery });
+        }
         for (delivery, verdict) in unfit {
             self.running += 1;
             self.settle(Ended {
@@ -241,25 +300,37 @@ impl Pump {
         true
     }
 
-    /// Whether a batch is full, or its first delivery has waited long enough.
-    fn batch_is_due(&mut self) -> bool {
+    /// Why a delivery is settled without a call.
+    fn unfit(&self, delivery: &Delivery) -> Option<Verdict> {
+        let by = self.cancelled.get(&delivery.position).copied();
+        let skipped = by.map(|by| Verdict::Skipped {
+            why: Skip::Singleton,
+            by: Some(by),
+        });
+        skipped.or_else(|| self.settler.unfit(delivery))
+    }
+
+    /// A batch that is full, or whose first delivery has waited long enough.
+    fn pop_batch(&mut self) -> Vec<Delivery> {
+        let now = Instant::now();
+        let Some(batch) = self.batch.as_ref().filter(|_| self.lanes.has_next()) else {
+            self.batch_due = None;
+            return Vec::new();
+        };
+        let age = self.subscription.options.batch_age;
+        let due = *self.batch_due.get_or_insert_with(|| now + age);
+        if let Some(group) = self.lanes.full_batch(batch) {
+            return self.lanes.pop_batch(batch, Some(group));
+        }
+        if now < due {
+            return Vec::new();
+        }
+        // Whatever else is here goes too: an age is the greatest, and not one to wait for.
+        let popped = self.lanes.pop_batch(batch, None);
         if !self.lanes.has_next() {
             self.batch_due = None;
-            return false;
         }
-        let Options {
-            batch_events,
-            batch_age,
-            ..
-        } = self.subscription.options;
-        let due = *self
-            .batch_due
-            .get_or_insert_with(|| Instant::now() + batch_age);
-        let is_due = self.lanes.ready() >= batch_events || Instant::now() >= due;
-        if is_due {
-            self.batch_due = None;
-        }
-        is_due
+        popped
     }
 
     fn start(&mut self, deliveries: Vec<Delivery>) {
@@ -273,9 +344,22 @@ impl Pump {
         let name = Arc::clone(&self.subscription.name);
         let call = Call::new(name, deliveries.clone(), Arc::clone(&self.states));
         let handler = Arc::clone(&self.subscription.handler);
-        let limit = self.subscription.options.timeout;
-        self.calls
-            .spawn(call::run(handler, call, deliveries, limit, beside));
+        let options = &self.subscription.options;
+        let singleton = options.singleton.as_ref().map(|single| single.then);
+        let (limit, first) = (options.timeout, deliveries.first().map(|d| d.position));
+        match first {
+            Some(position) if singleton == Some(While::Cancel) => {
+                let (cancel, cancelled) = oneshot::channel();
+                self.cancels.insert(position, cancel);
+                let call = call::run(handler, call, deliveries.clone(), limit, beside);
+                self.calls
+                    .spawn(call::cancellable(call, deliveries, cancelled));
+            }
+            _ => drop(
+                self.calls
+                    .spawn(call::run(handler, call, deliveries, limit, beside)),
+            ),
+        }
     }
 }
 

@@ -95,7 +95,9 @@ impl Intake {
 
     /// What waits here.
     pub(crate) fn load(&self) -> Load {
-        self.debounce.as_ref().map_or_else(Load::default, |d| d.load)
+        self.debounce
+            .as_ref()
+            .map_or_else(Load::default, |d| d.load)
     }
 }
 

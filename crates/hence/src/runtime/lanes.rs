@@ -5,6 +5,8 @@
 //! its key waits, and other keys go on. Deliveries without a key, and all of an order that knows
 //! no keys, wait in one [`Pool`].
 
+mod batch;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 
@@ -14,6 +16,8 @@ use super::clock::Clock;
 use super::gate::{Gate, Unit};
 use super::pool::Pool;
 use super::turns::Turns;
+
+pub(crate) use batch::Batch;
 
 /// The most deliveries that may wait behind one key that backs off or is held; beyond it the
 /// subscription pulls no more.
@@ -102,14 +106,24 @@ impl Lane {
 
     /// Takes up to `max` deliveries that may be handled in one call.
     fn take(&mut self, max: usize) -> Vec<Delivery> {
+        let mut left = max;
+        self.take_while(|_| {
+            let more = left > 0;
+            left = left.saturating_sub(1);
+            more
+        })
+    }
+
+    /// Takes deliveries that may be handled in one call, from the first on as long as they fit.
+    fn take_while(&mut self, mut fits: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
         let redriven = self.goes(&self.redriven);
         let from = if redriven {
             &self.redriven
         } else {
             &self.queue
         };
-        let going = from.iter().take(max);
-        let count = going.take_while(|next| !self.is_behind(next)).count();
+        let going = from.iter().take_while(|next| !self.is_behind(next));
+        let count = going.take_while(|next| fits(next)).count();
         self.busy = count;
         let from = if redriven {
             &mut self.redriven

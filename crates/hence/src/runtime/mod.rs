@@ -1,5 +1,6 @@
 //! From the engine to the handler and back: pump → lane of the key → handler → commit.
 
+mod adaptive;
 mod breaker;
 mod budget;
 mod call;
@@ -12,4 +13,5 @@ pub mod measure;
 pub(crate) mod metrics;
 mod pool;
 pub(crate) mod settle;
+mod shed;
 mod turns;

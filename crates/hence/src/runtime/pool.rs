@@ -67,6 +67,16 @@ impl Pool {
         }
     }
 
+    /// All of them, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        let (queue, waiting) = match self {
+            Self::Queue(turns) => (Some(turns), None),
+            Self::Ranked { waiting, .. } => (None, Some(waiting)),
+        };
+        let waiting = waiting.into_iter().flat_map(HashMap::values);
+        queue.into_iter().flat_map(Turns::iter).chain(waiting)
+    }
+
     /// Gives the next one.
     pub(crate) fn pop(&mut self) -> Option<Delivery> {
         match self {

@@ -68,6 +68,17 @@ impl<T> Turns<T> {
         }
     }
 
+    /// All of it, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let (plain, groups) = match self {
+            Self::Plain(queue) => (Some(queue), None),
+            Self::Fair(groups) => (None, Some(groups)),
+        };
+        let groups = groups.into_iter().flat_map(|groups| groups.groups.values());
+        let fair = groups.flat_map(|group| &group.queue);
+        plain.into_iter().flatten().chain(fair)
+    }
+
     /// Takes what has its turn.
     pub(crate) fn pop(&mut self) -> Option<T> {
         match self {

@@ -8,6 +8,8 @@
 
 mod kit;
 
+mod after;
+mod control;
 mod defaults;
 mod drain;
 mod failure;

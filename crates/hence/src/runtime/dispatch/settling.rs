@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
-use hence_core::{Code, Commit, Delivery, Error, Event, Outcome, Result};
+use hence_core::{Code, Commit, Delivery, Error, Event, Outcome, Result, Skip};
 use tokio::time::Instant;
 
 use super::Pump;
 use crate::runtime::breaker::Change;
 use crate::runtime::call::{Ended, failed};
+use crate::runtime::intake::Skipped;
 use crate::runtime::measure;
 use crate::runtime::settle::Verdict;
 
@@ -19,9 +20,16 @@ const COMMIT_AGAIN: Duration = Duration::from_millis(200);
 
 /// A commit that has been answered.
 pub(super) struct Answered {
-    deliveries: Vec<Delivery>,
-    commit: Commit,
+    work: Work,
     result: Result<()>,
+}
+
+/// A commit, and the deliveries that it settles.
+pub(super) struct Work {
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) commit: Commit,
+    /// Whether they have come through a lane.
+    pub(super) laned: bool,
 }
 
 impl Pump {
@@ -35,6 +43,15 @@ impl Pump {
         } = ended;
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
+        if let (Verdict::Failed { .. }, [only]) = (&verdict, &*deliveries)
+            && let Some(by) = self.cancelled.get(&only.position).copied()
+        {
+            let (why, by) = (Skip::Singleton, Some(by));
+            verdict = Verdict::Skipped { why, by };
+        }
+        if let Some(beside) = beside {
+            self.adaptive.ended(ran, beside);
+        }
         self.note(&deliveries, &verdict, ran);
         if let Verdict::Undecodable { position, .. } = &verdict {
             let bad = deliveries
@@ -70,16 +87,24 @@ impl Pump {
                 beside,
             });
         }
-        self.commit(deliveries, commit, None);
+        let laned = true;
+        self.commit(
+            Work {
+                deliveries,
+                commit,
+                laned,
+            },
+            None,
+        );
     }
 
     /// Counts a call that has ended, and stops or resumes the subscription.
     fn note(&mut self, deliveries: &[Delivery], verdict: &Verdict, ran: Duration) {
         let change = match verdict {
-            Verdict::Expired(_) | Verdict::Cycle(_) => return,
+            Verdict::Expired(_) | Verdict::Cycle(_) | Verdict::Shed => return,
             Verdict::Done(_) => self.breaker.done(deliveries),
             Verdict::Failed { .. } => self.breaker.failed(deliveries, Instant::now()),
-            Verdict::Rejected { .. } | Verdict::Undecodable { .. } => {
+            Verdict::Rejected { .. } | Verdict::Undecodable { .. } | Verdict::Skipped { .. } => {
                 self.breaker.neither(deliveries);
                 None
             }
@@ -134,46 +159,71 @@ impl Pump {
     /// Publishes what happened to the subscription itself.
     fn raise(&mut self, event: &impl Event) {
         match self.settler.notice(event) {
-            Ok(commit) => self.commit(Vec::new(), commit, None),
+            Ok(commit) => {
+                let (deliveries, laned) = (Vec::new(), false);
+                self.commit(
+                    Work {
+                        deliveries,
+                        commit,
+                        laned,
+                    },
+                    None,
+                );
+            }
             Err(error) => tracing::error!(%error, "cannot say what happened"),
         }
     }
 
-    pub(super) fn commit(
-        &mut self,
-        deliveries: Vec<Delivery>,
-        commit: Commit,
-        after: Option<Duration>,
-    ) {
+    /// Settles what is skipped before it has come to a lane.
+    pub(super) fn skip(&mut self, skipped: Vec<Skipped>) {
+        if skipped.is_empty() {
+            return;
+        }
+        let commit = self.settler.skip(&skipped);
+        let deliveries = skipped.into_iter().map(|skipped| skipped.delivery);
+        let (deliveries, laned) = (deliveries.collect(), false);
+        self.commit(
+            Work {
+                deliveries,
+                commit,
+                laned,
+            },
+            None,
+        );
+    }
+
+    pub(super) fn commit(&mut self, work: Work, after: Option<Duration>) {
         if after.is_none() {
-            self.committing += deliveries.len();
+            self.committing += work.deliveries.len();
         }
         let engine = Arc::clone(&self.engine);
         self.commits.push(Box::pin(async move {
             if let Some(wait) = after {
                 tokio::time::sleep(wait).await;
             }
-            let result = engine.commit(commit.clone()).await.map(drop);
-            Answered {
-                deliveries,
-                commit,
-                result,
-            }
+            let result = engine.commit(work.commit.clone()).await.map(drop);
+            Answered { work, result }
         }));
     }
 
     /// Moves the lanes on, now that the engine has answered.
     pub(super) fn answered(&mut self, answered: Answered) {
-        let Answered {
+        let Answered { work, result } = answered;
+        if let Err(error) = result {
+            return self.refused(work, error);
+        }
+        let Work {
             deliveries,
             commit,
-            result,
-        } = answered;
-        if let Err(error) = result {
-            return self.refused(deliveries, commit, error);
-        }
+            laned,
+        } = work;
         self.committing -= deliveries.len();
         for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
+            if !matches!(settlement.outcome, Outcome::Retry { .. }) {
+                self.intake.ended(&delivery);
+                self.cancels.remove(&delivery.position);
+                self.cancelled.remove(&delivery.position);
+            }
             match settlement.outcome {
                 Outcome::Done => {
                     self.metrics.done.fetch_add(1, Relaxed);
@@ -182,6 +232,12 @@ impl Pump {
                 Outcome::Expired { .. } => {
                     self.metrics.expired.fetch_add(1, Relaxed);
                     self.lanes.done(&delivery);
+                }
+                Outcome::Skipped { .. } => {
+                    self.metrics.skipped.fetch_add(1, Relaxed);
+                    if laned {
+                        self.lanes.done(&delivery);
+                    }
                 }
                 Outcome::Retry { due, .. } => {
                     self.metrics.retried.fetch_add(1, Relaxed);
@@ -205,7 +261,7 @@ impl Pump {
     }
 
     /// Goes on where the engine did not take a commit.
-    fn refused(&mut self, deliveries: Vec<Delivery>, commit: Commit, error: Error) {
+    fn refused(&mut self, work: Work, error: Error) {
         let name = &self.subscription.name;
         if error.code() == Code::CLOSED {
             // Nothing will be taken in this process; what is not settled is delivered again.
@@ -218,8 +274,11 @@ impl Pump {
         let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
         if error.is_retryable() || passes {
             tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
-            return self.commit(deliveries, commit, Some(COMMIT_AGAIN));
+            return self.commit(work, Some(COMMIT_AGAIN));
         }
+        let Work {
+            deliveries, commit, ..
+        } = work;
         // What an event of the handler breaks, another attempt may not; the engine said no
         // to the whole commit, so the attempt counts as failed.
         if deliveries.is_empty() {
@@ -250,6 +309,10 @@ impl Pump {
             let event_type = delivery.message.attributes().event_type();
             match &settlement.outcome {
                 Outcome::Done => {}
+                Outcome::Skipped { why, .. } => {
+                    let why = why.as_str();
+                    tracing::debug!(subscription, position, event_type, why, "cancelled");
+                }
                 Outcome::Expired { at } => {
                     tracing::warn!(subscription, position, event_type, %at, "expired");
                 }

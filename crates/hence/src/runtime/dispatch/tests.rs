@@ -59,11 +59,11 @@ async fn stand() -> Stand {
             count.fetch_add(1, SeqCst);
         }
     };
-    let spec = SubscriptionSpec {
-        name: "count".to_owned(),
-        types: vec![Tick::TYPE.to_owned()],
-        start: hence_core::Start::Latest,
-    };
+    let spec = SubscriptionSpec::new(
+        "count",
+        vec![Tick::TYPE.to_owned()],
+        hence_core::Start::Latest,
+    );
     let deliveries = engine.subscribe(spec).await.unwrap();
     let metrics = Arc::new(SubscriptionMetrics::default());
     let pump = Pump::new(
@@ -143,7 +143,12 @@ async fn what_a_closed_engine_does_not_take_is_not_tried_for_ever() {
         durability: Durability::Accepted,
         ..Commit::default()
     };
-    stand.pump.commit(pulled, commit, None);
+    let work = super::settling::Work {
+        deliveries: pulled,
+        commit,
+        laned: false,
+    };
+    stand.pump.commit(work, None);
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     stand.pump.run(Box::new(Silent), drain, stop).await;
     assert!(stand.metrics.trouble().is_some());
