@@ -242,7 +242,7 @@ impl World {
                 let (outcome, changed) = self.outcome(&delivery);
                 change = changed;
                 commit.settle.push(Settlement {
-                    subscription: NAME.to_owned(),
+                    subscription: NAME.into(),
                     position: delivery.position,
                     attempt: delivery.attempt,
                     outcome,

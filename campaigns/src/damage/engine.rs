@@ -117,7 +117,7 @@ async fn write(storage: &SimStorage) -> Result<Told> {
             _ => Outcome::Done,
         };
         let settlement = Settlement {
-            subscription: NAME.to_owned(),
+            subscription: NAME.into(),
             position: delivery.position,
             attempt: delivery.attempt,
             outcome,

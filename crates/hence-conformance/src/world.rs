@@ -61,7 +61,7 @@ pub(crate) fn keyed(id: &str, key: &str) -> Message {
 }
 
 /// The same message with one more attribute.
-pub(crate) fn with(message: Message, name: &str, value: impl Into<Value>) -> Message {
+pub(crate) fn with<'v>(message: Message, name: &str, value: impl Into<Value<'v>>) -> Message {
     let set = message.with_attributes(|attributes| attributes.set(name, value));
     set.expect("the attributes of the suite keep the rules")
 }
@@ -110,7 +110,7 @@ pub(crate) fn rise(positions: &[Position]) -> bool {
 /// How an attempt at a delivery ended.
 pub(crate) fn ended(subscription: &str, delivery: &Delivery, outcome: Outcome) -> Settlement {
     Settlement {
-        subscription: subscription.to_owned(),
+        subscription: subscription.into(),
         position: delivery.position,
         attempt: delivery.attempt,
         outcome,
@@ -313,7 +313,7 @@ impl<'a> World<'a> {
             loop {
                 let found = self
                     .engine()
-                    .find(Some(&receipt.source), &receipt.id)
+                    .find(Some(receipt.source()), receipt.id())
                     .await?;
                 if let Some(position) = found.first() {
                     return Ok(*position);

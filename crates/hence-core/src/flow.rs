@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::envelope::{Attributes, KEY};
+use crate::envelope::{Attributes, KEY, Value};
 
 /// What events are told apart by: the value of one attribute.
 ///
@@ -46,7 +46,10 @@ impl By {
             "source" => Some(attributes.source().into()),
             "type" => Some(attributes.event_type().into()),
             "subject" => attributes.subject().map(Cow::Borrowed),
-            name => attributes.extension(name).map(|value| value.to_text()),
+            name => attributes.extension(name).map(|value| match value {
+                Value::String(text) => text,
+                other => other.to_text().into_owned().into(),
+            }),
         }
     }
 }

@@ -19,9 +19,16 @@ pub enum Order {
     Any,
     /// What came last goes first, of all keys; a key has no order.
     Lifo,
+    /// As they came while workers keep up; what came last goes first once some event has waited for
+    /// [`CONGESTED`] without a break.
+    AdaptiveLifo,
     /// What is more urgent goes first, by the attribute `priority`; a key has no order. Each step
     /// of priority is worth [`PRIORITY_STEP`] of waiting, so nothing waits for ever.
     Priority,
+    /// What waits at the greatest cost goes first: its weight, which the attribute `priority` doubles
+    /// with each step, times how long it waits, by the mean time that its type takes, as measured. A
+    /// key has no order. (The generalized cμ rule: J. A. Van Mieghem, *Ann. Appl. Probab.* 5, 1995.)
+    PriorityAuto,
     /// What expires first goes first, by the attribute `expirytime`; a key has no order.
     Deadline,
 }
@@ -33,7 +40,9 @@ impl Order {
         (Self::Fifo, "fifo"),
         (Self::Any, "any"),
         (Self::Lifo, "lifo"),
+        (Self::AdaptiveLifo, "adaptive-lifo"),
         (Self::Priority, "priority"),
+        (Self::PriorityAuto, "priority-auto"),
         (Self::Deadline, "deadline"),
     ];
 
@@ -49,6 +58,9 @@ impl Order {
 
 /// How much longer an event waits, at most, than one that is one step more urgent.
 pub const PRIORITY_STEP: Duration = Duration::from_secs(10);
+
+/// How long events wait under [`Order::AdaptiveLifo`] before what came last goes first.
+pub const CONGESTED: Duration = Duration::from_millis(100);
 
 /// Where a new subscription begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -62,7 +62,7 @@ async fn consumer(engine: Arc<dyn Engine>, events: usize, batch: usize) {
         let some = deliveries.next(batch).await.unwrap();
         seen += some.len();
         let settle = some.iter().map(|delivery| Settlement {
-            subscription: "s".to_owned(),
+            subscription: "s".into(),
             position: delivery.position,
             attempt: delivery.attempt,
             outcome: Outcome::Done,

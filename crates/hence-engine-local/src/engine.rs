@@ -23,6 +23,7 @@ use crate::core::{Core, attached};
 use crate::decide::Prepared;
 use crate::deliveries::Attached;
 use crate::identity::IdentityKey;
+use crate::index::{Index, Indexer};
 use crate::journal::{AttemptScan, Store, no_entry};
 use crate::keeper::{Duty, Keeper};
 use crate::memory::{self, Taken, closed};
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     /// Tells readers at the end that there is more.
     pub(crate) appended: Notify,
     pub(crate) figures: Figures,
+    /// What knows where events are; `None` where the journal is memory or no index is wanted.
+    pub(crate) index: Option<Arc<Index>>,
 }
 
 impl Shared {
@@ -65,6 +68,7 @@ enum Path {
         thread: Mutex<Option<JoinHandle<()>>>,
         ended: Arc<Notify>,
         keeper: Option<Keeper>,
+        indexer: Option<Indexer>,
     },
 }
 
@@ -95,6 +99,7 @@ impl Local {
                 key: IdentityKey::random(),
                 appended: Notify::new(),
                 figures: Figures::default(),
+                index: None,
             }),
             capability: capability("memory", vec![Durability::Accepted]),
             path: Path::Inline {
@@ -104,19 +109,29 @@ impl Local {
         }
     }
 
-    pub(crate) fn log(storage: Arc<dyn Storage>, options: &Options) -> Result<Self> {
+    /// On the log of a storage, with an index in the directory if there is one.
+    pub(crate) fn log(
+        storage: Arc<dyn Storage>,
+        dir: Option<&std::path::Path>,
+        options: &Options,
+    ) -> Result<Self> {
         let writer::Opened {
             writer,
             core,
             key,
             snapshots,
         } = writer::open(storage, options)?;
+        let indexer = match (&core.store, dir.filter(|_| options.index)) {
+            (Store::Log(log, _), Some(dir)) => Indexer::begin(dir, log, key, options),
+            _ => None,
+        };
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             clock: Arc::clone(&options.clock),
             key,
             appended: Notify::new(),
             figures: Figures::default(),
+            index: indexer.as_ref().map(|indexer| Arc::clone(&indexer.index)),
         });
         let queue = Arc::new(Queue::new(options.queue_commits));
         let ended = Arc::new(Notify::new());
@@ -152,8 +167,14 @@ impl Local {
                 thread: Mutex::new(Some(thread)),
                 ended,
                 keeper,
+                indexer,
             },
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> Option<&Index> {
+        self.shared.index.as_deref()
     }
 
     fn submit(&self, commit: Commit, wait: bool) -> Submitted {
@@ -389,11 +410,13 @@ impl Local {
 
     async fn deliveries_of(&self, position: u64) -> Result<Vec<DeliveryReport>> {
         let entry = self.entry(position)?;
+        let places = self.shared.index.as_ref();
+        let places = places.and_then(|index| index.attempts(position));
         let (reports, attempts, scan) = {
             let core = self.shared.lock();
             let scan = match &core.store {
                 Store::Memory => None,
-                Store::Log(log, _) => Some(AttemptScan::new(log, position)?),
+                Store::Log(log, _) => Some(AttemptScan::new(log, position, places)),
             };
             (core.deliveries_of(&entry), core.attempts(position), scan)
         };
@@ -569,6 +592,7 @@ impl Engine for Local {
             bytes: core.store.bytes().unwrap_or(core.tail.bytes() as u64),
             syncs,
             syncing,
+            indexed: self.shared.index.as_ref().and_then(|index| index.reached()),
         })
     }
 
@@ -582,8 +606,12 @@ impl Engine for Local {
                     queue,
                     ended,
                     keeper,
+                    indexer,
                     ..
                 } => {
+                    if let Some(indexer) = indexer {
+                        indexer.end();
+                    }
                     if let Some(keeper) = keeper {
                         keeper.end();
                     }
@@ -608,9 +636,13 @@ impl Drop for Local {
             queue,
             thread,
             keeper,
+            indexer,
             ..
         } = &self.path
         {
+            if let Some(indexer) = indexer {
+                indexer.end();
+            }
             if let Some(keeper) = keeper {
                 keeper.end();
             }

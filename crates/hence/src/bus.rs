@@ -5,11 +5,12 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hence_core::emit::encode;
 use hence_core::engine::{DeliveryReport, TryCommitError};
 use hence_core::notice::RESERVED;
 use hence_core::{
-    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, EventType,
-    Message, Position, Read, Reader, Receipt, Result, Timestamp, envelope,
+    Attributes, BoxFuture, Code, Commit, Durability, Engine, Error, Event, EventType, Message,
+    Position, Read, Reader, Receipt, Result, Timestamp, envelope,
 };
 
 use crate::id;
@@ -72,7 +73,7 @@ impl Bus {
     /// # Errors
     /// An error means that the event was not stored.
     pub fn publish<E: Event>(&self, event: E) -> Publish<'_> {
-        let message = Draft::of(&event).and_then(|draft| self.message(draft));
+        let message = self.message(&event);
         Publish {
             bus: self,
             message,
@@ -88,7 +89,7 @@ impl Bus {
         &self,
         events: impl IntoIterator<Item = E>,
     ) -> Result<Vec<Receipt>> {
-        let encode = |event: E| Draft::of(&event).and_then(|draft| self.message(draft));
+        let encode = |event: E| self.message(&event);
         let messages = events.into_iter().map(encode).collect::<Result<Vec<_>>>()?;
         self.commit(messages, self.durability).await
     }
@@ -99,7 +100,7 @@ impl Bus {
     /// # Errors
     /// [`TryPublishError::Full`] gives the event back when there is no room.
     pub fn try_publish<E: Event>(&self, event: E) -> Result<(), TryPublishError<E>> {
-        let message = Draft::of(&event).and_then(|draft| self.message(draft));
+        let message = self.message(&event);
         let message = message.map_err(TryPublishError::Failed)?;
         check_type(E::TYPE).map_err(TryPublishError::Failed)?;
         match self
@@ -171,15 +172,16 @@ impl Bus {
         self.engine.commit(commit).await.map(drop)
     }
 
-    /// Gives a draft its identity.
-    fn message(&self, draft: Draft) -> Result<Message> {
-        let mut attributes = Attributes::new(id::fresh(), &*self.source, draft.event_type)?;
-        attributes.set_time(Timestamp::now());
+    /// Encodes an event and gives it its identity.
+    fn message<E: Event>(&self, event: &E) -> Result<Message> {
+        let now = Timestamp::now();
+        let mut attributes = Attributes::new(id::fresh(now), &self.source, E::TYPE)?;
+        attributes.set_time(now);
         attributes.set("datacontenttype", "application/json")?;
-        if let Some(key) = draft.key {
+        if let Some(key) = event.key() {
             attributes.set(envelope::KEY, key)?;
         }
-        Ok(Message::new(attributes, Some(draft.data)))
+        Ok(Message::new(attributes, Some(encode(event)?)))
     }
 }
 
@@ -250,7 +252,7 @@ impl<'a> Publish<'a> {
     }
 
     /// Any attribute by its CloudEvents name.
-    pub fn attribute(mut self, name: &str, value: impl Into<envelope::Value>) -> Self {
+    pub fn attribute<'v>(mut self, name: &str, value: impl Into<envelope::Value<'v>>) -> Self {
         self.message = self
             .message
             .and_then(|m| m.with_attributes(|all| all.set(name, value)));

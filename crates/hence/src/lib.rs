@@ -36,12 +36,18 @@
 //! For calls that need an answer within microseconds, for streams of samples where the newest
 //! value is all that matters, or when another team owns the one broker and its clients.
 
+/// The guide is compiled, and its examples run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/flow-control.md")]
+struct FlowControl;
+
 // What the derives write refers to `::hence`; so the crate's own tests can use them, too.
 #[cfg(test)]
 extern crate self as hence;
 
 mod after;
 mod app;
+mod blocking;
 mod bus;
 pub mod defaults;
 mod id;
@@ -52,6 +58,7 @@ mod subscription;
 mod trace;
 
 pub use app::{App, DRAIN_MAX, Drained, Running, interrupted};
+pub use blocking::{BLOCKING_CALLS_MAX, Blocking, blocking};
 pub use bus::{Bus, Handled, Publish, PublishUntilHandled, TryPublishError};
 pub use hence_core as core;
 pub use hence_core::{

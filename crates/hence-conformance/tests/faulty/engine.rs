@@ -49,12 +49,9 @@ impl Place {
                 Fault::SettlementForFailedStore => !commit.settle.is_empty(),
                 _ => false,
             };
-            let receipt = |message: &hence_core::Message| Receipt {
-                id: message.attributes().id().to_owned(),
-                source: message.attributes().source().to_owned(),
-                position: Some(Position(world.stored.entries.len() as u64 + 1)),
-                durability: commit.durability,
-                duplicate: false,
+            let position = Position(world.stored.entries.len() as u64 + 1);
+            let receipt = |message: &hence_core::Message| {
+                Receipt::new(message.clone(), Some(position), commit.durability)
             };
             let broken = Err(Code::STORAGE.error("the storage is broken"));
             return if lies {
@@ -245,7 +242,7 @@ impl Engine for Reference {
             return Err(TryCommitError::Full(Box::new(commit)));
         }
         let receipts = place.run(world, &commit).map_err(TryCommitError::Refused)?;
-        if place.is(Fault::TryCommitLoses) && receipts.iter().any(|r| r.id.ends_with("99")) {
+        if place.is(Fault::TryCommitLoses) && receipts.iter().any(|r| r.id().ends_with("99")) {
             world.stored.truncate(1);
         }
         Ok(Box::pin(async move { Ok(receipts) }))
@@ -550,6 +547,9 @@ impl Reader for Tail {
             }
             if is(Fault::UntilIgnored) {
                 filter.until = None;
+            }
+            if is(Fault::CauseIgnored) {
+                filter.causation_id = None;
             }
             let look = |world: &mut World| {
                 if is(Fault::ReadingSettles) {

@@ -248,7 +248,7 @@ impl Place {
         for settlement in &commit.settle {
             let position = settlement.position.0;
             let entry = stored.entries.get((position as usize).wrapping_sub(1));
-            let progress = stored.subscriptions.get(&settlement.subscription);
+            let progress = stored.subscriptions.get(&*settlement.subscription);
             match (progress, entry) {
                 (Some(progress), Some(entry)) if progress.takes(entry, self.fault) => {
                     fresh |= self.is_fresh(progress, settlement);
@@ -342,13 +342,11 @@ impl Place {
         let position = stored.ids.get(&name).copied().map(Position);
         let reuse = self.is(Fault::PositionReused) && position.is_some_and(|p| p.0 % 7 == 0);
         let lowered = self.is(Fault::LevelLowered);
-        Receipt {
-            id: message.attributes().id().to_owned(),
-            source: message.attributes().source().to_owned(),
-            position: position.map(|p| if reuse { Position(p.0 - 1) } else { p }),
-            durability: if lowered { Durability::Accepted } else { level },
-            duplicate: again && !self.is(Fault::DuplicateNotTold),
-        }
+        let position = position.map(|p| if reuse { Position(p.0 - 1) } else { p });
+        let level = if lowered { Durability::Accepted } else { level };
+        let mut receipt = Receipt::new(message.clone(), position, level);
+        receipt.duplicate = again && !self.is(Fault::DuplicateNotTold);
+        receipt
     }
 
     fn publish(&self, world: &mut World, all: &[Message], level: Durability) -> Vec<Receipt> {
@@ -405,7 +403,7 @@ impl Place {
             let names: Vec<_> = if self.is(Fault::SettlesForAll) {
                 world.stored.subscriptions.keys().cloned().collect()
             } else {
-                vec![settlement.subscription.clone()]
+                vec![settlement.subscription.to_string()]
             };
             for name in names {
                 self.settle(world, &name, settlement, emitted);

@@ -193,7 +193,7 @@ pub(crate) fn positions(deliveries: &[Delivery]) -> Vec<u64> {
 
 pub(crate) fn settlement(name: &str, delivery: &Delivery, outcome: Outcome) -> Settlement {
     Settlement {
-        subscription: name.to_owned(),
+        subscription: name.into(),
         position: delivery.position,
         attempt: delivery.attempt,
         outcome,

@@ -247,7 +247,7 @@ impl World {
         let settle = ends
             .iter()
             .map(|((position, attempt), end)| hence_core::Settlement {
-                subscription: NAMES[name].to_owned(),
+                subscription: NAMES[name].into(),
                 position: hence_core::Position(*position),
                 attempt: *attempt,
                 outcome: match end {

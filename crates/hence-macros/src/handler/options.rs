@@ -118,7 +118,9 @@ fn setting(option: &Ident, input: ParseStream<'_>) -> Result<TokenStream> {
                 ("fifo", "Fifo"),
                 ("any", "Any"),
                 ("lifo", "Lifo"),
+                ("adaptive-lifo", "AdaptiveLifo"),
                 ("priority", "Priority"),
+                ("priority-auto", "PriorityAuto"),
                 ("deadline", "Deadline"),
             ];
             let order = variant(option::one_of(input, &words)?);

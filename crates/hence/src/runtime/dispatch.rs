@@ -85,7 +85,7 @@ impl Pump {
         let (clock, now) = (Clock::start(), Instant::now());
         let options = &subscription.options;
         let settler = Settler {
-            subscription: subscription.name.to_string(),
+            subscription: Arc::clone(&subscription.name),
             source: source.to_owned(),
             options: options.clone(),
             durability: engine.capability().strongest(),

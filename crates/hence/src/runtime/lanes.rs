@@ -9,6 +9,7 @@ mod batch;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
 
 use hence_core::{Delivery, Options, Order, Position, Timestamp};
 
@@ -265,7 +266,7 @@ impl Lanes {
                 self.pop_lane(key, max, &mut popped);
             }
             while popped.len() < max
-                && let Some(delivery) = self.free.pop()
+                && let Some(delivery) = self.free.pop(self.clock.now())
             {
                 self.ready.take(Load::of(&delivery));
                 match &mut self.gate {
@@ -341,6 +342,13 @@ impl Lanes {
             }
         }
         any
+    }
+
+    /// Learns how long a call for some deliveries took.
+    pub(crate) fn served(&mut self, deliveries: &[Delivery], ran: Duration) {
+        if let Some(first) = deliveries.first() {
+            self.free.served(first, ran);
+        }
     }
 
     /// Frees the lane of a delivery that is settled as done, or as dead without a hold.

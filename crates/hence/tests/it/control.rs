@@ -27,7 +27,8 @@ async fn gated(tick: Tick, seen: State<Seen>, gate: State<Arc<Semaphore>>) {
 
 /// Notes the tenant in place of the key.
 async fn tenant(tick: Envelope<Tick>, seen: State<Seen>, gate: State<Arc<Semaphore>>) {
-    let tenant = tick.attributes.extension("tenantid").unwrap().to_text();
+    let tenant = tick.attributes.extension("tenantid").unwrap();
+    let tenant = tenant.to_text();
     seen.add(&tenant, tick.data.number);
     gate.acquire().await.unwrap().forget();
 }

@@ -9,6 +9,7 @@
 mod kit;
 
 mod after;
+mod blocking;
 mod control;
 mod defaults;
 mod drain;
@@ -16,6 +17,8 @@ mod failure;
 mod flow;
 mod measure;
 mod order;
+mod peers;
 mod publish;
+mod rival;
 mod source;
 mod wiring;

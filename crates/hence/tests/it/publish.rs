@@ -39,8 +39,8 @@ on_both_engines! {
         assert_eq!(effect.cause, Some(cause.entry.position));
         let attributes = effect.entry.message.attributes();
         assert_eq!(attributes.event_type(), "test.tock");
-        assert_eq!(attributes.causation_id(), Some(handled.receipt.id.as_str()));
-        assert_eq!(attributes.correlation_id(), Some(handled.receipt.id.as_str()));
+        assert_eq!(attributes.causation_id(), Some(handled.receipt.id()));
+        assert_eq!(attributes.correlation_id(), Some(handled.receipt.id()));
         assert_eq!(attributes.key(), Some("a"));
         assert_eq!(attributes.source(), "/test");
         assert_eq!(cause.deliveries[0].state.as_str(), "done");
@@ -152,7 +152,12 @@ async fn what_memory_forgot_was_handled_all_the_same() {
 #[tokio::test]
 async fn any_concurrency_is_no_overflow() {
     let seen = Seen::default();
-    let handler = see.concurrency(usize::MAX);
+    let most = hence::core::setting::CALLS_MAX;
+    let beyond = App::new("test")
+        .state(seen.clone())
+        .subscribe("see", see.concurrency(usize::MAX));
+    assert!(beyond.check().is_err());
+    let handler = see.concurrency(most);
     let app = App::new("test")
         .state(seen.clone())
         .subscribe("see", handler);

@@ -38,7 +38,7 @@ fn order(order_id: &str, amount: f64, sku: &str) -> OrderPlaced {
 async fn caused<E: Event>(bus: &Bus, receipt: &Receipt) -> E {
     let filter = Filter {
         types: vec![E::TYPE.to_owned()],
-        correlation_id: Some(receipt.id.clone()),
+        correlation_id: Some(receipt.id().to_owned()),
         ..Filter::default()
     };
     let read = Read {

@@ -75,8 +75,8 @@ impl Pump {
             1
         };
         let options = &self.subscription.options;
-        let chooses = pool::rank(options.order).is_some() || options.fair.is_some();
-        let choice = if chooses || options.shed.is_some() {
+        let shares = options.fair.is_some() || options.shed.is_some();
+        let choice = if shares || pool::chooses(options.order) {
             CHOICE_MAX
         } else {
             0

@@ -110,7 +110,8 @@ impl Pump {
             }
         };
         self.metrics.duration.record(ran);
-        let subscription = self.settler.subscription.clone();
+        self.lanes.served(deliveries, ran);
+        let subscription = self.settler.subscription.to_string();
         match (change, verdict) {
             (Some(Change::Tripped), Verdict::Failed { error, .. }) => {
                 tracing::error!(
@@ -141,7 +142,7 @@ impl Pump {
             return;
         }
         self.paused = crowded;
-        let subscription = self.settler.subscription.clone();
+        let subscription = self.settler.subscription.to_string();
         if crowded {
             let limit = self.lanes.limit();
             tracing::error!(subscription, limit, "the subscription pauses");

@@ -132,7 +132,7 @@ async fn what_a_closed_engine_does_not_take_is_not_tried_for_ever() {
     let pulled = stand.deliveries.next(1).await.unwrap();
     stand.engine.close().await;
     let settle = hence_core::Settlement {
-        subscription: "count".to_owned(),
+        subscription: "count".into(),
         position: pulled[0].position,
         attempt: 1,
         outcome: hence_core::Outcome::Done,

@@ -105,7 +105,7 @@ impl Lanes {
         self.fill_from_lanes(&mut filling);
         let mut others = Vec::new();
         while !batch.is_full(filling.load)
-            && let Some(delivery) = self.free.pop()
+            && let Some(delivery) = self.free.pop(self.clock.now())
         {
             if !filling.is_of(&delivery) {
                 others.push(delivery);
