@@ -31,7 +31,7 @@ pub use attributes::Attributes;
 pub use commit::{Commit, Durability, Receipt, Settlement};
 pub use delivery::{DeadLetter, Delivery, Failure, Outcome, Position, RejectReason};
 pub use emit::{Draft, IntoEvents};
-pub use engine::{Capability, Deliveries, Engine, Entry, Filter, Read, Reader};
+pub use engine::{Capability, CommitNow, Deliveries, Engine, Entry, Filter, Read, Reader};
 pub use envelope::{Envelope, Value};
 pub use error::{Code, Error, Kind, Result};
 pub use event::{Event, EventType};

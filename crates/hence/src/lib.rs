@@ -50,6 +50,7 @@ mod app;
 mod blocking;
 mod bus;
 pub mod defaults;
+pub mod explain;
 mod id;
 mod macros;
 mod runtime;

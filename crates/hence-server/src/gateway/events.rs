@@ -172,7 +172,7 @@ impl Gateway {
     }
 
     /// The event at the position that a path names.
-    async fn entry(&self, text: &str) -> Result<Entry, Problem> {
+    pub(super) async fn entry(&self, text: &str) -> Result<Entry, Problem> {
         let position: Position = text.parse().map_err(|_| no_event(text))?;
         if let Ok(entry) = self.bus.engine().get(position).await {
             return Ok(entry);

@@ -21,12 +21,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::problem::{Code, Problem};
 use super::suggest::did_you_mean;
 use super::{
-    Gateway, cloudevents, dead_letters, events, health, limits, metrics, plan, publish, tail,
-    topology,
+    Gateway, cloudevents, dead_letters, events, explain, health, limits, metrics, plan, publish,
+    tail, topology,
 };
 
 /// Every resource, for "did you mean".
-const PATHS: [&str; 18] = [
+const PATHS: [&str; 19] = [
     "/v1/events",
     "/v1/events/{position}",
     "/v1/events/{position}/deliveries",
@@ -38,6 +38,7 @@ const PATHS: [&str; 18] = [
     "/v1/deadletters",
     "/v1/deadletters/{id}",
     "/v1/deadletters/{id}/redrive",
+    "/v1/explain",
     "/v1/plan",
     "/v1/plan/whatif",
     "/v1/status",
@@ -68,6 +69,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/v1/deadletters", get(dead_letters::list))
         .route("/v1/deadletters/{id}", get(dead_letters::one))
         .route("/v1/deadletters/{id}/redrive", post(dead_letters::redrive))
+        .route("/v1/explain", post(explain::explain))
         .route("/v1/plan", get(plan::plan))
         .route("/v1/plan/whatif", post(plan::what_if))
         .route("/v1/status", get(health::status))

@@ -74,8 +74,8 @@ impl Pace {
     }
 
     /// When a call may begin that may not begin now.
-    pub(crate) fn wake(&self, now: Instant) -> Option<Instant> {
-        let Throttle { calls, per } = self.throttle?;
+    pub(crate) fn wake(&self) -> Option<Instant> {
+        let (Throttle { calls, per }, now) = (self.throttle?, Instant::now());
         let spacing = per / calls.max(1);
         // A call may begin as long as those before it leave room for it within one period.
         let free = self.used + spacing;
@@ -83,9 +83,9 @@ impl Pace {
     }
 
     /// A call begins.
-    pub(crate) fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self) {
         if let Some(Throttle { calls, per }) = self.throttle {
-            self.used = self.used.max(now) + per / calls.max(1);
+            self.used = self.used.max(Instant::now()) + per / calls.max(1);
         }
     }
 }

@@ -2,10 +2,11 @@
 
 mod pulling;
 mod settling;
+mod telling;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -14,24 +15,28 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hence_core::flow::{Shedding, While};
 use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Position, Skip, States};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::pulling::{Again, Credit, pull};
-use self::settling::Answered;
+use self::settling::{Answered, Done};
 use super::adaptive::Adaptive;
 use super::breaker::Breaker;
 use super::budget::{Budget, Pace};
-use super::call::{self, Ended};
+use super::call::{self, Brevity, Ended};
 use super::clock::Clock;
 use super::intake::{Intake, Taken};
 use super::lanes::{Batch, Lanes};
 use super::metrics::SubscriptionMetrics;
 use super::settle::{Settler, Verdict};
 use super::shed::Shed;
+use super::standing::Question;
 use crate::subscription::Subscription;
+
+/// The most calls that are made here before others may run.
+const TURN_MAX: usize = 128;
 
 /// After how long it is asked again whether a delivery that was shed may be handled.
 const SHED_AGAIN: Duration = Duration::from_secs(1);
@@ -65,12 +70,21 @@ pub(crate) struct Pump {
     cancels: HashMap<Position, oneshot::Sender<Position>>,
     /// What is not to be handled any more, and in favour of what.
     cancelled: HashMap<Position, Position>,
+    /// What is being settled without ever having had a lane.
+    laneless: HashSet<Position>,
     /// So much waits behind keys that fail that no more is pulled; it was said.
     paused: bool,
     /// Since reading failed.
     again: Option<Again>,
     /// The engine is closed: nothing can be settled any more.
     closed: bool,
+    /// Whether calls are brief enough to be made here.
+    brevity: Brevity,
+    /// How many calls were made here in this turn.
+    turn: usize,
+    /// What is settled as done and will be committed together.
+    done: Done,
+    questions: mpsc::Receiver<Question>,
 }
 
 impl Pump {
@@ -81,6 +95,7 @@ impl Pump {
         metrics: Arc<SubscriptionMetrics>,
         source: &str,
         deliveries: &dyn Deliveries,
+        questions: mpsc::Receiver<Question>,
     ) -> Self {
         let (clock, now) = (Clock::start(), Instant::now());
         let options = &subscription.options;
@@ -104,10 +119,15 @@ impl Pump {
             shed: Shed::new(options.shed),
             cancels: HashMap::new(),
             cancelled: HashMap::new(),
+            laneless: HashSet::new(),
             clock,
             paused: false,
             again: None,
             closed: false,
+            brevity: Brevity::default(),
+            turn: 0,
+            done: Done::default(),
+            questions,
             subscription,
             engine,
             states,
@@ -149,15 +169,24 @@ impl Pump {
         loop {
             // Before the question whether there is anything left: nothing else would wake it.
             pulling &= !drain.is_cancelled();
+            self.flush();
             if self.closed || !pulling && self.running + self.committing == 0 {
                 return;
             }
+            self.turn = 0;
             if pulling {
                 self.start_calls();
+                // What an engine answers on the spot may let more of a key begin.
+                while self.flush() && self.turn < TURN_MAX {
+                    self.start_calls();
+                }
+                self.flush();
             } else {
                 // Nothing begins any more, so nothing may wake the pump for it.
                 self.batch_due = None;
             }
+            // Others want to run, too.
+            let more = self.turn >= TURN_MAX;
             let credit = if pulling { self.credit() } else { Credit::None };
             let wake = self.next_wake();
             tokio::select! {
@@ -176,6 +205,8 @@ impl Pump {
                     pulling &= self.pulled(pulled);
                 }
                 () = sleep_until(wake), if wake.is_some() => self.woken(),
+                () = tokio::task::yield_now(), if more => {}
+                Some(question) = self.questions.recv() => self.tell(question),
             }
         }
     }
@@ -186,7 +217,7 @@ impl Pump {
         let dues = [self.lanes.next_due(), self.intake.next_due()];
         let due = dues.into_iter().flatten().min();
         let due = due.map(|due| Instant::now() + due.since(self.clock.now()));
-        let pace = self.pace.wake(Instant::now());
+        let pace = self.pace.wake();
         // A batch that may not begin anyway would wake the pump again and again.
         let batch = self.batch_due.filter(|_| self.may_start());
         let again = self
@@ -235,7 +266,7 @@ impl Pump {
             }
             self.start_fit(deliveries);
         }
-        while self.breaker.is_ready(Instant::now()) {
+        while self.breaker.is_ready() {
             let Some(probe) = self.lanes.pop(1).pop() else {
                 return;
             };
@@ -249,22 +280,22 @@ impl Pump {
     /// Whether a call may begin now, if there is something for it.
     fn may_start(&self) -> bool {
         self.breaker.is_closed()
+            && self.turn < TURN_MAX
             && self.calls.len() < self.adaptive.calls()
-            && self.pace.wake(Instant::now()).is_none()
+            && self.pace.wake().is_none()
     }
 
     /// Starts a call for those that are fit for one, settles the others, and says whether there
     /// is a call.
     fn start_fit(&mut self, mut deliveries: Vec<Delivery>) -> bool {
         let mut unfit = Vec::new();
-        let now = self.clock.now();
         let mut later = Vec::new();
         deliveries.retain(|delivery| {
             if let Some(verdict) = self.unfit(delivery) {
                 unfit.push((delivery.clone(), verdict));
                 return false;
             }
-            match self.shed.refuses(delivery, now) {
+            match self.shed.refuses(delivery, || self.clock.now()) {
                 None => true,
                 Some(Shedding::Reject) => {
                     unfit.push((delivery.clone(), Verdict::Shed));
@@ -278,7 +309,7 @@ impl Pump {
         });
         for delivery in later {
             self.metrics.shed.fetch_add(1, Relaxed);
-            let due = Some(now.after(SHED_AGAIN));
+            let due = Some(self.clock.now().after(SHED_AGAIN));
             self.lanes.back_off(Delivery { due, ..delivery });
         }
         for (delivery, verdict) in unfit {
@@ -287,13 +318,15 @@ impl Pump {
                 deliveries: vec![delivery],
                 verdict,
                 ran: Duration::ZERO,
+                at: Instant::now(),
                 beside: None,
+                at_once: false,
             });
         }
         if deliveries.is_empty() {
             return false;
         }
-        self.pace.begin(Instant::now());
+        self.pace.begin();
         let first = deliveries.iter().filter(|d| d.attempt == 1).count();
         self.budget.delivered(first);
         self.start(deliveries);
@@ -334,31 +367,60 @@ impl Pump {
     }
 
     fn start(&mut self, deliveries: Vec<Delivery>) {
-        let now = self.clock.now();
+        let began = Instant::now();
+        let now = self.clock.at(began);
         for delivery in &deliveries {
-            self.metrics.wait.record(now.since(delivery.appended));
+            self.metrics.wait.count(now.since(delivery.appended));
         }
         let beside = self.running;
         self.running += deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         let name = Arc::clone(&self.subscription.name);
-        let call = Call::new(name, deliveries.clone(), Arc::clone(&self.states));
-        let handler = Arc::clone(&self.subscription.handler);
-        let options = &self.subscription.options;
-        let singleton = options.singleton.as_ref().map(|single| single.then);
-        let (limit, first) = (options.timeout, deliveries.first().map(|d| d.position));
-        match first {
-            Some(position) if singleton == Some(While::Cancel) => {
-                let (cancel, cancelled) = oneshot::channel();
-                self.cancels.insert(position, cancel);
-                let call = call::run(handler, call, deliveries.clone(), limit, beside);
-                self.calls
-                    .spawn(call::cancellable(call, deliveries, cancelled));
+        let call = Call::new(name, &deliveries, Arc::clone(&self.states));
+        let limit = self.subscription.options.timeout;
+        if !self.brevity.is_usual() {
+            let handler = Arc::clone(&self.subscription.handler);
+            let work = deliveries.clone();
+            let call = call::run(handler, call, work, limit, beside);
+            return self.spawn(call, deliveries);
+        }
+        self.turn += 1;
+        match call::at_once(&*self.subscription.handler, call) {
+            Ok(verdict) => {
+                let at = Instant::now();
+                self.settle(Ended {
+                    deliveries,
+                    verdict,
+                    ran: at.duration_since(began),
+                    at,
+                    beside: Some(beside),
+                    at_once: true,
+                });
             }
-            _ => drop(
-                self.calls
-                    .spawn(call::run(handler, call, deliveries, limit, beside)),
-            ),
+            Err(work) => {
+                self.brevity.learn(false, Duration::ZERO);
+                let own = deliveries.clone();
+                let call = call::go_on(work, own, limit, (beside, began));
+                self.spawn(call, deliveries);
+            }
+        }
+    }
+
+    /// Gives a call a task of its own, which may be cancelled where another may come in its place.
+    fn spawn(
+        &mut self,
+        call: impl Future<Output = Ended> + Send + 'static,
+        deliveries: Vec<Delivery>,
+    ) {
+        let singleton = self.subscription.options.singleton.as_ref();
+        match (singleton.map(|single| single.then), &*deliveries) {
+            (Some(While::Cancel), [only]) => {
+                let (cancel, cancelled) = oneshot::channel();
+                self.cancels.insert(only.position, cancel);
+                let call = call::cancellable(call, deliveries, cancelled);
+                drop(self.calls.spawn(call));
+            }
+            _ => drop(self.calls.spawn(call)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `Gate`: at most so many calls at a time for each group; what is beyond waits here.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use hence_core::Delivery;
 use hence_core::flow::Limit;
@@ -8,7 +9,7 @@ use hence_core::flow::Limit;
 /// What waits for its group: the lane of a key, or a delivery without one.
 #[derive(Debug)]
 pub(crate) enum Unit {
-    Lane(Box<str>),
+    Lane(Arc<str>),
     Free(Delivery),
 }
 

@@ -6,12 +6,14 @@
 //! no keys, wait in one [`Pool`].
 
 mod batch;
+mod place;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hence_core::{Delivery, Options, Order, Position, Timestamp};
+use hence_core::{Delivery, Message, Options, Order, Position, Timestamp};
 
 use super::clock::Clock;
 use super::gate::{Gate, Unit};
@@ -53,6 +55,11 @@ impl Load {
         self.bytes -= other.bytes;
     }
 
+    fn change(&mut self, before: Self, after: Self) {
+        self.add(after);
+        self.take(before);
+    }
+
     pub(crate) fn of(delivery: &Delivery) -> Self {
         Self {
             events: 1,
@@ -61,8 +68,17 @@ impl Load {
     }
 }
 
-#[derive(Default)]
+/// As what the deliveries of one lane count.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    blocked: Load,
+    ready: Load,
+    parked: Load,
+    crowded: usize,
+}
+
 struct Lane {
+    name: Arc<str>,
     /// Deliveries in order; those from the dead letters stand before the others.
     redriven: VecDeque<Delivery>,
     queue: VecDeque<Delivery>,
@@ -81,6 +97,50 @@ struct Lane {
 }
 
 impl Lane {
+    fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            redriven: VecDeque::new(),
+            queue: VecDeque::new(),
+            bytes: 0,
+            busy: 0,
+            retrying: 0,
+            held: BTreeSet::new(),
+            listed: false,
+            gated: false,
+        }
+    }
+
+    /// As what its deliveries count, where so many of them may be handled in one call.
+    fn tally(&self, width: usize) -> Tally {
+        let (length, bytes) = (self.len(), self.bytes);
+        if self.is_blocked() {
+            return Tally {
+                blocked: Load {
+                    events: length,
+                    bytes,
+                },
+                crowded: usize::from(length >= BLOCKED_PER_KEY_MAX),
+                ..Tally::default()
+            };
+        }
+        let ready = match self.busy {
+            0 if !self.gated => length.min(width),
+            _ => 0,
+        };
+        Tally {
+            ready: Load {
+                events: ready,
+                bytes: 0,
+            },
+            parked: Load {
+                events: length - ready,
+                bytes,
+            },
+            ..Tally::default()
+        }
+    }
+
     fn has_next(&self) -> bool {
         self.busy == 0
             && self.retrying == 0
@@ -175,9 +235,9 @@ impl Lane {
 pub(crate) struct Lanes {
     order: Order,
     clock: Clock,
-    lanes: HashMap<Box<str>, Lane>,
+    lanes: HashMap<Arc<str>, Lane>,
     /// Lanes that have something to give, in the order of their turns.
-    listed: Turns<Box<str>>,
+    listed: Turns<Arc<str>>,
     /// Where those of a group wait that may not begin together.
     gate: Option<Gate>,
     /// Deliveries without a lane.
@@ -224,7 +284,9 @@ impl Lanes {
         };
         for (position, key) in held {
             if let Some(key) = lanes.lane_of(key.as_deref()) {
-                lanes.lanes.entry(key).or_default().held.insert(position);
+                lanes.change(key, |lane| {
+                    lane.held.insert(position);
+                });
             }
         }
         lanes
@@ -232,15 +294,13 @@ impl Lanes {
 
     /// Takes a delivery from the engine.
     pub(crate) fn push(&mut self, delivery: Delivery) {
-        let key = self.key_of(&delivery);
+        let message = delivery.message.clone();
         if let Some(due) = delivery.due.filter(|due| *due > self.clock.now()) {
-            if let Some(key) = key {
-                self.change(key, |lane| lane.retrying += 1);
-            }
+            self.change_of(&message, |lane| lane.retrying += 1);
             self.wait(delivery, due);
             return;
         }
-        let Some(key) = key else {
+        let Some(key) = self.lane_of(message.attributes().key()) else {
             self.ready.add(Load::of(&delivery));
             self.free.push(delivery);
             return;
@@ -263,10 +323,10 @@ impl Lanes {
             while popped.len() < max
                 && let Some(key) = self.listed.pop()
             {
-                self.pop_lane(key, max, &mut popped);
+                self.pop_lane(&key, max, &mut popped);
             }
             while popped.len() < max
-                && let Some(delivery) = self.free.pop(self.clock.now())
+                && let Some(delivery) = self.free.pop(|| self.clock.now())
             {
                 self.ready.take(Load::of(&delivery));
                 match &mut self.gate {
@@ -287,12 +347,12 @@ impl Lanes {
     }
 
     /// Takes from a lane that has its turn, or lets it wait at the gate.
-    fn pop_lane(&mut self, key: Box<str>, max: usize, popped: &mut Vec<Delivery>) {
-        let head = self.lanes.get(&key).and_then(Lane::head).cloned();
-        if let (Some(gate), Some(head)) = (&mut self.gate, head)
-            && !gate.admits(&head)
+    fn pop_lane(&mut self, key: &Arc<str>, max: usize, popped: &mut Vec<Delivery>) {
+        if let Some(gate) = &mut self.gate
+            && let Some(head) = self.lanes.get(key).and_then(Lane::head)
+            && !gate.admits(head)
         {
-            gate.wait(&head, Unit::Lane(key.clone()));
+            gate.wait(head, Unit::Lane(Arc::clone(key)));
             return self.change(key, |lane| lane.gated = true);
         }
         let first = popped.len();
@@ -331,7 +391,7 @@ impl Lanes {
                     self.free.put_back(delivery);
                 }
                 Unit::Lane(key) => {
-                    self.change(key.clone(), |lane| {
+                    self.change(&key, |lane| {
                         lane.gated = false;
                         lane.listed = lane.head().is_some();
                     });
@@ -354,35 +414,29 @@ impl Lanes {
     /// Frees the lane of a delivery that is settled as done, or as dead without a hold.
     pub(crate) fn done(&mut self, delivery: &Delivery) {
         self.end(delivery);
-        if let Some(key) = self.key_of(delivery) {
-            self.change(key, |lane| {
-                lane.busy -= 1;
-                lane.held.remove(&delivery.position);
-            });
-        }
+        self.change_of(&delivery.message, |lane| {
+            lane.busy -= 1;
+            lane.held.remove(&delivery.position);
+        });
     }
 
     /// Frees the lane of a delivery that became a dead letter; the rest of the key waits for it.
     pub(crate) fn hold(&mut self, delivery: &Delivery) {
         self.end(delivery);
-        if let Some(key) = self.key_of(delivery) {
-            self.change(key, |lane| {
-                lane.busy -= 1;
-                lane.held.insert(delivery.position);
-            });
-        }
+        self.change_of(&delivery.message, |lane| {
+            lane.busy -= 1;
+            lane.held.insert(delivery.position);
+        });
     }
 
     /// Keeps a delivery that ran until it is due again; the rest of its key waits for it.
     pub(crate) fn back_off(&mut self, delivery: Delivery) {
         self.end(&delivery);
         let due = delivery.due.unwrap_or_else(|| self.clock.now());
-        if let Some(key) = self.key_of(&delivery) {
-            self.change(key, |lane| {
-                lane.busy -= 1;
-                lane.retrying += 1;
-            });
-        }
+        self.change_of(&delivery.message, |lane| {
+            lane.busy -= 1;
+            lane.retrying += 1;
+        });
         self.wait(delivery, due);
     }
 
@@ -418,7 +472,8 @@ impl Lanes {
                 continue;
             };
             self.retrying.take(Load::of(&delivery));
-            match self.key_of(&delivery) {
+            let message = delivery.message.clone();
+            match self.lane_of(message.attributes().key()) {
                 None => {
                     self.ready.add(Load::of(&delivery));
                     self.free.put_back(delivery);
@@ -475,72 +530,54 @@ impl Lanes {
         }
     }
 
-    fn lane_of(&self, key: Option<&str>) -> Option<Box<str>> {
+    /// The lane of a message, as far as it has one.
+    fn lane_of<'a>(&self, key: Option<&'a str>) -> Option<&'a str> {
         match self.order {
-            Order::Fifo => Some(FIFO.into()),
-            Order::PerKey => key.map(Into::into),
+            Order::Fifo => Some(FIFO),
+            Order::PerKey => key,
             _ => None,
         }
     }
 
-    fn key_of(&self, delivery: &Delivery) -> Option<Box<str>> {
-        self.lane_of(delivery.message.attributes().key())
+    /// Changes the lane of a message and keeps the counts and the list true; whether it has one.
+    fn change_of(&mut self, message: &Message, change: impl FnOnce(&mut Lane)) -> bool {
+        let lane = self.lane_of(message.attributes().key());
+        if let Some(key) = lane {
+            self.change(key, change);
+        }
+        lane.is_some()
     }
 
-    /// Changes a lane and keeps the counts and the list true.
-    fn change(&mut self, key: Box<str>, change: impl FnOnce(&mut Lane)) {
-        self.count(&key, false);
-        let lane = self.lanes.entry(key.clone()).or_default();
+    fn change(&mut self, key: &str, change: impl FnOnce(&mut Lane)) {
+        let lane = match self.lanes.get_mut(key) {
+            Some(lane) => lane,
+            None => {
+                let name: Arc<str> = key.into();
+                let lane = Lane::new(Arc::clone(&name));
+                self.lanes.entry(name).or_insert(lane)
+            }
+        };
+        let before = lane.tally(self.width);
         change(lane);
         if lane.has_next() && !lane.listed {
             lane.listed = true;
             if let Some(head) = lane.head() {
-                self.listed.push(key.clone(), head);
+                self.listed.push(Arc::clone(&lane.name), head);
             }
         }
-        if lane.is_idle() && !lane.listed {
-            self.lanes.remove(&key);
-        } else {
-            self.count(&key, true);
+        let after = lane.tally(self.width);
+        let over = lane.is_idle() && !lane.listed;
+        self.count(before, after);
+        if over {
+            self.lanes.remove(key);
         }
     }
 
-    fn count(&mut self, key: &str, add: bool) {
-        let Some(lane) = self.lanes.get(key) else {
-            return;
-        };
-        let (blocked, length) = (lane.is_blocked(), lane.len());
-        let crowded = usize::from(blocked && length >= BLOCKED_PER_KEY_MAX);
-        let ready = match lane.busy {
-            0 if !blocked && !lane.gated => length.min(self.width),
-            _ => 0,
-        };
-        let bytes = lane.bytes;
-        let load = |events, bytes| Load { events, bytes };
-        let changes = if blocked {
-            [
-                (&mut self.blocked, load(length, bytes)),
-                (&mut self.ready, load(0, 0)),
-            ]
-        } else {
-            let parked = load(length - ready, bytes);
-            [
-                (&mut self.parked, parked),
-                (&mut self.ready, load(ready, 0)),
-            ]
-        };
-        for (count, load) in changes {
-            if add {
-                count.add(load);
-            } else {
-                count.take(load);
-            }
-        }
-        if add {
-            self.crowded += crowded;
-        } else {
-            self.crowded -= crowded;
-        }
+    fn count(&mut self, before: Tally, after: Tally) {
+        self.blocked.change(before.blocked, after.blocked);
+        self.ready.change(before.ready, after.ready);
+        self.parked.change(before.parked, after.parked);
+        self.crowded = self.crowded + after.crowded - before.crowded;
     }
 }
 

@@ -14,4 +14,5 @@ pub(crate) mod metrics;
 mod pool;
 pub(crate) mod settle;
 mod shed;
+pub(crate) mod standing;
 mod turns;

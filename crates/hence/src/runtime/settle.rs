@@ -76,7 +76,7 @@ impl Settler {
     /// One commit for deliveries that are skipped.
     pub(crate) fn skip(&self, skipped: &[Skipped]) -> Commit {
         let settle = skipped.iter().map(|skipped| Settlement {
-            subscription: self.subscription.clone(),
+            subscription: Arc::clone(&self.subscription),
             position: skipped.delivery.position,
             attempt: skipped.delivery.attempt,
             outcome: Outcome::Skipped {
@@ -89,6 +89,17 @@ impl Settler {
             settle: settle.collect(),
             durability: self.durability,
             ..Commit::default()
+        }
+    }
+
+    /// How deliveries are settled that are done, with nothing that follows.
+    pub(crate) fn done(&self, delivery: &Delivery, ran: Duration) -> Settlement {
+        Settlement {
+            subscription: Arc::clone(&self.subscription),
+            position: delivery.position,
+            attempt: delivery.attempt,
+            outcome: Outcome::Done,
+            ran,
         }
     }
 

@@ -50,9 +50,9 @@ impl Shed {
     pub(crate) fn refuses(
         &mut self,
         delivery: &Delivery,
-        now: Timestamp,
+        now: impl FnOnce() -> Timestamp,
     ) -> Option<flow::Shedding> {
-        let limits = self.limits?;
+        let (limits, now) = (self.limits?, now());
         let priority = delivery.message.attributes().priority();
         let priority = priority.clamp(-PRIORITY_BOUND, PRIORITY_BOUND);
         let admitted = priority >= self.level;

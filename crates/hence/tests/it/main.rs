@@ -10,9 +10,11 @@ mod kit;
 
 mod after;
 mod blocking;
+mod brief;
 mod control;
 mod defaults;
 mod drain;
+mod explain;
 mod failure;
 mod flow;
 mod measure;

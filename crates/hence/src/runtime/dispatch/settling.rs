@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
-use hence_core::{Code, Commit, Delivery, Error, Event, Outcome, Result, Skip};
+use hence_core::{
+    Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Settlement, Skip,
+};
 use tokio::time::Instant;
 
 use super::Pump;
@@ -13,23 +15,28 @@ use crate::runtime::breaker::Change;
 use crate::runtime::call::{Ended, failed};
 use crate::runtime::intake::Skipped;
 use crate::runtime::measure;
+use crate::runtime::metrics::count;
 use crate::runtime::settle::Verdict;
 
 /// How long the pump waits before it commits again what the engine could not take.
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
 
+/// The most settlements that one commit brings together.
+const TOGETHER_MAX: usize = 64;
+
 /// A commit that has been answered.
 pub(super) struct Answered {
-    work: Work,
+    deliveries: Vec<Delivery>,
+    commit: Commit,
     result: Result<()>,
 }
 
-/// A commit, and the deliveries that it settles.
-pub(super) struct Work {
-    pub(super) deliveries: Vec<Delivery>,
-    pub(super) commit: Commit,
-    /// Whether they have come through a lane.
-    pub(super) laned: bool,
+/// Deliveries that are done, with nothing that follows: they share a commit, because each of them
+/// alone would be as true without the others.
+#[derive(Default)]
+pub(super) struct Done {
+    deliveries: Vec<Delivery>,
+    settle: Vec<Settlement>,
 }
 
 impl Pump {
@@ -39,7 +46,9 @@ impl Pump {
             mut deliveries,
             mut verdict,
             ran,
+            at,
             beside,
+            at_once,
         } = ended;
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
@@ -50,9 +59,15 @@ impl Pump {
             verdict = Verdict::Skipped { why, by };
         }
         if let Some(beside) = beside {
+            self.brevity.learn(at_once, ran);
             self.adaptive.ended(ran, beside);
         }
         self.note(&deliveries, &verdict, ran);
+        if let (Verdict::Done(drafts), [_]) = (&verdict, &*deliveries)
+            && drafts.is_empty()
+        {
+            return self.done(deliveries, (ran, at), beside);
+        }
         if let Verdict::Undecodable { position, .. } = &verdict {
             let bad = deliveries
                 .iter()
@@ -82,20 +97,55 @@ impl Pump {
         if let Some(beside) = beside {
             self.metrics.meter.ended(&measure::Call {
                 deliveries: &deliveries,
-                commit: &commit,
+                settle: &commit.settle,
+                publish: &commit.publish,
                 ran,
+                now: self.clock.at(at),
                 beside,
             });
         }
-        let laned = true;
-        self.commit(
-            Work {
-                deliveries,
-                commit,
-                laned,
-            },
-            None,
-        );
+        self.commit(deliveries, commit, None);
+    }
+
+    /// Notes a delivery that is done, to be committed with others.
+    fn done(
+        &mut self,
+        mut deliveries: Vec<Delivery>,
+        (ran, at): (Duration, Instant),
+        beside: Option<usize>,
+    ) {
+        let settle = deliveries.first().map(|one| self.settler.done(one, ran));
+        if let Some(beside) = beside {
+            self.metrics.meter.ended(&measure::Call {
+                deliveries: &deliveries,
+                settle: settle.as_slice(),
+                publish: &[],
+                ran,
+                now: self.clock.at(at),
+                beside,
+            });
+        }
+        self.committing += deliveries.len();
+        self.done.settle.extend(settle);
+        self.done.deliveries.append(&mut deliveries);
+        if self.done.settle.len() >= TOGETHER_MAX {
+            self.flush();
+        }
+    }
+
+    /// Commits what is done; whether the engine has answered on the spot.
+    pub(super) fn flush(&mut self) -> bool {
+        let Done { deliveries, settle } = std::mem::take(&mut self.done);
+        if settle.is_empty() {
+            return false;
+        }
+        self.committing -= deliveries.len();
+        let commit = Commit {
+            settle,
+            durability: self.settler.durability,
+            ..Commit::default()
+        };
+        self.commit(deliveries, commit, None)
     }
 
     /// Counts a call that has ended, and stops or resumes the subscription.
@@ -109,8 +159,11 @@ impl Pump {
                 None
             }
         };
-        self.metrics.duration.record(ran);
+        self.metrics.duration.count(ran);
         self.lanes.served(deliveries, ran);
+        if change.is_none() {
+            return;
+        }
         let subscription = self.settler.subscription.to_string();
         match (change, verdict) {
             (Some(Change::Tripped), Verdict::Failed { error, .. }) => {
@@ -160,17 +213,7 @@ impl Pump {
     /// Publishes what happened to the subscription itself.
     fn raise(&mut self, event: &impl Event) {
         match self.settler.notice(event) {
-            Ok(commit) => {
-                let (deliveries, laned) = (Vec::new(), false);
-                self.commit(
-                    Work {
-                        deliveries,
-                        commit,
-                        laned,
-                    },
-                    None,
-                );
-            }
+            Ok(commit) => drop(self.commit(Vec::new(), commit, None)),
             Err(error) => tracing::error!(%error, "cannot say what happened"),
         }
     }
@@ -181,43 +224,59 @@ impl Pump {
             return;
         }
         let commit = self.settler.skip(&skipped);
-        let deliveries = skipped.into_iter().map(|skipped| skipped.delivery);
-        let (deliveries, laned) = (deliveries.collect(), false);
-        self.commit(
-            Work {
-                deliveries,
-                commit,
-                laned,
-            },
-            None,
-        );
+        let deliveries: Vec<_> = skipped.into_iter().map(|one| one.delivery).collect();
+        self.laneless.extend(deliveries.iter().map(|d| d.position));
+        self.commit(deliveries, commit, None);
     }
 
-    pub(super) fn commit(&mut self, work: Work, after: Option<Duration>) {
+    /// Commits, after a while if one is given; whether the engine has answered on the spot.
+    pub(super) fn commit(
+        &mut self,
+        deliveries: Vec<Delivery>,
+        mut commit: Commit,
+        after: Option<Duration>,
+    ) -> bool {
         if after.is_none() {
-            self.committing += work.deliveries.len();
+            self.committing += deliveries.len();
+            // Kept, because a commit that fails is tried again.
+            let kept = commit.clone();
+            match self.engine.commit_now(commit) {
+                CommitNow::Done(result) => {
+                    self.answered(Answered {
+                        deliveries,
+                        commit: kept,
+                        result: result.map(drop),
+                    });
+                    return true;
+                }
+                CommitNow::Waits(back) => commit = back,
+            }
         }
         let engine = Arc::clone(&self.engine);
         self.commits.push(Box::pin(async move {
             if let Some(wait) = after {
                 tokio::time::sleep(wait).await;
             }
-            let result = engine.commit(work.commit.clone()).await.map(drop);
-            Answered { work, result }
+            let result = engine.commit(commit.clone()).await.map(drop);
+            Answered {
+                deliveries,
+                commit,
+                result,
+            }
         }));
+        false
     }
 
     /// Moves the lanes on, now that the engine has answered.
     pub(super) fn answered(&mut self, answered: Answered) {
-        let Answered { work, result } = answered;
-        if let Err(error) = result {
-            return self.refused(work, error);
-        }
-        let Work {
+        let Answered {
             deliveries,
             commit,
-            laned,
-        } = work;
+            result,
+        } = answered;
+        if let Err(error) = result {
+            return self.refused(deliveries, commit, error);
+        }
         self.committing -= deliveries.len();
         for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
             if !matches!(settlement.outcome, Outcome::Retry { .. }) {
@@ -226,22 +285,22 @@ impl Pump {
                 self.cancelled.remove(&delivery.position);
             }
             match settlement.outcome {
-                Outcome::Done => {
-                    self.metrics.done.fetch_add(1, Relaxed);
-                    self.lanes.done(&delivery);
-                }
-                Outcome::Expired { .. } => {
-                    self.metrics.expired.fetch_add(1, Relaxed);
-                    self.lanes.done(&delivery);
-                }
                 Outcome::Skipped { .. } => {
-                    self.metrics.skipped.fetch_add(1, Relaxed);
-                    if laned {
+                    count(&self.metrics.skipped);
+                    if !self.laneless.remove(&delivery.position) {
                         self.lanes.done(&delivery);
                     }
                 }
+                Outcome::Done => {
+                    count(&self.metrics.done);
+                    self.lanes.done(&delivery);
+                }
+                Outcome::Expired { .. } => {
+                    count(&self.metrics.expired);
+                    self.lanes.done(&delivery);
+                }
                 Outcome::Retry { due, .. } => {
-                    self.metrics.retried.fetch_add(1, Relaxed);
+                    count(&self.metrics.retried);
                     let attempt = delivery.attempt + 1;
                     self.lanes.back_off(Delivery {
                         attempt,
@@ -250,7 +309,7 @@ impl Pump {
                     });
                 }
                 Outcome::Reject { hold, .. } => {
-                    self.metrics.rejected.fetch_add(1, Relaxed);
+                    count(&self.metrics.rejected);
                     if hold {
                         self.lanes.hold(&delivery);
                     } else {
@@ -262,7 +321,7 @@ impl Pump {
     }
 
     /// Goes on where the engine did not take a commit.
-    fn refused(&mut self, work: Work, error: Error) {
+    fn refused(&mut self, deliveries: Vec<Delivery>, commit: Commit, error: Error) {
         let name = &self.subscription.name;
         if error.code() == Code::CLOSED {
             // Nothing will be taken in this process; what is not settled is delivered again.
@@ -275,11 +334,9 @@ impl Pump {
         let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
         if error.is_retryable() || passes {
             tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
-            return self.commit(work, Some(COMMIT_AGAIN));
+            self.commit(deliveries, commit, Some(COMMIT_AGAIN));
+            return;
         }
-        let Work {
-            deliveries, commit, ..
-        } = work;
         // What an event of the handler breaks, another attempt may not; the engine said no
         // to the whole commit, so the attempt counts as failed.
         if deliveries.is_empty() {
@@ -294,8 +351,23 @@ impl Pump {
                 deliveries,
                 verdict: failed(error),
                 ran: Duration::ZERO,
+                at: Instant::now(),
                 beside: None,
+                at_once: false,
             });
+        }
+        if commit.settle.len() > 1 && !self.subscription.signature.batch {
+            // They only shared a commit: what is wrong with one of them says nothing about others.
+            self.committing -= deliveries.len();
+            for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
+                let commit = Commit {
+                    settle: vec![settlement],
+                    durability: commit.durability,
+                    ..Commit::default()
+                };
+                self.commit(vec![delivery], commit, None);
+            }
+            return;
         }
         tracing::error!(subscription = %name, %error, "cannot settle; the key waits for a restart");
         self.metrics.trouble.set(format!("cannot settle: {error}"));
@@ -312,7 +384,7 @@ impl Pump {
                 Outcome::Done => {}
                 Outcome::Skipped { why, .. } => {
                     let why = why.as_str();
-                    tracing::debug!(subscription, position, event_type, why, "cancelled");
+                    tracing::debug!(subscription, position, event_type, why, "skipped");
                 }
                 Outcome::Expired { at } => {
                     tracing::warn!(subscription, position, event_type, %at, "expired");

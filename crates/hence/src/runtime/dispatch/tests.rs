@@ -73,6 +73,7 @@ async fn stand() -> Stand {
         Arc::clone(&metrics),
         "/test",
         &*deliveries,
+        tokio::sync::mpsc::channel(1).1,
     );
     let app = App::new("other")
         .start_on(Arc::clone(&engine))
@@ -143,12 +144,7 @@ async fn what_a_closed_engine_does_not_take_is_not_tried_for_ever() {
         durability: Durability::Accepted,
         ..Commit::default()
     };
-    let work = super::settling::Work {
-        deliveries: pulled,
-        commit,
-        laned: false,
-    };
-    stand.pump.commit(work, None);
+    stand.pump.commit(pulled, commit, None);
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     stand.pump.run(Box::new(Silent), drain, stop).await;
     assert!(stand.metrics.trouble().is_some());

@@ -105,7 +105,7 @@ impl Lanes {
         self.fill_from_lanes(&mut filling);
         let mut others = Vec::new();
         while !batch.is_full(filling.load)
-            && let Some(delivery) = self.free.pop(self.clock.now())
+            && let Some(delivery) = self.free.pop(|| self.clock.now())
         {
             if !filling.is_of(&delivery) {
                 others.push(delivery);
@@ -134,7 +134,7 @@ impl Lanes {
                 continue;
             }
             let mut fits = true;
-            self.change(key, |lane| {
+            self.change(&key, |lane| {
                 lane.listed = false;
                 if lane.has_next() {
                     let taken = lane.take_while(|delivery| filling.fits(delivery));
