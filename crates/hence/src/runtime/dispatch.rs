@@ -25,9 +25,9 @@ use self::settling::{Answered, Done};
 use super::adaptive::Adaptive;
 use super::breaker::Breaker;
 use super::budget::{Budget, Pace};
-use super::call::{self, Brevity, Ended};
+use super::call::{self, Brevity, Ended, Taken};
 use super::clock::Clock;
-use super::intake::{Intake, Taken};
+use super::intake::{Intake, Sorted};
 use super::lanes::{Batch, Lanes};
 use super::metrics::SubscriptionMetrics;
 use super::settle::{Settler, Verdict};
@@ -97,7 +97,7 @@ impl Pump {
         deliveries: &dyn Deliveries,
         questions: mpsc::Receiver<Question>,
     ) -> Self {
-        let (clock, now) = (Clock::start(), Instant::now());
+        let (clock, now) = (Clock::start_at(engine.now()), Instant::now());
         let options = &subscription.options;
         let settler = Settler {
             subscription: Arc::clone(&subscription.name),
@@ -108,7 +108,7 @@ impl Pump {
         };
         let batch = subscription.signature.batch.then(|| Batch::of(options));
         let width = batch.as_ref().map_or(1, |batch| batch.events);
-        metrics.meter.runs_with(options.clone());
+        metrics.meter.runs_with(options.clone(), &engine);
         Self {
             intake: Intake::new(options),
             lanes: Lanes::new(options, deliveries.held(), clock, width),
@@ -234,13 +234,13 @@ impl Pump {
     fn woken(&mut self) {
         let now = self.clock.now();
         self.lanes.wake(now);
-        let mut taken = Taken::default();
+        let mut taken = Sorted::default();
         self.intake.wake(now, &mut taken);
         self.taken(taken);
     }
 
     /// Brings deliveries to their lanes, or settles them without one.
-    fn taken(&mut self, taken: Taken) {
+    fn taken(&mut self, taken: Sorted) {
         for (position, by) in taken.cancel {
             self.cancelled.insert(position, by);
             match self.cancels.remove(&position) {
@@ -319,7 +319,7 @@ impl Pump {
                 verdict,
                 ran: Duration::ZERO,
                 at: Instant::now(),
-                beside: None,
+                taken: None,
                 at_once: false,
             });
         }
@@ -372,16 +372,22 @@ impl Pump {
         for delivery in &deliveries {
             self.metrics.wait.count(now.since(delivery.appended));
         }
-        let beside = self.running;
+        let taken = Taken {
+            at: began,
+            beside: self.running,
+        };
         self.running += deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         let name = Arc::clone(&self.subscription.name);
         let call = Call::new(name, &deliveries, Arc::clone(&self.states));
         let limit = self.subscription.options.timeout;
-        if !self.brevity.is_usual() {
+        let is_keyed = !self.subscription.signature.keyed.is_empty();
+        // A value is looked up first, which is another wait than the handler's.
+        if is_keyed || !self.brevity.is_usual() {
             let handler = Arc::clone(&self.subscription.handler);
+            let keyed = is_keyed.then(|| Arc::clone(&self.engine));
             let work = deliveries.clone();
-            let call = call::run(handler, call, work, limit, beside);
+            let call = call::run(handler, call, keyed, work, limit, taken);
             return self.spawn(call, deliveries);
         }
         self.turn += 1;
@@ -393,14 +399,14 @@ impl Pump {
                     verdict,
                     ran: at.duration_since(began),
                     at,
-                    beside: Some(beside),
+                    taken: Some(taken),
                     at_once: true,
                 });
             }
             Err(work) => {
                 self.brevity.learn(false, Duration::ZERO);
                 let own = deliveries.clone();
-                let call = call::go_on(work, own, limit, (beside, began));
+                let call = call::go_on(work, own, limit, (taken, began));
                 self.spawn(call, deliveries);
             }
         }

@@ -24,7 +24,7 @@ pub(crate) struct Skipped {
 
 /// What becomes of deliveries.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct Sorted {
     /// To their lanes.
     pub(crate) go: Vec<Delivery>,
     pub(crate) skipped: Vec<Skipped>,
@@ -55,7 +55,7 @@ impl Intake {
     }
 
     /// Takes a delivery from the engine.
-    pub(crate) fn take(&mut self, delivery: Delivery, now: Timestamp, taken: &mut Taken) {
+    pub(crate) fn take(&mut self, delivery: Delivery, now: Timestamp, taken: &mut Sorted) {
         let fresh = delivery.attempt == 1 && !delivery.redriven;
         if fresh
             && let Some(rates) = &mut self.rates
@@ -75,7 +75,7 @@ impl Intake {
     }
 
     /// Lets go what has waited long enough.
-    pub(crate) fn wake(&mut self, now: Timestamp, taken: &mut Taken) {
+    pub(crate) fn wake(&mut self, now: Timestamp, taken: &mut Sorted) {
         if let Some(debounce) = &mut self.debounce {
             debounce.wake(now, taken);
         }
@@ -168,7 +168,7 @@ impl Debouncer {
         }
     }
 
-    fn take(&mut self, delivery: Delivery, now: Timestamp, taken: &mut Taken) {
+    fn take(&mut self, delivery: Delivery, now: Timestamp, taken: &mut Sorted) {
         let Some(name) = group(&self.options.by, &delivery) else {
             return taken.go.push(delivery);
         };
@@ -195,7 +195,7 @@ impl Debouncer {
         self.last.insert(name, last);
     }
 
-    fn wake(&mut self, now: Timestamp, taken: &mut Taken) {
+    fn wake(&mut self, now: Timestamp, taken: &mut Sorted) {
         while self.dues.first().is_some_and(|(due, _)| *due <= now)
             && let Some((_, name)) = self.dues.pop_first()
         {
@@ -220,7 +220,7 @@ impl Singles {
         Self { options, there }
     }
 
-    fn take(&mut self, delivery: Delivery, fresh: bool, taken: &mut Taken) {
+    fn take(&mut self, delivery: Delivery, fresh: bool, taken: &mut Sorted) {
         let position = delivery.position;
         let Some(name) = group(&self.options.by, &delivery) else {
             return taken.go.push(delivery);

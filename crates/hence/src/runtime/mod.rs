@@ -3,8 +3,8 @@
 mod adaptive;
 mod breaker;
 mod budget;
-mod call;
-mod clock;
+pub(crate) mod call;
+pub(crate) mod clock;
 pub(crate) mod dispatch;
 mod gate;
 mod intake;

@@ -6,7 +6,7 @@ use hence_core::{Code, Deliveries, Delivery, Result};
 use tokio::time::Instant;
 
 use super::Pump;
-use crate::runtime::intake::Taken;
+use crate::runtime::intake::Sorted;
 use crate::runtime::pool::{self, CHOICE_MAX};
 
 /// Deliveries that a subscription may hold for each that it handles at a time.
@@ -102,7 +102,7 @@ impl Pump {
                         .for_each(|delivery| self.lanes.push(delivery));
                     return true;
                 }
-                let (now, mut taken) = (self.clock.now(), Taken::default());
+                let (now, mut taken) = (self.clock.now(), Sorted::default());
                 for delivery in list {
                     self.intake.take(delivery, now, &mut taken);
                 }

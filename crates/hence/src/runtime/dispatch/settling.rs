@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Pump;
 use crate::runtime::breaker::Change;
-use crate::runtime::call::{Ended, failed};
+use crate::runtime::call::{Ended, Taken, failed};
 use crate::runtime::intake::Skipped;
 use crate::runtime::measure;
 use crate::runtime::metrics::count;
@@ -47,9 +47,11 @@ impl Pump {
             mut verdict,
             ran,
             at,
-            beside,
+            taken,
             at_once,
         } = ended;
+        // A call in a task has its worker until its end is seen here.
+        let at = if at_once { at } else { Instant::now() };
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         if let (Verdict::Failed { .. }, [only]) = (&verdict, &*deliveries)
@@ -58,15 +60,15 @@ impl Pump {
             let (why, by) = (Skip::Singleton, Some(by));
             verdict = Verdict::Skipped { why, by };
         }
-        if let Some(beside) = beside {
+        if let Some(Taken { beside, .. }) = taken {
             self.brevity.learn(at_once, ran);
             self.adaptive.ended(ran, beside);
         }
         self.note(&deliveries, &verdict, ran);
-        if let (Verdict::Done(drafts), [_]) = (&verdict, &*deliveries)
-            && drafts.is_empty()
+        if let (Verdict::Done(effects), [_]) = (&verdict, &*deliveries)
+            && effects.is_empty()
         {
-            return self.done(deliveries, (ran, at), beside);
+            return self.done(deliveries, (ran, at), taken);
         }
         if let Verdict::Undecodable { position, .. } = &verdict {
             let bad = deliveries
@@ -94,14 +96,15 @@ impl Pump {
             }
         };
         self.log(&commit, &deliveries);
-        if let Some(beside) = beside {
+        if let Some(taken) = taken {
             self.metrics.meter.ended(&measure::Call {
                 deliveries: &deliveries,
                 settle: &commit.settle,
                 publish: &commit.publish,
                 ran,
+                occupied: at.duration_since(taken.at),
                 now: self.clock.at(at),
-                beside,
+                beside: taken.beside,
             });
         }
         self.commit(deliveries, commit, None);
@@ -112,17 +115,18 @@ impl Pump {
         &mut self,
         mut deliveries: Vec<Delivery>,
         (ran, at): (Duration, Instant),
-        beside: Option<usize>,
+        taken: Option<Taken>,
     ) {
         let settle = deliveries.first().map(|one| self.settler.done(one, ran));
-        if let Some(beside) = beside {
+        if let Some(taken) = taken {
             self.metrics.meter.ended(&measure::Call {
                 deliveries: &deliveries,
                 settle: settle.as_slice(),
                 publish: &[],
                 ran,
+                occupied: at.duration_since(taken.at),
                 now: self.clock.at(at),
-                beside,
+                beside: taken.beside,
             });
         }
         self.committing += deliveries.len();
@@ -337,14 +341,14 @@ impl Pump {
             self.commit(deliveries, commit, Some(COMMIT_AGAIN));
             return;
         }
-        // What an event of the handler breaks, another attempt may not; the engine said no
-        // to the whole commit, so the attempt counts as failed.
+        // What an event or a value of the handler breaks, another attempt may not; the engine said
+        // no to the whole commit, so the attempt counts as failed.
         if deliveries.is_empty() {
             tracing::error!(subscription = %name, %error, "cannot say what happened");
             return;
         }
-        if !commit.publish.is_empty() {
-            tracing::warn!(subscription = %name, %error, "cannot publish what the handler returned");
+        if !commit.publish.is_empty() || !commit.change.is_empty() {
+            tracing::warn!(subscription = %name, %error, "cannot store what the handler did");
             self.committing -= deliveries.len();
             self.running += deliveries.len();
             return self.settle(Ended {
@@ -352,7 +356,7 @@ impl Pump {
                 verdict: failed(error),
                 ran: Duration::ZERO,
                 at: Instant::now(),
-                beside: None,
+                taken: None,
                 at_once: false,
             });
         }

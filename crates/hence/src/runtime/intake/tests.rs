@@ -5,7 +5,7 @@ use hence_core::flow::{Debounce, RateLimit, Singleton, While};
 use hence_core::{Attributes, By, Delivery, Message, Options, Position, Skip, Timestamp, envelope};
 use proptest::prelude::*;
 
-use super::{Intake, Skipped, Taken};
+use super::{Intake, Skipped, Sorted};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,11 +28,11 @@ fn delivery(position: u64, key: Option<&str>, seconds: u64) -> Delivery {
     }
 }
 
-fn went(taken: &Taken) -> Vec<u64> {
+fn went(taken: &Sorted) -> Vec<u64> {
     taken.go.iter().map(|d| d.position.0).collect()
 }
 
-fn skipped(taken: &Taken) -> Vec<(u64, &'static str, u64)> {
+fn skipped(taken: &Sorted) -> Vec<(u64, &'static str, u64)> {
     let of = |s: &Skipped| {
         let by = s.by.map_or(0, |by| by.0);
         (s.delivery.position.0, s.why.as_str(), by)
@@ -54,7 +54,7 @@ fn single(then: While) -> Intake {
 
 #[test]
 fn the_last_of_a_burst_is_let_go_when_it_is_quiet() {
-    let (mut intake, mut taken) = (debounced(), Taken::default());
+    let (mut intake, mut taken) = (debounced(), Sorted::default());
     for (position, seconds) in [(1, 0), (2, 1), (3, 2)] {
         intake.take(delivery(position, Some("a"), 0), at(seconds), &mut taken);
     }
@@ -75,7 +75,7 @@ fn the_last_of_a_burst_is_let_go_when_it_is_quiet() {
 
 #[test]
 fn a_burst_that_never_ends_is_let_go_at_its_greatest_age() {
-    let (mut intake, mut taken) = (debounced(), Taken::default());
+    let (mut intake, mut taken) = (debounced(), Sorted::default());
     for second in 0..=5 {
         intake.wake(at(second), &mut taken);
         intake.take(delivery(second + 1, Some("a"), 0), at(second), &mut taken);
@@ -91,7 +91,7 @@ fn a_burst_that_never_ends_is_let_go_at_its_greatest_age() {
 #[test]
 fn what_was_let_in_once_is_not_held_up() {
     for mut intake in [debounced(), single(While::Skip)] {
-        let mut taken = Taken::default();
+        let mut taken = Sorted::default();
         intake.take(delivery(1, Some("a"), 0), at(0), &mut taken);
         intake.wake(at(9), &mut taken);
         let again = Delivery {
@@ -110,7 +110,7 @@ fn what_was_let_in_once_is_not_held_up() {
 
 #[test]
 fn a_singleton_skips_what_comes_meanwhile() {
-    let (mut intake, mut taken) = (single(While::Skip), Taken::default());
+    let (mut intake, mut taken) = (single(While::Skip), Sorted::default());
     for position in 1..=3 {
         intake.take(delivery(position, Some("a"), 0), at(0), &mut taken);
     }
@@ -127,7 +127,7 @@ fn a_singleton_skips_what_comes_meanwhile() {
 
 #[test]
 fn a_singleton_that_cancels_gives_up_the_one_that_is_there() {
-    let (mut intake, mut taken) = (single(While::Cancel), Taken::default());
+    let (mut intake, mut taken) = (single(While::Cancel), Sorted::default());
     for position in 1..=3 {
         intake.take(delivery(position, Some("a"), 0), at(0), &mut taken);
     }
@@ -150,7 +150,7 @@ fn beyond_its_rate_a_group_is_skipped() {
     });
     let options = Options::default().with(|options| options.rate_limit = rate_limit);
     let mut intake = Intake::new(&options);
-    let mut taken = Taken::default();
+    let mut taken = Sorted::default();
     for (position, key, second) in [
         (1, "a", 0),
         (2, "a", 0),
@@ -194,7 +194,7 @@ proptest! {
             }
         }
         let mut intake = Intake::new(&options);
-        let (mut taken, mut now, mut ended) = (Taken::default(), 0, 0);
+        let (mut taken, mut now, mut ended) = (Sorted::default(), 0, 0);
         for (position, (key, later, ends)) in arrivals.iter().enumerate() {
             now += later;
             intake.wake(at(now), &mut taken);
