@@ -6,6 +6,7 @@
 mod campaigns;
 mod cargo;
 mod examples;
+mod instructions;
 mod interop;
 mod process;
 
@@ -113,6 +114,10 @@ const STEPS: &[Step] = &[
         run: |workshop| campaigns::run(workshop, "fuzz"),
     },
     Step {
+        name: "instructions",
+        run: instructions::run,
+    },
+    Step {
         name: "examples",
         run: examples::run,
     },
@@ -123,9 +128,22 @@ const STEPS: &[Step] = &[
 ];
 
 /// The names that `--only` takes.
-pub(crate) const STEP_NAMES: [&str; 14] = [
-    "fmt", "clippy", "doc", "tidy", "deny", "unit", "crash", "powercut", "damage", "faults", "sim",
-    "fuzz", "examples", "interop",
+pub(crate) const STEP_NAMES: [&str; 15] = [
+    "fmt",
+    "clippy",
+    "doc",
+    "tidy",
+    "deny",
+    "unit",
+    "crash",
+    "powercut",
+    "damage",
+    "faults",
+    "sim",
+    "fuzz",
+    "instructions",
+    "examples",
+    "interop",
 ];
 
 /// Runs the steps and prints the sum; true when nothing failed.
