@@ -110,6 +110,10 @@ const STEPS: &[Step] = &[
         run: |workshop| campaigns::run(workshop, "sim"),
     },
     Step {
+        name: "handlers",
+        run: |workshop| campaigns::run(workshop, "handlers"),
+    },
+    Step {
         name: "fuzz",
         run: |workshop| campaigns::run(workshop, "fuzz"),
     },
@@ -128,7 +132,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// The names that `--only` takes.
-pub(crate) const STEP_NAMES: [&str; 15] = [
+pub(crate) const STEP_NAMES: [&str; 16] = [
     "fmt",
     "clippy",
     "doc",
@@ -140,6 +144,7 @@ pub(crate) const STEP_NAMES: [&str; 15] = [
     "damage",
     "faults",
     "sim",
+    "handlers",
     "fuzz",
     "instructions",
     "examples",

@@ -28,13 +28,14 @@ pub mod topology;
 pub use attributes::Attributes;
 pub use commit::{Commit, Durability, Receipt, Settlement};
 pub use delivery::{DeadLetter, Delivery, Failure, Outcome, Position, RejectReason};
-pub use emit::{Draft, IntoEvents};
+pub use emit::{Draft, Effects, IntoEvents};
 pub use engine::{Capability, CommitNow, Deliveries, Engine, Entry, Filter, Read, Reader};
 pub use envelope::{Envelope, Value};
 pub use error::{Code, Error, Kind, Result};
 pub use event::{Event, EventType};
 pub use extract::{
-    Attempt, Batch, Call, Extract, Input, Key, Publisher, State, States, Undecodable,
+    Attempt, Batch, Call, Extract, Input, Key, Keyed, Publisher, Replay, State, States, Timer,
+    Undecodable,
 };
 pub use handler::{BoxFuture, Handler, HandlerExt, Reply, Signature, Unhandled};
 pub use message::Message;

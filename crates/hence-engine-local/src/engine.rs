@@ -4,7 +4,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use hence_core::commit::{Commit, Durability, Receipt};
+use bytes::Bytes;
+use hence_core::commit::{Change, Commit, Durability, Receipt, What};
 use hence_core::delivery::{DeadLetter, Position};
 use hence_core::engine::{
     Capability, CommitNow, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry,
@@ -12,12 +13,12 @@ use hence_core::engine::{
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
-use hence_core::message::Message;
 use hence_core::subscription::{Start, SubscriptionSpec};
 use hence_log::Storage;
 use tokio::sync::{Notify, oneshot};
 
 use crate::Options;
+use crate::alarm::{Alarm, Bell};
 use crate::clock::Clock;
 use crate::core::{Core, attached};
 use crate::decide::Prepared;
@@ -26,17 +27,14 @@ use crate::identity::IdentityKey;
 use crate::index::{Index, Indexer};
 use crate::journal::{AttemptScan, Store, no_entry};
 use crate::keeper::{Duty, Keeper};
+use crate::lead::{Turn, has_other_workers};
 use crate::memory::{self, Taken, closed};
+use crate::promise::{capability, check};
 use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
-use crate::writer::{self, Figures, Lead, Seat, Turn};
-
-/// The largest event, in bytes of data and attributes.
-pub const EVENT_BYTES_MAX: usize = 1 << 20;
-/// The most events that one commit publishes.
-pub const BATCH_EVENTS_MAX: usize = 1_000;
+use crate::writer::{self, Figures, Lead, Seat};
 
 /// What the engine, its deliveries, its readers and its writer share.
 pub(crate) struct Shared {
@@ -78,6 +76,8 @@ pub(crate) struct Local {
     shared: Arc<Shared>,
     capability: Capability,
     path: Path,
+    /// Absent where timers wait for commits.
+    alarm: Option<Alarm>,
 }
 
 /// A commit that was handed in.
@@ -107,6 +107,7 @@ impl Local {
                 limit,
                 floor: limit / options.memory_events.max(1),
             },
+            alarm: options.alarm.then(Alarm::default),
         }
     }
 
@@ -160,7 +161,7 @@ impl Local {
             Durability::Written,
             Durability::Synced,
         ];
-        Ok(Self {
+        let local = Self {
             shared,
             capability: capability("log", levels),
             path: Path::Writer {
@@ -171,7 +172,22 @@ impl Local {
                 keeper,
                 indexer,
             },
-        })
+            alarm: options.alarm.then(Alarm::default),
+        };
+        let has_timers = local.shared.lock().state.timers.next_due().is_some();
+        if has_timers {
+            local.begin_alarm()?;
+        }
+        Ok(local)
+    }
+
+    fn begin_alarm(&self) -> Result<()> {
+        let bell = match &self.path {
+            Path::Inline { limit, .. } => Bell::Inline { limit: *limit },
+            Path::Writer { queue, .. } => Bell::Writer(Arc::clone(queue)),
+        };
+        let alarm = self.alarm.as_ref();
+        alarm.map_or(Ok(()), |alarm| alarm.begin(&self.shared, bell))
     }
 
     #[cfg(test)]
@@ -180,7 +196,12 @@ impl Local {
     }
 
     fn submit(&self, commit: Commit, wait: bool) -> Submitted {
-        if let Err(error) = self.check(&commit) {
+        let sets_timer = |change: &Change| matches!(change.what, What::SetTimer { .. });
+        let mut checked = check(&self.capability, &commit);
+        if commit.change.iter().any(sets_timer) {
+            checked = checked.and_then(|()| self.begin_alarm());
+        }
+        if let Err(error) = checked {
             return Submitted::Now(Err(error));
         }
         if commit.is_empty() {
@@ -195,7 +216,8 @@ impl Local {
                 let now = self.shared.clock.now();
                 let publishes = !commit.publish.is_empty();
                 let mut core = self.shared.lock();
-                let taken = memory::submit(&mut core, commit, (*limit, now), wait);
+                let key = self.shared.key;
+                let taken = memory::submit(&mut core, commit, (*limit, now), key, wait);
                 drop(core);
                 if publishes || wait {
                     self.shared.appended.notify_waiters();
@@ -214,7 +236,6 @@ impl Local {
                     seat: Arc::clone(seat),
                     queue: Arc::clone(queue),
                     shared: Arc::clone(&self.shared),
-                    leading: false,
                 };
                 match queue.push_or_lead(request, wait, may_lead) {
                     Ok(leads) => Submitted::Later(receipts, leads.then(turn)),
@@ -227,34 +248,6 @@ impl Local {
                     },
                 }
             }
-        }
-    }
-
-    /// Refuses what this engine can never do.
-    fn check(&self, commit: &Commit) -> Result<()> {
-        let reached = &self.capability.durability;
-        if !reached.contains(&commit.durability) {
-            let levels: Vec<&str> = reached.iter().map(|level| level.as_str()).collect();
-            return Err(Code::DURABILITY.error(format!(
-                "the engine '{}' does not reach '{}', only: {}",
-                self.capability.name,
-                commit.durability,
-                levels.join(", ")
-            )));
-        }
-        let events = commit.publish.len();
-        if events > BATCH_EVENTS_MAX {
-            return Err(Code::TOO_LARGE.error(format!(
-                "a commit of {events} events; at most {BATCH_EVENTS_MAX} are taken"
-            )));
-        }
-        let too_large = |message: &&Message| message.footprint() > EVENT_BYTES_MAX;
-        match commit.publish.iter().find(too_large) {
-            None => Ok(()),
-            Some(message) => Err(Code::TOO_LARGE.error(format!(
-                "event '{}' has more than {EVENT_BYTES_MAX} bytes",
-                message.attributes().id()
-            ))),
         }
     }
 
@@ -480,15 +473,6 @@ impl Local {
     }
 }
 
-/// Whether the runtime goes on with everything else while one of its threads waits for the disk.
-fn has_other_workers() -> bool {
-    let runtime = tokio::runtime::Handle::try_current();
-    runtime.is_ok_and(|runtime| {
-        runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
-            && runtime.metrics().num_workers() > 1
-    })
-}
-
 /// Forgets a wait that is given up.
 struct Forget<'a>(&'a Shared, u64);
 
@@ -514,10 +498,6 @@ async fn on_a_thread<T: Send + 'static>(
     result.await.unwrap_or_else(lost)
 }
 
-fn capability(name: &'static str, durability: Vec<Durability>) -> Capability {
-    Capability::new(name, durability, EVENT_BYTES_MAX, BATCH_EVENTS_MAX)
-}
-
 async fn answered(receipts: oneshot::Receiver<Result<Vec<Receipt>>>) -> Result<Vec<Receipt>> {
     receipts.await.unwrap_or_else(|_| Err(closed()))
 }
@@ -533,7 +513,7 @@ impl Engine for Local {
                 Submitted::Now(receipts) => receipts,
                 Submitted::Later(receipts, None) => answered(receipts).await,
                 Submitted::Later(receipts, Some(turn)) => {
-                    // Whoever is ready to publish, too, joins the group.
+                    // Whoever is ready to publish, too, goes first, and then it is a group.
                     tokio::task::yield_now().await;
                     turn.lead();
                     answered(receipts).await
@@ -595,6 +575,25 @@ impl Engine for Local {
 
     fn settled(&self, position: Position) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.until_settled(position.0))
+    }
+
+    fn keyed<'a>(
+        &'a self,
+        subscription: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        Box::pin(async move {
+            let core = self.shared.lock();
+            if core.closed {
+                return Err(closed());
+            }
+            let (id, _) = core.state.named(subscription)?;
+            Ok(core.state.keyed.get(id, key).cloned())
+        })
+    }
+
+    fn now(&self) -> hence_core::Timestamp {
+        self.shared.clock.now()
     }
 
     fn subscriptions(&self) -> Vec<SubscriptionReport> {
@@ -693,6 +692,9 @@ impl Drop for Local {
                 tracing::error!("the writer of the log panicked");
             }
             self.shared.lock().store = Store::Memory;
+        }
+        if let Some(alarm) = &self.alarm {
+            alarm.end();
         }
     }
 }

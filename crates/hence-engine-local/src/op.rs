@@ -11,6 +11,10 @@
 //!      2 redriven     subscription       varint position
 //!      3 subscribed   subscription       text name; varint count, each type: text, varint since;
 //!                                        varint low, varint lag
+//!      4 keyed        subscription       text key; u8 0 removed, 1 written: the value
+//!      5 timer set    subscription       text key, text name; i64 due, the message's compact form
+//!      6 timer ended  subscription       text key, text name
+//!      7 sent         0                  text sender; varint number, varint first; u64 content
 //! ```
 
 use std::time::Duration;
@@ -23,6 +27,8 @@ use hence_core::message::Message;
 use hence_core::time::Timestamp;
 
 use crate::identity::{Append, IdentityKey};
+use crate::senders::Sent;
+use crate::timers::{Timer, TimerId};
 
 /// The kind of an append; the only one that takes a position.
 pub(crate) const APPEND: u8 = 0;
@@ -30,6 +36,10 @@ pub(crate) const APPEND: u8 = 0;
 pub(crate) const ENDED: u8 = 1;
 const REDRIVEN: u8 = 2;
 const SUBSCRIBED: u8 = 3;
+const KEYED: u8 = 4;
+const TIMER_SET: u8 = 5;
+const TIMER_ENDED: u8 = 6;
+const SENT: u8 = 7;
 
 /// One change of the state.
 #[derive(Debug)]
@@ -42,6 +52,18 @@ pub(crate) enum Op {
     Redriven { subscription: u32, position: u64 },
     /// A subscription begins, or takes other types.
     Subscribed(Subscribed),
+    /// The value of a key is replaced or removed.
+    Keyed {
+        subscription: u32,
+        key: String,
+        value: Option<Bytes>,
+    },
+    /// A timer is set.
+    TimerSet(Box<(TimerId, Timer)>),
+    /// A timer has fired or is cancelled.
+    TimerEnded(TimerId),
+    /// A sender is as far as this.
+    Sent { sender: String, sent: Sent },
 }
 
 /// The end of one attempt.
@@ -102,6 +124,10 @@ impl Op {
             Self::Ended(_) => ENDED,
             Self::Redriven { .. } => REDRIVEN,
             Self::Subscribed(_) => SUBSCRIBED,
+            Self::Keyed { .. } => KEYED,
+            Self::TimerSet(_) => TIMER_SET,
+            Self::TimerEnded(_) => TIMER_ENDED,
+            Self::Sent { .. } => SENT,
         }
     }
 
@@ -109,8 +135,11 @@ impl Op {
         match self {
             Self::Append(append) => append.tag,
             Self::Ended(ended) => ended.subscription,
-            Self::Redriven { subscription, .. } => *subscription,
+            Self::Redriven { subscription, .. } | Self::Keyed { subscription, .. } => *subscription,
             Self::Subscribed(subscribed) => subscribed.subscription,
+            Self::TimerSet(set) => set.0.subscription,
+            Self::TimerEnded(id) => id.subscription,
+            Self::Sent { .. } => 0,
         }
     }
 
@@ -121,6 +150,19 @@ impl Op {
             Self::Ended(ended) => ended.encode(out),
             Self::Redriven { position, .. } => put_varint(out, *position),
             Self::Subscribed(subscribed) => subscribed.encode(out),
+            Self::Keyed { key, value, .. } => {
+                put_text(out, key);
+                out.put_u8(u8::from(value.is_some()));
+                out.put_slice(value.as_ref().map_or(&[], |value| value));
+            }
+            Self::TimerSet(set) => {
+                let (id, timer) = &**set;
+                put_timer_id(out, id);
+                out.put_i64_le(timer.due.as_micros());
+                compact::encode(&timer.message, out);
+            }
+            Self::TimerEnded(id) => put_timer_id(out, id),
+            Self::Sent { sender, sent } => put_sent(out, sender, *sent),
         }
     }
 
@@ -137,6 +179,27 @@ impl Op {
                 position: get_varint(&mut body)?,
             }),
             SUBSCRIBED => Subscribed::decode(tag, &mut body).map(Self::Subscribed),
+            KEYED => {
+                let key = get_text(&mut body)?;
+                let written = body.try_get_u8().map_err(|_| damaged())? != 0;
+                Ok(Self::Keyed {
+                    subscription: tag,
+                    key,
+                    // A copy, so that a value does not keep its whole frame in memory.
+                    value: written.then(|| Bytes::copy_from_slice(&body)),
+                })
+            }
+            TIMER_SET => {
+                let id = get_timer_id(tag, &mut body)?;
+                let due = get_time(&mut body)?;
+                let message = compact::decode(Bytes::copy_from_slice(&body))?;
+                Ok(Self::TimerSet(Box::new((id, Timer { due, message }))))
+            }
+            TIMER_ENDED => get_timer_id(tag, &mut body).map(Self::TimerEnded),
+            SENT => {
+                let (sender, sent) = get_sent(&mut body)?;
+                Ok(Self::Sent { sender, sent })
+            }
             _ => Err(Code::FORMAT.error(format!("operation of kind {kind}"))),
         }
     }
@@ -220,6 +283,36 @@ impl Subscribed {
             lag: get_varint(body)?,
         })
     }
+}
+
+pub(crate) fn put_timer_id(out: &mut Vec<u8>, id: &TimerId) {
+    put_text(out, &id.key);
+    put_text(out, &id.name);
+}
+
+pub(crate) fn get_timer_id(subscription: u32, body: &mut Bytes) -> Result<TimerId> {
+    Ok(TimerId {
+        subscription,
+        key: get_text(body)?,
+        name: get_text(body)?,
+    })
+}
+
+pub(crate) fn put_sent(out: &mut Vec<u8>, sender: &str, sent: Sent) {
+    put_text(out, sender);
+    put_varint(out, sent.number);
+    put_varint(out, sent.first);
+    out.put_u64_le(sent.content);
+}
+
+pub(crate) fn get_sent(body: &mut Bytes) -> Result<(String, Sent)> {
+    let sender = get_text(body)?;
+    let sent = Sent {
+        number: get_varint(body)?,
+        first: get_varint(body)?,
+        content: body.try_get_u64_le().map_err(|_| damaged())?,
+    };
+    Ok((sender, sent))
 }
 
 pub(crate) fn put_types(out: &mut Vec<u8>, types: &[Taken]) {

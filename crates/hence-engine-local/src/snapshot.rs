@@ -1,15 +1,22 @@
 //! The tables as bytes, so that opening a log need not replay it from its first frame.
 //!
 //! ```text
-//! version u8 = 1; varint next
+//! version u8 = 2; varint next
 //! varint count of subscriptions, each:
 //!   text name; types; varint low; varint lag
 //!   varint count of ranges, each: varint first, varint last
 //!   varint count of open retries, each: varint position, varint attempts, i64 due
 //!   varint count of dead letters, each: varint position, text reason, text error,
 //!     varint attempts, varint rejections, i64 since, i64 appended, u8 flags, varint length, message
-//! varint count of ids, oldest first, each: u128 id, u64 content, u64 position
+//! varint count of ids, oldest first, each: u64 id, u32 content, varint position less the one before
+//! varint count of values, each: varint subscription, text key, varint length, value
+//! varint count of timers, soonest first, each: varint subscription, text key, text name, i64 due,
+//!   varint length, message
+//! varint count of senders, each: text sender, varint number, varint first, u64 content
 //! ```
+//!
+//! Version 1 ends with the ids, each: u128 id, u64 content, u64 position, of which the low halves of
+//! the first two count.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,19 +26,25 @@ use hence_core::codec::compact::{self, get_text, get_varint, put_text, put_varin
 use hence_core::error::{Code, Result};
 
 use crate::dead_letters::Dead;
-use crate::dedup::Known;
-use crate::op::{damaged, get_reason, get_time, get_types, get_u32, put_types};
+use crate::dedup::{Ids, Known};
+use crate::keyed::Keyed;
+use crate::op::{
+    damaged, get_reason, get_sent, get_time, get_timer_id, get_types, get_u32, put_sent,
+    put_timer_id, put_types,
+};
 use crate::planted::is_planted;
+use crate::senders::Senders;
 use crate::settled::Settled;
 use crate::state::State;
 use crate::subscription::{Subscription, Tried};
+use crate::timers::{Timer, Timers};
 
 /// Commits after which the tables are stored anew.
 pub const SNAPSHOT_FRAMES: u64 = 100_000;
 /// The least time between two snapshots.
 pub const SNAPSHOT_INTERVAL_MIN: Duration = Duration::from_secs(10);
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HOLD: u8 = 1;
 const REDRIVEN: u8 = 2;
 
@@ -40,8 +53,10 @@ const REDRIVEN: u8 = 2;
 pub(crate) struct Frozen {
     next: u64,
     subscriptions: Vec<Subscription>,
-    /// In no order.
-    known: Vec<(u128, Known)>,
+    known: Ids,
+    keyed: Keyed,
+    timers: Timers,
+    senders: Senders,
 }
 
 impl Frozen {
@@ -50,32 +65,39 @@ impl Frozen {
             next: state.next,
             subscriptions: state.subscriptions().to_vec(),
             known: match is_planted("dedup-lost-at-snapshot") {
-                true => Vec::new(),
-                false => state.dedup.known(),
+                true => Ids::default(),
+                false => state.dedup.ids().clone(),
             },
+            keyed: match is_planted("keyed-lost-at-snapshot") {
+                true => Keyed::default(),
+                false => state.keyed.clone(),
+            },
+            timers: match is_planted("timers-lost-at-snapshot") {
+                true => Timers::default(),
+                false => state.timers.clone(),
+            },
+            senders: state.senders.clone(),
         }
-    }
-
-    /// The same copy in the one order in which copies can be compared.
-    pub(crate) fn sorted(mut self) -> Self {
-        self.known.sort_unstable_by_key(|(_, known)| known.position);
-        self
     }
 
     pub(crate) fn encode(self) -> Vec<u8> {
-        let frozen = self.sorted();
         let mut out = vec![VERSION];
-        put_varint(&mut out, frozen.next);
-        put_varint(&mut out, frozen.subscriptions.len() as u64);
-        for subscription in &frozen.subscriptions {
+        put_varint(&mut out, self.next);
+        put_varint(&mut out, self.subscriptions.len() as u64);
+        for subscription in &self.subscriptions {
             put_subscription(&mut out, subscription);
         }
-        put_varint(&mut out, frozen.known.len() as u64);
-        for (id, known) in &frozen.known {
-            out.put_u128_le(*id);
-            out.put_u64_le(known.content);
-            out.put_u64_le(known.position);
+        put_varint(&mut out, self.known.len() as u64);
+        let mut before = 0;
+        for (id, known) in self.known.iter() {
+            out.put_u64_le(id);
+            out.put_u32_le(known.content);
+            put_varint(&mut out, known.position - before);
+            before = known.position;
         }
+        put_keyed(&mut out, &self.keyed);
+        put_timers(&mut out, &self.timers);
+        put_senders(&mut out, &self.senders);
         out
     }
 }
@@ -84,7 +106,7 @@ impl Frozen {
 pub(crate) fn thaw(mut bytes: Bytes, dedup_events: usize) -> Result<State> {
     let buf = &mut bytes;
     let version = buf.try_get_u8().map_err(|_| damaged())?;
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(Code::FORMAT.error(format!("snapshot of version {version}")));
     }
     let mut state = State::new(dedup_events);
@@ -92,17 +114,113 @@ pub(crate) fn thaw(mut bytes: Bytes, dedup_events: usize) -> Result<State> {
     for _ in 0..get_varint(buf)? {
         state.restore(get_subscription(buf)?);
     }
-    for _ in 0..get_varint(buf)? {
-        let id = buf.try_get_u128_le().map_err(|_| damaged())?;
-        let content = buf.try_get_u64_le().map_err(|_| damaged())?;
-        let position = buf.try_get_u64_le().map_err(|_| damaged())?;
-        state.dedup.insert(id, Known { position, content });
+    if version == 1 {
+        get_ids_of_version_1(buf, &mut state)?;
+    } else {
+        get_ids(buf, &mut state)?;
+        get_keyed(buf, &mut state)?;
+        get_timers(buf, &mut state)?;
+        get_senders(buf, &mut state)?;
     }
     if bytes.is_empty() {
         Ok(state)
     } else {
         Err(damaged())
     }
+}
+
+fn get_ids_of_version_1(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    for _ in 0..get_varint(buf)? {
+        let id = buf.try_get_u64_le().map_err(|_| damaged())?;
+        buf.try_get_u64_le().map_err(|_| damaged())?;
+        let content = buf.try_get_u32_le().map_err(|_| damaged())?;
+        buf.try_get_u32_le().map_err(|_| damaged())?;
+        let position = buf.try_get_u64_le().map_err(|_| damaged())?;
+        state.dedup.insert(id, Known { position, content });
+    }
+    Ok(())
+}
+
+fn get_ids(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    let mut position = 0_u64;
+    for _ in 0..get_varint(buf)? {
+        let id = buf.try_get_u64_le().map_err(|_| damaged())?;
+        let content = buf.try_get_u32_le().map_err(|_| damaged())?;
+        position = position.checked_add(get_varint(buf)?).ok_or_else(damaged)?;
+        state.dedup.insert(id, Known { position, content });
+    }
+    Ok(())
+}
+
+fn put_keyed(out: &mut Vec<u8>, keyed: &Keyed) {
+    put_varint(out, keyed.room().entries as u64);
+    for (subscription, key, value) in keyed.iter() {
+        put_varint(out, u64::from(subscription));
+        put_text(out, key);
+        put_varint(out, value.len() as u64);
+        out.extend_from_slice(value);
+    }
+}
+
+fn get_keyed(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    for _ in 0..get_varint(buf)? {
+        let (subscription, key) = (get_u32(buf)?, get_text(buf)?);
+        let value = get_part(buf)?;
+        state.keyed.set(subscription, &key, Some(value));
+    }
+    Ok(())
+}
+
+fn put_timers(out: &mut Vec<u8>, timers: &Timers) {
+    put_varint(out, timers.room().entries as u64);
+    for (id, timer) in timers.iter() {
+        put_varint(out, u64::from(id.subscription));
+        put_timer_id(out, id);
+        out.put_i64_le(timer.due.as_micros());
+        put_message(out, &timer.message);
+    }
+}
+
+fn get_timers(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    for _ in 0..get_varint(buf)? {
+        let subscription = get_u32(buf)?;
+        let id = get_timer_id(subscription, buf)?;
+        let due = get_time(buf)?;
+        let message = compact::decode(get_part(buf)?)?;
+        state.timers.set(id, Timer { due, message });
+    }
+    Ok(())
+}
+
+fn put_senders(out: &mut Vec<u8>, senders: &Senders) {
+    put_varint(out, senders.len() as u64);
+    for (sender, sent) in senders.iter() {
+        put_sent(out, sender, sent);
+    }
+}
+
+fn get_senders(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    for _ in 0..get_varint(buf)? {
+        let (sender, sent) = get_sent(buf)?;
+        state.senders.set(&sender, sent);
+    }
+    Ok(())
+}
+
+fn put_message(out: &mut Vec<u8>, message: &hence_core::Message) {
+    let mut bytes = Vec::new();
+    compact::encode(message, &mut bytes);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(&bytes);
+}
+
+/// A part with its length before it; a copy, so that it does not keep the whole snapshot in memory.
+fn get_part(buf: &mut Bytes) -> Result<Bytes> {
+    let length = usize::try_from(get_varint(buf)?).map_err(|_| damaged())?;
+    if buf.len() < length {
+        return Err(damaged());
+    }
+    Ok(Bytes::copy_from_slice(&buf.split_to(length)))
 }
 
 fn put_subscription(out: &mut Vec<u8>, subscription: &Subscription) {
@@ -163,10 +281,7 @@ fn put_dead(out: &mut Vec<u8>, dead: &Dead) {
     out.put_i64_le(dead.since.as_micros());
     out.put_i64_le(dead.appended.as_micros());
     out.put_u8(if dead.hold { HOLD } else { 0 } | if dead.redriven { REDRIVEN } else { 0 });
-    let mut message = Vec::new();
-    compact::encode(&dead.message, &mut message);
-    put_varint(out, message.len() as u64);
-    out.extend_from_slice(&message);
+    put_message(out, &dead.message);
 }
 
 fn get_dead(buf: &mut Bytes) -> Result<Dead> {
@@ -174,12 +289,7 @@ fn get_dead(buf: &mut Bytes) -> Result<Dead> {
     let (attempts, rejections) = (get_u32(buf)?, get_u32(buf)?);
     let (since, appended) = (get_time(buf)?, get_time(buf)?);
     let flags = buf.try_get_u8().map_err(|_| damaged())?;
-    let length = usize::try_from(get_varint(buf)?).map_err(|_| damaged())?;
-    if buf.len() < length {
-        return Err(damaged());
-    }
-    // A copy, so that one dead letter does not keep the whole snapshot in memory.
-    let message = compact::decode(Bytes::copy_from_slice(&buf.split_to(length)))?;
+    let message = compact::decode(get_part(buf)?)?;
     Ok(Dead {
         message,
         appended,

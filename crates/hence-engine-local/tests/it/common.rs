@@ -51,6 +51,10 @@ impl Bench {
         }
     }
 
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        hence_engine_local::Clock::now(&self.clock)
+    }
+
     pub(crate) fn is_log(&self) -> bool {
         !matches!(self.journal, Journal::Memory)
     }
@@ -221,8 +225,8 @@ pub(crate) async fn settle_and_publish(
         .commit(Commit {
             settle: vec![settlement(name, delivery, outcome)],
             publish,
-            redrive: Vec::new(),
             durability: strongest(engine),
+            ..Commit::default()
         })
         .await
 }

@@ -260,8 +260,8 @@ impl World {
         let commit = Commit {
             settle: settle.collect(),
             publish: emit.into_iter().map(message).collect(),
-            redrive: Vec::new(),
             durability: strongest(&self.engine),
+            ..Commit::default()
         };
         for _ in 0..=usize::from(twice) {
             self.commit(name, &ends, emit, commit.clone()).await;

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Every resource, for "did you mean".
-const PATHS: [&str; 19] = [
+const PATHS: [&str; 20] = [
     "/v1/events",
     "/v1/events/{position}",
     "/v1/events/{position}/deliveries",
@@ -40,6 +40,7 @@ const PATHS: [&str; 19] = [
     "/v1/deadletters/{id}/redrive",
     "/v1/explain",
     "/v1/plan",
+    "/v1/plan/model",
     "/v1/plan/whatif",
     "/v1/status",
     "/metrics",
@@ -71,6 +72,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/v1/deadletters/{id}/redrive", post(dead_letters::redrive))
         .route("/v1/explain", post(explain::explain))
         .route("/v1/plan", get(plan::plan))
+        .route("/v1/plan/model", get(plan::model))
         .route("/v1/plan/whatif", post(plan::what_if))
         .route("/v1/status", get(health::status))
         .route("/errors/{code}", get(health::page))

@@ -6,6 +6,7 @@
     reason = "a test may fail loudly, also in what tests share"
 )]
 
+mod keyed;
 mod kit;
 
 mod after;
@@ -20,6 +21,7 @@ mod measure;
 mod order;
 mod peers;
 mod publish;
+mod replay;
 mod rival;
 mod source;
 mod wiring;
