@@ -166,10 +166,10 @@ async fn what_is_wrong_with_one_settlement_keeps_no_other_from_being_settled() {
     for delivery in pulled {
         pump.settle(Ended {
             deliveries: vec![delivery],
-            verdict: Verdict::Done(Vec::new()),
+            verdict: Verdict::Done(hence_core::emit::Effects::default()),
             ran: std::time::Duration::ZERO,
             at: tokio::time::Instant::now(),
-            beside: None,
+            taken: None,
             at_once: true,
         });
     }
