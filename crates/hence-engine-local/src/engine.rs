@@ -19,6 +19,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::Options;
 use crate::alarm::{Alarm, Bell};
+use crate::beside::on_a_thread;
 use crate::clock::Clock;
 use crate::core::{Core, attached};
 use crate::decide::Prepared;
@@ -480,22 +481,6 @@ impl Drop for Forget<'_> {
     fn drop(&mut self) {
         self.0.lock().forget_waits(self.1);
     }
-}
-
-/// Runs what reads much from the disk on a thread of its own.
-async fn on_a_thread<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let (done, result) = oneshot::channel();
-    let thread = std::thread::Builder::new().name(name.to_owned());
-    // Whoever asked may be gone; then the result is of no use.
-    let started = thread.spawn(move || drop(done.send(work())));
-    if let Err(error) = started {
-        return Err(Code::INTERNAL.caused("no thread could be started", error));
-    }
-    let lost = |_| Err(Code::INTERNAL.error("a thread ended without a result"));
-    result.await.unwrap_or_else(lost)
 }
 
 async fn answered(receipts: oneshot::Receiver<Result<Vec<Receipt>>>) -> Result<Vec<Receipt>> {

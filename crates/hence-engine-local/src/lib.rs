@@ -16,9 +16,10 @@
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`, `keyed`,
 //! `timers`, `senders`, `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`,
 //! `memory`, `queue`, `writer`, `lead`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`,
-//! `index`, `history`, `promise`, `engine`.
+//! `index`, `history`, `beside`, `promise`, `engine`.
 
 mod alarm;
+mod beside;
 mod clock;
 mod core;
 mod dead_letters;
