@@ -284,7 +284,7 @@ pub struct AttemptReport {
     pub ended: Timestamp,
     /// How long the handler ran.
     pub ran: Duration,
-    /// `done`, `retry`, `reject` or `expired`.
+    /// `done`, `retry`, `reject`, `expired` or `skipped`.
     pub outcome: &'static str,
     /// What went wrong, in words; empty when it was done.
     pub error: String,

@@ -8,6 +8,7 @@
 //!                                           2 reject: text reason, text error, u8 hold,
 //!                                              i64 appended, the compact form of the message
 //!                                           3 expired: i64 at
+//!                                           4 skipped: text why, varint by
 //!      2 redriven     subscription       varint position
 //!      3 subscribed   subscription       text name; varint count, each type: text, varint since;
 //!                                        varint low, varint lag
@@ -23,6 +24,7 @@ use bytes::{Buf, BufMut, Bytes};
 use hence_core::codec::compact::{self, get_text, get_varint, put_text, put_varint};
 use hence_core::delivery::RejectReason;
 use hence_core::error::{Code, Error, Result};
+use hence_core::flow::Skip;
 use hence_core::message::Message;
 use hence_core::time::Timestamp;
 
@@ -85,6 +87,8 @@ pub(crate) enum How {
     Retry { due: Timestamp, error: String },
     Reject(Box<Rejected>),
     Expired { at: Timestamp },
+    /// In favour of the message at this position, or of none.
+    Skipped { why: Skip, by: Option<u64> },
 }
 
 /// A message on its way to the dead letters.
@@ -230,6 +234,11 @@ impl Ended {
                 out.put_u8(3);
                 out.put_i64_le(at.as_micros());
             }
+            How::Skipped { why, by } => {
+                out.put_u8(4);
+                put_text(out, why.as_str());
+                put_varint(out, by.unwrap_or(0));
+            }
         }
     }
 
@@ -252,6 +261,10 @@ impl Ended {
             })),
             3 => How::Expired {
                 at: get_time(body)?,
+            },
+            4 => How::Skipped {
+                why: Skip::parse(&get_text(body)?).ok_or_else(damaged)?,
+                by: Some(get_varint(body)?).filter(|by| *by > 0),
             },
             _ => return Err(damaged()),
         };

@@ -142,7 +142,7 @@ impl Subscription {
                     self.dead.insert(position, dead);
                 }
             }
-            How::Done | How::Expired { .. } | How::Retry { .. } => {
+            How::Done | How::Expired { .. } | How::Skipped { .. } | How::Retry { .. } => {
                 self.dead.remove(&position);
             }
         }
