@@ -92,6 +92,21 @@ const ORDERS: [&str; 6] = ["per-key", "fifo", "any", "lifo", "priority", "deadli
 /// What is read of a subscription. Anything else that is set could change every figure.
 const READ: [&str; 6] = ["name", "takes", "emits", "concurrency", "attempts", "order"];
 
+/// The options, by the first part of their names, that models follow or that change no figure.
+const FOLLOWED: [&str; 11] = [
+    "order",
+    "from",
+    "concurrency",
+    "timeout",
+    "deadletter",
+    "causationdepth",
+    "retry",
+    "retrybudget",
+    "breaker",
+    "batch",
+    "throttle",
+];
+
 /// The first option of a subscription that no model follows, with its value; `None` when all do.
 pub fn unmodelled(node: &SubscriptionNode) -> Option<String> {
     if !ORDERS.contains(&node.order.as_str()) {
@@ -105,9 +120,18 @@ pub fn unmodelled(node: &SubscriptionNode) -> Option<String> {
 
 /// A member that is set and that nobody reads.
 fn foreign(members: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
-    members
-        .iter()
-        .find(|(name, value)| !READ.contains(&name.as_str()) && is_set(value))
+    let options = members
+        .get("options")
+        .and_then(serde_json::Value::as_object);
+    let option = options.into_iter().flatten().find(|(name, value)| {
+        let group = name.split('.').next().unwrap_or_default();
+        !FOLLOWED.contains(&group) && is_set(value) && value.as_str() != Some("off")
+    });
+    let member = members.iter().find(|(name, value)| {
+        *name != "options" && !READ.contains(&name.as_str()) && is_set(value)
+    });
+    option
+        .or(member)
         .map(|(name, value)| format!("{name} {value}"))
 }
 

@@ -25,3 +25,14 @@ fn what_is_not_set_is_no_option() {
     });
     assert_eq!(foreign(&members(node)), None);
 }
+
+#[test]
+fn options_are_known_by_their_first_part() {
+    let known = hence_core::Options::default().settings();
+    let node = json!({"name": "a", "options": known});
+    assert_eq!(foreign(&members(node)), None, "every default is followed");
+    let node = json!({"name": "a", "options": {"fair.by": "key", "retry.attempts": "8"}});
+    assert_eq!(foreign(&members(node)).as_deref(), Some(r#"fair.by "key""#));
+    let node = json!({"name": "a", "options": {"shed": "off"}});
+    assert_eq!(foreign(&members(node)), None);
+}
