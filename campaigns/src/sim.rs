@@ -16,7 +16,7 @@ use anyhow::{Result, anyhow, ensure};
 use hence::Durability;
 use hence::core::envelope;
 use hence::core::{
-    Attributes, Code, Commit, Deliveries, Delivery, Engine, Entry, Message, Outcome, Position,
+    Attributes, Code, Commit, DeadLetterQuery, Deliveries, Delivery, Engine, Entry, Message, Outcome, Position,
     Read, RejectReason, Settlement, Start, SubscriptionSpec, Timestamp,
 };
 use hence_engine_local::{Clock as _, ManualClock, Options};
@@ -213,7 +213,7 @@ impl World {
             held.extend(more);
         }
         self.model
-            .check_letters(&engine.dead_letters(None).await?)?;
+            .check_letters(&engine.dead_letters(&DeadLetterQuery::default()).await?)?;
         if self.dice.below(4) == 0 {
             drop(deliveries);
             engine.close().await;

@@ -250,8 +250,8 @@ impl<'a> World<'a> {
         Commit {
             settle,
             publish,
-            redrive: Vec::new(),
             durability: self.level(),
+            ..Commit::default()
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::dead_letter::{Discard, Edit};
 use crate::delivery::{Outcome, Position};
 use crate::error::{Code, Error};
 use crate::message::Message;
@@ -89,6 +90,10 @@ pub struct Commit {
     pub publish: Vec<Message>,
     /// The dead letters that it sends again, by id.
     pub redrive: Vec<String>,
+    /// The dead letters that it gives up for good; later events of their keys go on.
+    pub discard: Vec<Discard>,
+    /// The dead letters that it sends again as edited copies, which take their places.
+    pub edit: Vec<Edit>,
     /// The durability that it waits for.
     pub durability: Durability,
 }
@@ -107,6 +112,10 @@ impl Commit {
     /// Whether it would change nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.settle.is_empty() && self.publish.is_empty() && self.redrive.is_empty()
+        self.settle.is_empty()
+            && self.publish.is_empty()
+            && self.redrive.is_empty()
+            && self.discard.is_empty()
+            && self.edit.is_empty()
     }
 }

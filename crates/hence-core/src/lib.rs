@@ -10,6 +10,7 @@
 
 pub mod codec;
 pub mod commit;
+pub mod dead_letter;
 pub mod delivery;
 pub mod emit;
 pub mod engine;
@@ -25,7 +26,8 @@ pub mod time;
 pub mod topology;
 
 pub use commit::{Commit, Durability, Receipt, Settlement};
-pub use delivery::{DeadLetter, Delivery, Failure, Outcome, Position, RejectReason};
+pub use dead_letter::{DeadLetter, DeadLetterQuery, Discard, Edit, Fingerprint};
+pub use delivery::{Delivery, Failure, Outcome, Position, RejectReason};
 pub use emit::{Draft, IntoEvents};
 pub use engine::{Capability, Deliveries, Engine, Entry, Filter, Read, Reader};
 pub use envelope::{Attributes, Envelope, Value};

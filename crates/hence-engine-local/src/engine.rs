@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use hence_core::commit::{Commit, Durability, Receipt};
-use hence_core::delivery::{DeadLetter, Position};
+use hence_core::dead_letter::{DeadLetter, DeadLetterQuery};
+use hence_core::delivery::Position;
 use hence_core::engine::{
-    Capability, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry, Filter, Read,
-    Reader, SubscriptionReport, TryCommitError,
+    Capability, Committing, Deliveries, DeliveryReport, DeliveryState, Engine, EngineReport, Entry,
+    Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::core::{Core, attached};
 use crate::decide::Prepared;
 use crate::deliveries::Attached;
+use crate::history::Attempt;
 use crate::identity::{self, IdentityKey};
 use crate::journal::{AttemptScan, Store, no_entry};
 use crate::keeper::{Duty, Keeper};
@@ -218,7 +220,8 @@ impl Local {
             )));
         }
         let too_large = |message: &&Message| identity::size(message) > EVENT_BYTES_MAX;
-        match commit.publish.iter().find(too_large) {
+        let copies = commit.edit.iter().map(|edit| &edit.message);
+        match commit.publish.iter().chain(copies).find(too_large) {
             None => Ok(()),
             Some(message) => Err(Code::TOO_LARGE.error(format!(
                 "event '{}' has more than {EVENT_BYTES_MAX} bytes",
@@ -278,21 +281,17 @@ impl Local {
 
     /// Counts what is open on the disk, then has the writer begin the subscription.
     async fn begin_queued(&self, queue: &Queue, spec: &SubscriptionSpec) -> Result<()> {
-        let (start, plan) = {
-            let core = self.shared.lock();
-            let is_new = core.state.id_of(&spec.name).is_none();
-            match spec.start {
-                Start::Latest if is_new => (None, None),
-                start => {
-                    let start = self.start(&core, start)?;
-                    let probe = core.plan(spec, start)?.probe;
-                    let tags = probe.types.iter().map(|taken| taken.tag).collect();
-                    let reader = core.store.reader(probe.settled.low() + 1, Some(tags));
-                    (
-                        Some(start),
-                        reader.map(|reader| (reader, probe, core.state.last())),
-                    )
-                }
+        let is_new = self.shared.lock().state.id_of(&spec.name).is_none();
+        let (start, plan) = match spec.start {
+            Start::Latest if is_new => (None, None),
+            start => {
+                let start = self.start(start)?;
+                let core = self.shared.lock();
+                let probe = core.plan(spec, start)?.probe;
+                let tags = probe.types.iter().map(|taken| taken.tag).collect();
+                let reader = core.store.reader(probe.settled.low() + 1, Some(tags));
+                let plan = reader.map(|reader| (reader, probe, core.state.last()));
+                (Some(start), plan)
             }
         };
         let counted = match plan {
@@ -317,49 +316,63 @@ impl Local {
         done.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    fn start(&self, core: &Core, start: Start) -> Result<u64> {
+    /// Where to begin. A moment is looked up on the disk, under no lock.
+    fn start(&self, start: Start) -> Result<u64> {
+        let (store, next) = {
+            let core = self.shared.lock();
+            match (&core.store, start) {
+                (Store::Log(..), Start::Time(_)) => (core.store.clone(), core.state.next),
+                _ => return Ok(core.start(start)),
+            }
+        };
         match start {
-            Start::Time(moment) => core.store.position_at(moment, core.state.next),
-            other => Ok(core.start(other)),
+            Start::Time(moment) => store.position_at(moment, next),
+            _ => Ok(next),
         }
     }
 
     fn reader(&self, from: Start, filter: Filter, follow: bool) -> Result<Tailing> {
-        let core = self.shared.lock();
-        if core.closed {
-            return Err(closed());
-        }
-        let from = match (&core.store, from) {
-            (Store::Log(..), from) => self.start(&core, from)?,
-            (Store::Memory, from) => core.start(from),
-        };
+        drop(self.open()?);
+        let from = self.start(from)?;
+        let core = self.open()?;
         let end = (!follow).then(|| core.state.last());
         let from = from.max(core.store.first().unwrap_or(1));
         Ok(Tailing::new(Arc::clone(&self.shared), from, end, filter))
     }
 
-    fn entry(&self, position: u64) -> Result<Entry> {
+    /// The engine, unless it is closed.
+    fn open(&self) -> Result<MutexGuard<'_, Core>> {
         let core = self.shared.lock();
-        if core.closed {
-            return Err(closed());
-        }
-        // Memory may still have what the log has let go of.
-        let first = core.store.first().unwrap_or(1);
-        if position < first.max(1) || position >= core.state.next {
-            return Err(no_entry(position));
-        }
-        match core.tail.get(position) {
-            Some(kept) => Ok(kept.entry.clone()),
-            None => core.store.get(position),
+        if core.closed { Err(closed()) } else { Ok(core) }
+    }
+
+    fn entry(&self, position: u64) -> Result<Entry> {
+        let store = {
+            let core = self.open()?;
+            // Memory may still have what the log has let go of.
+            let first = core.store.first().unwrap_or(1);
+            if position < first.max(1) || position >= core.state.next {
+                return Err(no_entry(position));
+            }
+            match core.tail.get(position) {
+                Some(kept) => return Ok(kept.entry.clone()),
+                None => core.store.clone(),
+            }
+        };
+        store.get(position)
+    }
+
+    fn letter(&self, id: &str) -> Result<(DeadLetter, Message)> {
+        let (letter, message) = self.open()?.state.dead_letter(id)?;
+        match message {
+            Some(message) => Ok((letter, message)),
+            None => Ok((letter.clone(), self.entry(letter.position.0)?.message)),
         }
     }
 
     async fn positions_of(&self, source: Option<&str>, id: &str) -> Result<Vec<Position>> {
         if let Some(source) = source {
-            let core = self.shared.lock();
-            if core.closed {
-                return Err(closed());
-            }
+            let core = self.open()?;
             let dedup = &core.state.dedup;
             if let Some(known) = dedup.get(self.shared.key.id(source, id)) {
                 return Ok(vec![Position(known.position)]);
@@ -386,28 +399,30 @@ impl Local {
 
     async fn deliveries_of(&self, position: u64) -> Result<Vec<DeliveryReport>> {
         let entry = self.entry(position)?;
-        let (reports, attempts, scan) = {
+        let (reports, attempts, store) = {
             let core = self.shared.lock();
-            let scan = match &core.store {
-                Store::Memory => None,
-                Store::Log(log, _) => Some(AttemptScan::new(log, position)?),
-            };
-            (core.deliveries_of(&entry), core.attempts(position), scan)
+            let store = core.store.clone();
+            (core.deliveries_of(&entry), core.attempts(position), store)
         };
-        let attempts = match (attempts, scan) {
+        let attempts = match (attempts, store) {
             (Some(attempts), _) => attempts,
-            (None, None) => Vec::new(),
-            (None, Some(scan)) => {
+            (None, Store::Memory) => Vec::new(),
+            (None, Store::Log(log, _)) => {
                 let wanted: Vec<_> = reports
                     .iter()
                     .map(|(id, wanted, _)| (*id, *wanted))
                     .collect();
-                on_a_thread("hence-report", move || scan.all(&wanted)).await?
+                let scan = move || AttemptScan::new(&log, position)?.all(&wanted);
+                on_a_thread("hence-report", scan).await?
             }
         };
         let with_attempts = |(id, _, mut report): (u32, _, DeliveryReport)| {
             let own = attempts.iter().filter(|attempt| attempt.subscription == id);
-            report.attempts = own.map(crate::history::Attempt::to_report).collect();
+            report.attempts = own.map(Attempt::to_report).collect();
+            let last = attempts.iter().rfind(|attempt| attempt.subscription == id);
+            if report.state == DeliveryState::Done && last.is_some_and(Attempt::is_discard) {
+                report.state = DeliveryState::Discarded;
+            }
             report
         };
         Ok(reports.into_iter().map(with_attempts).collect())
@@ -538,15 +553,13 @@ impl Engine for Local {
 
     fn dead_letters<'a>(
         &'a self,
-        subscription: Option<&'a str>,
+        wanted: &'a DeadLetterQuery,
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>>> {
-        Box::pin(async move {
-            let core = self.shared.lock();
-            if core.closed {
-                return Err(closed());
-            }
-            core.state.dead_letters(subscription)
-        })
+        Box::pin(async move { self.open()?.state.dead_letters(wanted) })
+    }
+
+    fn dead_letter<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(DeadLetter, Message)>> {
+        Box::pin(async move { self.letter(id) })
     }
 
     fn health(&self) -> Result<EngineReport> {
@@ -559,11 +572,13 @@ impl Engine for Local {
         }
         let last = core.state.last();
         let first = core.store.first().or_else(|| core.tail.oldest());
+        let (store, in_memory) = (core.store.clone(), core.tail.bytes() as u64);
+        drop(core);
         let (syncs, syncing) = self.shared.figures.syncs();
         Ok(EngineReport {
             first: Position(first.unwrap_or(last).min(last)),
             last: Position(last),
-            bytes: core.store.bytes().unwrap_or(core.tail.bytes() as u64),
+            bytes: store.bytes().unwrap_or(in_memory),
             syncs,
             syncing,
         })

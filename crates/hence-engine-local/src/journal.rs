@@ -12,7 +12,7 @@ use hence_log::{ErrorKind, Frame, Log, Record, Storage, stat_on};
 
 use crate::history::{Attempt, Emitted, Expected};
 use crate::identity::IdentityKey;
-use crate::op::{APPEND, ENDED, Ended, Op};
+use crate::op::{APPEND, DISCARDED, Discarded, ENDED, Ended, Op};
 use crate::state::State;
 use crate::subscription::Subscription;
 
@@ -21,7 +21,9 @@ pub const COLD_EVENTS_MAX: usize = 256;
 /// Bytes of entries after which one read from the disk ends.
 pub const COLD_BYTES_MAX: usize = 1 << 20;
 
-/// Where entries are that are not in the tail.
+/// Where entries are that are not in the tail. A copy reads the same log, so that the disk is never
+/// waited for under the engine's lock.
+#[derive(Clone)]
 pub(crate) enum Store {
     /// Nowhere.
     Memory,
@@ -181,9 +183,18 @@ impl AttemptScan {
                     let emitted = Emitted::default();
                     found.push(Attempt::new(&ended, time(frame.time()), emitted));
                 }
+            } else if op.kind == DISCARDED {
+                let discarded = Discarded::decode(op.tag, &mut op.body.clone())?;
+                if discarded.position == self.position {
+                    found.push(Attempt::discarded(&discarded, time(frame.time())));
+                }
             }
         }
-        for attempt in found.iter_mut().skip(begin) {
+        for attempt in found
+            .iter_mut()
+            .skip(begin)
+            .filter(|attempt| !attempt.is_discard())
+        {
             attempt.emitted = Emitted { first, count };
         }
         Ok(())

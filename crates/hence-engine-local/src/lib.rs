@@ -51,7 +51,7 @@ use hence_core::error::{Code, Result};
 use hence_log::{DiskStorage, Storage};
 
 pub use clock::{CLOCK_LOOK_MAX, Clock, ManualClock, SystemClock};
-pub use dead_letters::ERROR_BYTES_MAX;
+pub use dead_letters::{EDITED_BYTES_MAX, ERROR_BYTES_MAX};
 pub use dedup::DEDUP_EVENTS_MAX;
 pub use engine::{BATCH_EVENTS_MAX, EVENT_BYTES_MAX};
 pub use history::HISTORY_ATTEMPTS_MAX;

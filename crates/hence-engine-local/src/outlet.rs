@@ -29,13 +29,15 @@ pub const SCAN_EVENTS_MAX: usize = 4096;
 pub(crate) enum Found {
     /// At least one delivery.
     Some,
+    /// Dead letters that need not be waited for.
+    Released,
     /// Nothing yet; to be asked again at once.
     Again,
     /// Nothing until more is published, or until this moment.
     Nothing(Option<Timestamp>),
     /// The entries behind this position are not in memory.
     Cold(u64),
-    /// The due entry at this position is not in memory.
+    /// The entry at this position, which is due or redriven, is not in memory.
     ColdOne(u64),
 }
 
@@ -62,6 +64,10 @@ pub(crate) struct Outlet {
     /// By the moment when they are due: the last open position before each.
     delayed: BTreeMap<(Timestamp, u64), u64>,
     redriven: BTreeSet<u64>,
+    /// The entry of the next redriven one, when it had to be read from the disk.
+    fetched: Option<Entry>,
+    /// Dead letters that were discarded, and their keys, until the runtime asks.
+    released: BTreeMap<Position, Option<String>>,
     limit: usize,
     asleep: bool,
     pub(crate) notify: Arc<Notify>,
@@ -79,6 +85,8 @@ impl Outlet {
             in_flight: HashMap::default(),
             delayed: BTreeMap::new(),
             redriven: subscription.redriven().collect(),
+            fetched: None,
+            released: BTreeMap::new(),
             limit: limit.max(1),
             asleep: false,
             notify: Arc::new(Notify::new()),
@@ -147,6 +155,18 @@ impl Outlet {
         }
     }
 
+    /// A dead letter was discarded: later events of its key need not wait for it.
+    pub(crate) fn release(&mut self, position: u64, key: Option<String>) {
+        self.settle(position);
+        self.released.insert(Position(position), key);
+        self.wake();
+    }
+
+    /// What was released since this was last asked.
+    pub(crate) fn released(&mut self) -> BTreeMap<Position, Option<String>> {
+        std::mem::take(&mut self.released)
+    }
+
     pub(crate) fn wake(&mut self) {
         if self.asleep {
             self.asleep = false;
@@ -164,14 +184,18 @@ impl Outlet {
         (max, out): (usize, &mut Vec<Delivery>),
     ) -> Found {
         self.asleep = false;
-        self.take_redriven(subscription, max.max(1), out);
-        if max == 0 {
-            self.asleep = out.is_empty();
-            return if out.is_empty() {
-                Found::Nothing(None)
-            } else {
-                Found::Some
-            };
+        if !self.released.is_empty() {
+            return Found::Released;
+        }
+        let cold = self.take_redriven(subscription, tail, (max.max(1), &mut *out));
+        match cold {
+            _ if !out.is_empty() && (max == 0 || cold.is_some()) => return Found::Some,
+            Some(cold) => return cold,
+            None if max == 0 => {
+                self.asleep = true;
+                return Found::Nothing(None);
+            }
+            None => {}
         }
         if let Some(cold) = self.take_due(subscription, tail, now, (max, out)) {
             return if out.is_empty() { cold } else { Found::Some };
@@ -189,24 +213,36 @@ impl Outlet {
         }
     }
 
-    fn take_redriven(&mut self, found: &Subscription, max: usize, out: &mut Vec<Delivery>) {
+    fn take_redriven(
+        &mut self,
+        found: &Subscription,
+        tail: &Tail,
+        (max, out): (usize, &mut Vec<Delivery>),
+    ) -> Option<Found> {
         while out.len() < max
-            && let Some(position) = self.redriven.pop_first()
+            && let Some(position) = self.redriven.first().copied()
         {
-            let Some(dead) = found.dead.get(&position) else {
-                continue;
-            };
-            let (attempt, due) = next_attempt(found, position);
-            self.in_flight.insert(position, position);
-            out.push(Delivery {
-                position: Position(position),
-                message: dead.message.clone(),
-                appended: dead.appended,
-                attempt,
-                due,
-                redriven: true,
-            });
+            if let Some(dead) = found.dead.get(&position) {
+                let kept = || tail.get(position).map(|kept| kept.entry.message.clone());
+                let fetched = self.fetched.take_if(|entry| entry.position.0 == position);
+                let own = dead.message().cloned().or_else(kept);
+                let Some(message) = own.or(fetched.map(|entry| entry.message)) else {
+                    return Some(Found::ColdOne(position));
+                };
+                let (attempt, due) = next_attempt(found, position);
+                self.in_flight.insert(position, position);
+                out.push(Delivery {
+                    position: Position(position),
+                    message,
+                    appended: dead.about.appended,
+                    attempt,
+                    due,
+                    redriven: true,
+                });
+            }
+            self.redriven.remove(&position);
         }
+        None
     }
 
     /// Gives out what was delayed and is due.
@@ -361,9 +397,13 @@ impl Outlet {
         self.cursor = self.cursor.max(upto);
     }
 
-    /// Takes a due entry that was read from the disk.
+    /// Takes an entry that was read from the disk, which is due or redriven.
     pub(crate) fn feed_one(&mut self, entry: Entry) {
         let position = entry.position.0;
+        if self.redriven.contains(&position) {
+            self.fetched = Some(entry);
+            return;
+        }
         let found = self
             .delayed
             .keys()

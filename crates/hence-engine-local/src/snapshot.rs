@@ -1,13 +1,14 @@
 //! The tables as bytes, so that opening a log need not replay it from its first frame.
 //!
 //! ```text
-//! version u8 = 1; varint next
+//! version u8 = 2, or 1 before dead letters left their messages in the log; varint next
 //! varint count of subscriptions, each:
 //!   text name; types; varint low; varint lag
 //!   varint count of ranges, each: varint first, varint last
 //!   varint count of open retries, each: varint position, varint attempts, i64 due
 //!   varint count of dead letters, each: varint position, text reason, text error,
-//!     varint attempts, varint rejections, i64 since, i64 appended, u8 flags, varint length, message
+//!     varint attempts, varint rejections, i64 since, i64 appended, u8 flags;
+//!     with the flag ENTRY: text type, u8 1 and text key, or 0; else: varint length, message
 //! varint count of ids, oldest first, each: u128 id, u64 content, u64 position
 //! ```
 
@@ -16,11 +17,14 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use hence_core::codec::compact::{self, get_text, get_varint, put_text, put_varint};
+use hence_core::dead_letter::Fingerprint;
 use hence_core::error::{Code, Result};
 
-use crate::dead_letters::Dead;
+use crate::dead_letters::{About, Body, Dead};
 use crate::dedup::Known;
-use crate::op::{damaged, get_reason, get_time, get_types, get_u32, put_types};
+use crate::op::{
+    damaged, get_named, get_reason, get_time, get_types, get_u32, put_named, put_types,
+};
 use crate::planted::is_planted;
 use crate::settled::Settled;
 use crate::state::State;
@@ -31,9 +35,14 @@ pub const SNAPSHOT_FRAMES: u64 = 100_000;
 /// The least time between two snapshots.
 pub const SNAPSHOT_INTERVAL_MIN: Duration = Duration::from_secs(10);
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Read for ever; it differs in no more than the flags of dead letters that it does not know.
+const VERSION_OLD: u8 = 1;
 const HOLD: u8 = 1;
 const REDRIVEN: u8 = 2;
+/// The message is the entry of the log at its position.
+const ENTRY: u8 = 4;
+const EDITED: u8 = 8;
 
 /// A copy of the tables, taken quickly, to be written slowly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +93,7 @@ impl Frozen {
 pub(crate) fn thaw(mut bytes: Bytes, dedup_events: usize) -> Result<State> {
     let buf = &mut bytes;
     let version = buf.try_get_u8().map_err(|_| damaged())?;
-    if version != VERSION {
+    if !matches!(version, VERSION | VERSION_OLD) {
         return Err(Code::FORMAT.error(format!("snapshot of version {version}")));
     }
     let mut state = State::new(dedup_events);
@@ -161,12 +170,23 @@ fn put_dead(out: &mut Vec<u8>, dead: &Dead) {
     put_varint(out, u64::from(dead.attempts));
     put_varint(out, u64::from(dead.rejections));
     out.put_i64_le(dead.since.as_micros());
-    out.put_i64_le(dead.appended.as_micros());
-    out.put_u8(if dead.hold { HOLD } else { 0 } | if dead.redriven { REDRIVEN } else { 0 });
-    let mut message = Vec::new();
-    compact::encode(&dead.message, &mut message);
-    put_varint(out, message.len() as u64);
-    out.extend_from_slice(&message);
+    out.put_i64_le(dead.about.appended.as_micros());
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    out.put_u8(
+        flag(dead.hold, HOLD)
+            | flag(dead.redriven, REDRIVEN)
+            | flag(matches!(dead.body, Body::Entry), ENTRY)
+            | flag(matches!(dead.body, Body::Edited(_)), EDITED),
+    );
+    match dead.message() {
+        None => put_named(out, &dead.about),
+        Some(message) => {
+            let mut encoded = Vec::new();
+            compact::encode(message, &mut encoded);
+            put_varint(out, encoded.len() as u64);
+            out.extend_from_slice(&encoded);
+        }
+    }
 }
 
 fn get_dead(buf: &mut Bytes) -> Result<Dead> {
@@ -174,17 +194,27 @@ fn get_dead(buf: &mut Bytes) -> Result<Dead> {
     let (attempts, rejections) = (get_u32(buf)?, get_u32(buf)?);
     let (since, appended) = (get_time(buf)?, get_time(buf)?);
     let flags = buf.try_get_u8().map_err(|_| damaged())?;
-    let length = usize::try_from(get_varint(buf)?).map_err(|_| damaged())?;
-    if buf.len() < length {
-        return Err(damaged());
-    }
-    // A copy, so that one dead letter does not keep the whole snapshot in memory.
-    let message = compact::decode(Bytes::copy_from_slice(&buf.split_to(length)))?;
+    let (body, about) = if flags & ENTRY != 0 {
+        (Body::Entry, get_named(buf, appended)?)
+    } else {
+        let length = usize::try_from(get_varint(buf)?).map_err(|_| damaged())?;
+        if buf.len() < length {
+            return Err(damaged());
+        }
+        // A copy, so that one dead letter does not keep the whole snapshot in memory.
+        let message = compact::decode(Bytes::copy_from_slice(&buf.split_to(length)))?;
+        let about = About::of(&message, appended);
+        match flags & EDITED {
+            0 => (Body::Kept(message), about),
+            _ => (Body::Edited(message), about),
+        }
+    };
     Ok(Dead {
-        message,
-        appended,
+        body,
+        about,
         reason,
-        error,
+        fingerprint: Fingerprint::of(reason, &error),
+        error: error.into(),
         attempts,
         since,
         hold: flags & HOLD != 0,

@@ -54,6 +54,12 @@ impl Bus {
         &self.engine
     }
 
+    /// The attribute `source` of what it publishes.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// The durability that it publishes with unless told otherwise.
     #[must_use]
     pub fn durability(&self) -> Durability {

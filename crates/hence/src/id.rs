@@ -25,3 +25,9 @@ pub(crate) fn derived(cause: &Attributes, subscription: &str, ordinal: usize) ->
     .join("\0");
     Uuid::new_v5(&DERIVED, name.as_bytes()).to_string()
 }
+
+/// The id of the copy that takes the place of `original` in `subscription`, by its data.
+pub(crate) fn edited(original: &Attributes, subscription: &str, data: &[u8]) -> String {
+    let name = [original.source(), original.id(), subscription, "edited", ""].join("\0");
+    Uuid::new_v5(&DERIVED, &[name.as_bytes(), data].concat()).to_string()
+}

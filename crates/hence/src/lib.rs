@@ -42,6 +42,7 @@ extern crate self as hence;
 
 mod app;
 mod bus;
+pub mod dead_letter;
 pub mod defaults;
 mod id;
 mod macros;

@@ -56,8 +56,8 @@ async fn work(engine: Arc<dyn Engine>, level: Durability) -> Result<BTreeSet<Str
         engine.commit(Commit {
             settle: vec![ended(NAME, delivery, Outcome::Done)],
             publish: vec![typed(&format!("effect-of-{id}"), TOCK)],
-            redrive: Vec::new(),
             durability: level,
+            ..Commit::default()
         })
     };
     while settled.len() < HANDLED_BEFORE_KILL {

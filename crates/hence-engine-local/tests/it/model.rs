@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hence_core::engine::Deliveries;
-use hence_core::{Commit, Delivery, Engine, Outcome, Start, Timestamp};
+use hence_core::{Commit, DeadLetterQuery, Delivery, Engine, Outcome, Start, Timestamp};
 use hence_log::sim::SimStorage;
 use proptest::prelude::*;
 
@@ -260,8 +260,8 @@ impl World {
         let commit = Commit {
             settle: settle.collect(),
             publish: emit.into_iter().map(message).collect(),
-            redrive: Vec::new(),
             durability: strongest(&self.engine),
+            ..Commit::default()
         };
         for _ in 0..=usize::from(twice) {
             self.commit(name, &ends, emit, commit.clone()).await;
@@ -425,10 +425,11 @@ impl World {
         assert_eq!(messages, expected);
         let dead: BTreeSet<_> = self
             .engine
-            .dead_letters(None)
+            .dead_letters(&DeadLetterQuery::default())
             .await
             .unwrap()
             .into_iter()
+            .filter(|letter| !letter.redriven)
             .map(|letter| letter.id)
             .collect();
         let expected = self

@@ -1,5 +1,5 @@
 use hence_core::engine::DeliveryState;
-use hence_core::{Commit, Durability, Outcome, Read, Start, Timestamp};
+use hence_core::{Commit, DeadLetterQuery, Durability, Outcome, Read, Start, Timestamp};
 
 use crate::common::*;
 
@@ -94,12 +94,18 @@ fn dead_letters_and_redrives_are_kept() {
             settle(&engine, "s", delivery, reject(true)).await.unwrap();
         }
         redrive(&engine, &["s.2"]).await.unwrap();
-        let before = engine.dead_letters(None).await.unwrap();
+        let before = engine
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap();
         drop(deliveries);
         end(engine, clean).await;
 
         let engine = bench.open();
-        let after = engine.dead_letters(None).await.unwrap();
+        let after = engine
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap();
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
         let mut deliveries = subscribe(&engine, "s").await;
         assert_eq!(deliveries.held().len(), 3);
@@ -112,7 +118,14 @@ fn dead_letters_and_redrives_are_kept() {
         end(engine, clean).await;
 
         let engine = bench.open();
-        assert_eq!(engine.dead_letters(None).await.unwrap().len(), 2);
+        assert_eq!(
+            engine
+                .dead_letters(&DeadLetterQuery::default())
+                .await
+                .unwrap()
+                .len(),
+            2
+        );
         assert_eq!(engine.subscriptions()[0].lag, 0);
         assert!(ready(&mut subscribe(&engine, "s").await).await.is_empty());
     });

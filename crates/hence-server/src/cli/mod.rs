@@ -16,6 +16,7 @@ mod get;
 mod global;
 mod graph;
 mod input;
+mod jobs;
 mod lines;
 mod log;
 mod moment;
@@ -88,6 +89,9 @@ enum Command {
     /// Dead letters: what could not be handled, kept with its cause.
     #[command(subcommand, before_help = dlq::EXAMPLES)]
     Dlq(dlq::Dlq),
+    /// Jobs: bulk work on dead letters, watched and cancelled.
+    #[command(subcommand, before_help = jobs::EXAMPLES)]
+    Jobs(jobs::Jobs),
     /// The configuration, and what happens without one.
     #[command(subcommand, before_help = config::EXAMPLES)]
     Config(config::Config),
@@ -162,6 +166,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Plan(plan) => asked(plan.run(out, &global)),
         Command::Simulate(simulate) => asked(simulate.run(out, &global)),
         Command::Dlq(dlq) => asked(dlq.run(out, &global)),
+        Command::Jobs(jobs) => asked(jobs.run(out, &global)),
         Command::Status(_) => asked(status::Status::run(out, &global)),
     }
 }

@@ -21,6 +21,7 @@ mod dead_letters;
 mod events;
 mod health;
 mod idempotency;
+mod jobs;
 pub(crate) mod limits;
 pub(crate) mod listen;
 mod metrics;
@@ -52,6 +53,7 @@ pub(crate) struct Gateway {
     access: Access,
     keys: idempotency::Keys,
     counters: metrics::Counters,
+    jobs: jobs::Jobs,
     drain: CancellationToken,
     /// How many plans are made at a time.
     questions: Semaphore,
@@ -74,6 +76,7 @@ impl Gateway {
             metrics: running.metrics().clone(),
             keys: idempotency::Keys::new(limits.idempotency, dedup),
             counters: metrics::Counters::default(),
+            jobs: jobs::Jobs::default(),
             questions: Semaphore::new(plan::QUESTIONS_MAX),
             errors: Mutex::default(),
             limits,

@@ -165,7 +165,11 @@ impl Pump {
                     self.answered(answered);
                 }
                 pulled = pull(&mut *deliveries, credit), if credit != Credit::None => match pulled {
-                    Ok(list) if list.is_empty() => pulling = false,
+                    Ok(list) if list.is_empty() => {
+                        let released = deliveries.released();
+                        pulling = !released.is_empty();
+                        self.lanes.release(released);
+                    }
                     Ok(list) => {
                         self.metrics.meter.arrived(&list);
                         list.into_iter().for_each(|delivery| self.lanes.push(delivery));

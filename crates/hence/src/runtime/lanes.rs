@@ -33,6 +33,8 @@ struct Lane {
     retrying: usize,
     /// Dead letters: what is behind one of them waits for it, redriven or not.
     held: BTreeSet<Position>,
+    /// Dead letters that were discarded while some of the lane were busy, perhaps with them.
+    discarded: BTreeSet<Position>,
     /// The lane stands in the list of lanes that have something to give.
     listed: bool,
 }
@@ -77,6 +79,16 @@ impl Lane {
         let queue = self.queue_for(&delivery);
         let before = queue.partition_point(|other| other.position < delivery.position);
         queue.insert(before, delivery);
+    }
+
+    /// Notes that a delivery is busy no longer; whether it is wanted, for it may be discarded.
+    fn free(&mut self, position: Position) -> bool {
+        self.busy -= 1;
+        let is_wanted = !self.discarded.remove(&position);
+        if self.busy == 0 {
+            self.discarded.clear();
+        }
+        is_wanted
     }
 
     fn queue_for(&mut self, delivery: &Delivery) -> &mut VecDeque<Delivery> {
@@ -199,7 +211,7 @@ impl Lanes {
     pub(crate) fn done(&mut self, delivery: &Delivery) {
         if let Some(key) = self.key_of(delivery) {
             self.change(key, |lane| {
-                lane.busy -= 1;
+                lane.free(delivery.position);
                 lane.held.remove(&delivery.position);
             });
         }
@@ -209,22 +221,45 @@ impl Lanes {
     pub(crate) fn hold(&mut self, delivery: &Delivery) {
         if let Some(key) = self.key_of(delivery) {
             self.change(key, |lane| {
-                lane.busy -= 1;
-                lane.held.insert(delivery.position);
+                if lane.free(delivery.position) {
+                    lane.held.insert(delivery.position);
+                }
             });
+        }
+    }
+
+    /// Forgets dead letters that were discarded: what is behind them goes on.
+    pub(crate) fn release(&mut self, released: BTreeMap<Position, Option<String>>) {
+        for (position, key) in released {
+            let backs_off = self.waiting.remove(&position).is_some();
+            if let Some(key) = self.lane_of(key.as_deref()) {
+                self.change(key, |lane| {
+                    lane.held.remove(&position);
+                    lane.redriven.retain(|sent| sent.position != position);
+                    lane.retrying -= usize::from(backs_off);
+                    if lane.busy > 0 {
+                        lane.discarded.insert(position);
+                    }
+                });
+            } else if self.free.forget(position) {
+                self.runnable -= 1;
+            }
         }
     }
 
     /// Keeps a delivery that ran until it is due again; the rest of its key waits for it.
     pub(crate) fn back_off(&mut self, delivery: Delivery) {
         let due = delivery.due.unwrap_or_else(|| self.clock.now());
+        let mut is_wanted = true;
         if let Some(key) = self.key_of(&delivery) {
             self.change(key, |lane| {
-                lane.busy -= 1;
-                lane.retrying += 1;
+                is_wanted = lane.free(delivery.position);
+                lane.retrying += usize::from(is_wanted);
             });
         }
-        self.wait(delivery, due);
+        if is_wanted {
+            self.wait(delivery, due);
+        }
     }
 
     fn wait(&mut self, delivery: Delivery, due: Timestamp) {

@@ -64,6 +64,21 @@ impl Pool {
         }
     }
 
+    /// Lets go of a delivery, and says whether it was here.
+    pub(crate) fn forget(&mut self, position: Position) -> bool {
+        match self {
+            Self::Queue(queue) => {
+                let before = queue.len();
+                queue.retain(|delivery| delivery.position != position);
+                queue.len() < before
+            }
+            Self::Ranked { next, waiting, .. } => {
+                next.retain(|Reverse((_, other))| *other != position);
+                waiting.remove(&position).is_some()
+            }
+        }
+    }
+
     /// Gives the next one.
     pub(crate) fn pop(&mut self) -> Option<Delivery> {
         match self {

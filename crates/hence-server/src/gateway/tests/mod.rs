@@ -25,6 +25,7 @@ use super::{Gateway, server};
 
 mod access;
 mod codec;
+mod letters;
 mod live;
 mod publish;
 mod read;
