@@ -4,6 +4,7 @@
 //! and what travels is the ratio. A benchmark prints a table and writes `target/bench/NAME.json`.
 
 mod load;
+mod log;
 mod plan;
 mod report;
 mod spine;
@@ -16,7 +17,7 @@ struct Bench {
     /// Which benchmark.
     #[command(subcommand)]
     name: Name,
-    /// End within 50 seconds.
+    /// End within 50 seconds on a machine that does nothing else.
     #[arg(long, global = true)]
     short: bool,
 }
@@ -25,6 +26,20 @@ struct Bench {
 enum Name {
     /// Publish to handled, in memory and on the log.
     Spine,
+    /// The log and the engine on it, beside what the disk gives.
+    Log {
+        /// One part only: append, whole, latency, read, many or breadth.
+        part: Option<String>,
+    },
+    /// Publishes that many events that nobody settles, says what memory that took, and waits to be
+    /// killed: a child of `log`.
+    #[command(hide = true)]
+    Fill {
+        /// The directory of the log.
+        dir: String,
+        /// How many.
+        events: usize,
+    },
     /// Predicted response times beside measured ones.
     Plan,
     /// Publishes and handles that many events and measures nothing: for callgrind and profilers.
@@ -44,6 +59,8 @@ fn main() -> anyhow::Result<()> {
     let bench = Bench::parse();
     match bench.name {
         Name::Spine => spine::run(bench.short),
+        Name::Log { part } => log::run(bench.short, part.as_deref()),
+        Name::Fill { dir, events } => log::many::fill(&dir, events),
         Name::Plan => plan::run(bench.short),
         Name::Count {
             events,

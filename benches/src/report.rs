@@ -59,6 +59,20 @@ impl Row {
         self.met = self.ratio.map(|ratio| ratio >= goal);
         self
     }
+
+    /// The same with a goal that the ratio, or the value where there is none, should not exceed.
+    pub(crate) fn at_most(mut self, goal: f64) -> Self {
+        self.goal = Some(goal);
+        self.met = Some(self.ratio.unwrap_or(self.value) <= goal);
+        self
+    }
+
+    /// The same with a goal that the value should reach.
+    pub(crate) fn reach(mut self, goal: f64) -> Self {
+        self.goal = Some(goal);
+        self.met = Some(self.value >= goal);
+        self
+    }
 }
 
 /// The middle of some figures.
@@ -73,8 +87,10 @@ fn number(value: f64) -> String {
         format!("{:.2} M", value / 1e6)
     } else if value >= 10_000.0 {
         format!("{:.1} k", value / 1e3)
-    } else {
+    } else if value >= 100.0 {
         format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
     }
 }
 
@@ -88,7 +104,7 @@ pub(crate) fn finish(name: &str, rows: &[Row]) -> anyhow::Result<()> {
         .unwrap_or(0);
     writeln!(
         out,
-        "{:width$}  {:>10} {:12} {:>6} {:>6}  beside",
+        "{:width$}  {:>10} {:12} {:>6} {:>8}  beside",
         name, "median", "unit", "ratio", "goal"
     )?;
     for row in rows {
@@ -96,10 +112,7 @@ pub(crate) fn finish(name: &str, rows: &[Row]) -> anyhow::Result<()> {
             .ratio
             .map(|ratio| format!("{ratio:.2}"))
             .unwrap_or_default();
-        let goal = row
-            .goal
-            .map(|goal| format!("{goal:.2}"))
-            .unwrap_or_default();
+        let goal = row.goal.map(number).unwrap_or_default();
         let mark = match row.met {
             Some(true) => " met",
             Some(false) => " NOT MET",
@@ -109,7 +122,7 @@ pub(crate) fn finish(name: &str, rows: &[Row]) -> anyhow::Result<()> {
         let value = number(row.value);
         writeln!(
             out,
-            "{:width$}  {value:>10} {:12} {ratio:>6} {goal:>6}  {beside}{mark}",
+            "{:width$}  {value:>10} {:12} {ratio:>6} {goal:>8}  {beside}{mark}",
             row.row, row.unit
         )?;
     }

@@ -15,7 +15,7 @@ use crate::load::{Counter, Load, count as handle};
 use crate::report::{self, Row};
 
 /// Publishes that one publisher has under way at a time, where it does not wait for each.
-const WINDOW: usize = 256;
+pub(crate) const WINDOW: usize = 256;
 /// The capacity of the bare channel.
 const CHANNEL: usize = 1_024;
 
@@ -215,7 +215,7 @@ fn group_commit(dir: &Path, events: usize, batch: usize) -> anyhow::Result<f64> 
 }
 
 /// The bytes that attributes add to the data in the log: id, source, type, time, media type.
-fn hence_overhead() -> usize {
+pub(crate) fn hence_overhead() -> usize {
     [
         36,
         "/bench".len(),

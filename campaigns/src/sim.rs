@@ -198,11 +198,7 @@ impl World {
     async fn live(&mut self) -> Result<()> {
         let engine = hence_engine_local::log_on(Arc::new(self.storage.clone()), &self.options)?;
         self.model.check_entries(&read(&*engine).await?)?;
-        let spec = SubscriptionSpec {
-            name: NAME.to_owned(),
-            types: vec!["t".to_owned()],
-            start: Start::Earliest,
-        };
+        let spec = SubscriptionSpec::new(NAME, vec!["t".to_owned()], Start::Earliest);
         let mut deliveries = engine.subscribe(spec).await?;
         let mut held = ready(&mut *deliveries).await?;
         self.model.check_deliveries(&held, self.clock.now())?;
@@ -246,7 +242,7 @@ impl World {
                 let (outcome, changed) = self.outcome(&delivery);
                 change = changed;
                 commit.settle.push(Settlement {
-                    subscription: NAME.to_owned(),
+                    subscription: NAME.into(),
                     position: delivery.position,
                     attempt: delivery.attempt,
                     outcome,

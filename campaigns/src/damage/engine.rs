@@ -91,11 +91,7 @@ impl Specimen {
 
 async fn write(storage: &SimStorage) -> Result<Told> {
     let engine = hence_engine_local::log_on(Arc::new(storage.clone()), &options())?;
-    let spec = SubscriptionSpec {
-        name: NAME.to_owned(),
-        types: vec!["t".to_owned()],
-        start: Start::Earliest,
-    };
+    let spec = SubscriptionSpec::new(NAME, vec!["t".to_owned()], Start::Earliest);
     let mut deliveries = engine.subscribe(spec).await?;
     let durability = engine.capability().strongest();
     for number in 0..EVENTS {
@@ -121,7 +117,7 @@ async fn write(storage: &SimStorage) -> Result<Told> {
             _ => Outcome::Done,
         };
         let settlement = Settlement {
-            subscription: NAME.to_owned(),
+            subscription: NAME.into(),
             position: delivery.position,
             attempt: delivery.attempt,
             outcome,

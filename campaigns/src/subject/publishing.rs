@@ -148,7 +148,7 @@ impl Publisher {
                         position: receipt.position.map_or(0, |position| position.0),
                         synced: is_synced(receipt.durability),
                         duplicate: receipt.duplicate,
-                        id: receipt.id,
+                        id: receipt.id().to_owned(),
                     });
                 }
                 Some(true)

@@ -144,6 +144,10 @@ macro_rules! tests {
             g10_deliverat_is_not_early
             g10_deliverat_in_the_past_is_now
             g10_deliverat_survives_a_kill
+            g3_what_waits_for_another_comes_when_that_is_done
+            g3_what_waits_for_another_still_waits_after_a_kill
+            what_another_does_not_take_does_not_wait_for_it
+            to_wait_for_an_unknown_subscription_is_refused
             start_latest_begins_with_what_comes
             start_earliest_begins_with_the_oldest
             start_position_begins_there

@@ -61,7 +61,7 @@ pub(crate) fn keyed(id: &str, key: &str) -> Message {
 }
 
 /// The same message with one more attribute.
-pub(crate) fn with(message: Message, name: &str, value: impl Into<Value>) -> Message {
+pub(crate) fn with<'v>(message: Message, name: &str, value: impl Into<Value<'v>>) -> Message {
     let set = message.with_attributes(|attributes| attributes.set(name, value));
     set.expect("the attributes of the suite keep the rules")
 }
@@ -110,7 +110,7 @@ pub(crate) fn rise(positions: &[Position]) -> bool {
 /// How an attempt at a delivery ended.
 pub(crate) fn ended(subscription: &str, delivery: &Delivery, outcome: Outcome) -> Settlement {
     Settlement {
-        subscription: subscription.to_owned(),
+        subscription: subscription.into(),
         position: delivery.position,
         attempt: delivery.attempt,
         outcome,
@@ -313,7 +313,7 @@ impl<'a> World<'a> {
             loop {
                 let found = self
                     .engine()
-                    .find(Some(&receipt.source), &receipt.id)
+                    .find(Some(receipt.source()), receipt.id())
                     .await?;
                 if let Some(position) = found.first() {
                     return Ok(*position);
@@ -336,11 +336,15 @@ impl<'a> World<'a> {
         types: &[&str],
         start: Start,
     ) -> Checked<Attached> {
-        let spec = spec(name, types, start);
+        self.subscribe(spec(name, types, start)).await
+    }
+
+    /// Attaches just this subscription.
+    pub(crate) async fn subscribe(&self, spec: SubscriptionSpec) -> Checked<Attached> {
+        let name = spec.name.clone();
         let deliveries = self
             .within("subscribe", self.engine().subscribe(spec))
             .await??;
-        let name = name.to_owned();
         Ok(Attached { name, deliveries })
     }
 
@@ -490,11 +494,8 @@ impl<'a> World<'a> {
 /// A subscription to these types and the fence.
 pub(crate) fn spec(name: &str, types: &[&str], start: Start) -> SubscriptionSpec {
     let types = types.iter().chain([&FENCE]);
-    SubscriptionSpec {
-        name: name.to_owned(),
-        types: types.map(|name| (*name).to_owned()).collect(),
-        start,
-    }
+    let types = types.map(|name| (*name).to_owned()).collect();
+    SubscriptionSpec::new(name, types, start)
 }
 
 /// Reading from somewhere to the end.

@@ -1,5 +1,6 @@
 //! `Commit`: everything that changes the world is one commit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dead_letter::{Discard, Edit};
@@ -50,12 +51,11 @@ impl std::str::FromStr for Durability {
 }
 
 /// Proof that an event is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It shares the memory of the event; who keeps many of them keeps [`Receipt::alone`].
+#[derive(Clone, Debug)]
 pub struct Receipt {
-    /// The id of the event.
-    pub id: String,
-    /// Its source.
-    pub source: String,
+    message: Message,
     /// Where it stands; absent only while that is not known, at `accepted`.
     pub position: Option<Position>,
     /// The durability that it has reached.
@@ -64,11 +64,55 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+impl Receipt {
+    /// The receipt of a message that is stored for the first time.
+    #[must_use]
+    pub fn new(message: Message, position: Option<Position>, durability: Durability) -> Self {
+        Self {
+            message,
+            position,
+            durability,
+            duplicate: false,
+        }
+    }
+
+    /// The same receipt, with which the data of the event is not kept in memory.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        let attributes = self.message.attributes().clone();
+        Self {
+            message: Message::new(attributes, None),
+            ..*self
+        }
+    }
+
+    /// The id of the event.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.message.attributes().id()
+    }
+
+    /// Its source.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        self.message.attributes().source()
+    }
+}
+
+impl PartialEq for Receipt {
+    fn eq(&self, other: &Self) -> bool {
+        let rest = |of: &Self| (of.position, of.durability, of.duplicate);
+        rest(self) == rest(other) && self.id() == other.id() && self.source() == other.source()
+    }
+}
+
+impl Eq for Receipt {}
+
 /// How one delivery of one subscription ended.
 #[derive(Clone, Debug)]
 pub struct Settlement {
     /// Whose delivery.
-    pub subscription: String,
+    pub subscription: Arc<str>,
     /// Of which message.
     pub position: Position,
     /// Which attempt ended, from 1.

@@ -1,5 +1,7 @@
 //! `IntoEvents`: what a handler may return, published when its commit succeeds.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 
 use crate::error::{Code, Result};
@@ -22,15 +24,36 @@ impl Draft {
     /// # Errors
     /// `HN0104` when it cannot be written as JSON.
     pub fn of<E: Event>(event: &E) -> Result<Self> {
-        let data = serde_json::to_vec(event)
-            .map_err(|error| Code::ENCODE.caused(format!("'{}': {error}", E::TYPE), error))?;
-        let key = event.key().map(std::borrow::Cow::into_owned);
         Ok(Self {
             event_type: E::TYPE,
-            key,
-            data: data.into(),
+            key: event.key().map(std::borrow::Cow::into_owned),
+            data: encode(event)?,
         })
     }
+}
+
+/// Bytes that a thread keeps to write events into.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// Where events are written, so that what is kept of each has just its size.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The data of an event, as JSON.
+///
+/// # Errors
+/// `HN0104` when it cannot be written as JSON.
+pub fn encode<E: Event>(event: &E) -> Result<Bytes> {
+    // Taken out, because whoever writes an event may write another one meanwhile.
+    let mut room = ROOM.take();
+    room.clear();
+    let written = serde_json::to_writer(&mut room, event);
+    let data = written.map(|()| Bytes::copy_from_slice(&room));
+    if room.capacity() <= KEPT_BYTES_MAX {
+        ROOM.set(room);
+    }
+    data.map_err(|error| Code::ENCODE.caused(format!("'{}': {error}", E::TYPE), error))
 }
 
 /// What a handler may return: nothing, an event, an option, a list, a tuple, or an enum with

@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::commit::{Commit, Durability, Receipt};
 use crate::dead_letter::{DeadLetter, DeadLetterQuery};
 use crate::delivery::{Delivery, Position};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::handler::BoxFuture;
 use crate::message::Message;
 use crate::subscription::{Start, SubscriptionSpec};
@@ -66,6 +66,20 @@ impl Capability {
             .last()
             .copied()
             .unwrap_or(Durability::Accepted)
+    }
+
+    /// Whether it reaches a level.
+    ///
+    /// # Errors
+    /// `HN0202` when it does not.
+    pub fn check(&self, wanted: Durability) -> Result<()> {
+        if self.durability.contains(&wanted) {
+            return Ok(());
+        }
+        let levels: Vec<_> = self.durability.iter().map(|level| level.as_str()).collect();
+        let (name, levels) = (self.name, levels.join(", "));
+        let detail = format!("the engine '{name}' has {levels}; '{wanted}' was asked for");
+        Err(Code::DURABILITY.error(detail))
     }
 }
 
@@ -152,7 +166,9 @@ pub trait Deliveries: Send {
 
     /// The dead letters that later events need wait for no longer, and the key of each, because they
     /// were discarded since this was last asked.
-    fn released(&mut self) -> BTreeMap<Position, Option<String>>;
+    fn released(&mut self) -> BTreeMap<Position, Option<String>> {
+        BTreeMap::new()
+    }
 }
 
 /// Messages in the order of their positions.

@@ -98,8 +98,10 @@ codes! {
     NOT_EMPTY = "HN0213", Conflict, false, "Directory not empty";
     /// Only a snapshot knows what is to be thrown away.
     SNAPSHOT_NEEDED = "HN0214", Conflict, false, "Snapshot needed";
+    /// A backup is not whole, or not what was written.
+    BACKUP = "HN0215", Corrupt, false, "Backup not usable";
     /// An edited copy cannot take the place of its dead letter.
-    EDIT = "HN0215", Conflict, false, "Edit not possible";
+    EDIT = "HN0216", Conflict, false, "Edit not possible";
     /// The application does not hold together; every problem is listed.
     WIRING = "HN0301", Wiring, false, "Application wired wrongly";
     /// A handler returned an error.

@@ -194,7 +194,7 @@ impl<Args: 'static, H: Handler<Args>> Handler<Args> for Configured<H> {
     }
 
     fn options(&self) -> Options {
-        self.options
+        self.options.clone()
     }
 
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Vec<Draft>, Unhandled>> {
@@ -232,6 +232,11 @@ pub trait HandlerExt<Args>: Handler<Args> + Sized {
     /// The order of handling.
     fn order(self, order: Order) -> Configured<Self> {
         self.with(|options| options.order = order)
+    }
+
+    /// Another subscription that must have handled an event before this one gets it.
+    fn after(self, subscription: &str) -> Configured<Self> {
+        self.with(|options| options.after.push(subscription.to_owned()))
     }
 
     /// Where a new subscription begins.

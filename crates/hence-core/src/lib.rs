@@ -8,6 +8,7 @@
 //! This crate opens no socket and no file, spawns no task and reads no configuration. Applications
 //! use the crate `hence`; whoever writes an engine needs only this one.
 
+pub mod attributes;
 pub mod codec;
 pub mod commit;
 pub mod dead_letter;
@@ -25,12 +26,13 @@ pub mod subscription;
 pub mod time;
 pub mod topology;
 
+pub use attributes::Attributes;
 pub use commit::{Commit, Durability, Receipt, Settlement};
 pub use dead_letter::{DeadLetter, DeadLetterQuery, Discard, Edit, Fingerprint};
 pub use delivery::{Delivery, Failure, Outcome, Position, RejectReason};
 pub use emit::{Draft, IntoEvents};
 pub use engine::{Capability, Deliveries, Engine, Entry, Filter, Read, Reader};
-pub use envelope::{Attributes, Envelope, Value};
+pub use envelope::{Envelope, Value};
 pub use error::{Code, Error, Kind, Result};
 pub use event::{Event, EventType};
 pub use extract::{

@@ -4,16 +4,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::envelope::{Attributes, Envelope};
+use crate::attributes::Attributes;
+use crate::envelope::{Envelope, Value};
 use crate::error::{Code, Result};
 use crate::event::Event;
+
+/// Bytes that a message costs beside its texts and data.
+const MESSAGE_BYTES: usize = 384;
+/// Bytes that an extension attribute costs beside its texts.
+const EXTENSION_BYTES: usize = 64;
 
 /// An encoded envelope: attributes, and the data as bytes that are never written anew.
 ///
 /// Cloning it copies no bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    attributes: Arc<Attributes>,
+pub struct Message(Arc<Inner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
+    attributes: Attributes,
     data: Option<Bytes>,
 }
 
@@ -21,22 +30,42 @@ impl Message {
     /// A message of these attributes and this data.
     #[must_use]
     pub fn new(attributes: Attributes, data: Option<Bytes>) -> Self {
-        Self {
-            attributes: Arc::new(attributes),
-            data,
-        }
+        Self(Arc::new(Inner { attributes, data }))
     }
 
     /// Who, what, when.
     #[must_use]
     pub fn attributes(&self) -> &Attributes {
-        &self.attributes
+        &self.0.attributes
     }
 
     /// The data, if the event has any.
     #[must_use]
     pub fn data(&self) -> Option<&Bytes> {
-        self.data.as_ref()
+        self.0.data.as_ref()
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn footprint(&self) -> usize {
+        let attributes = self.attributes();
+        let extensions: usize = attributes
+            .extensions()
+            .map(|(name, value)| {
+                let text = match value {
+                    Value::String(text) => text.len(),
+                    Value::Boolean(_) | Value::Integer(_) => 0,
+                };
+                EXTENSION_BYTES + name.len() + text
+            })
+            .sum();
+        MESSAGE_BYTES
+            + attributes.id().len()
+            + attributes.source().len()
+            + attributes.event_type().len()
+            + attributes.subject().map_or(0, str::len)
+            + extensions
+            + self.data().map_or(0, Bytes::len)
     }
 
     /// The same data under changed attributes.
@@ -47,7 +76,7 @@ impl Message {
         mut self,
         change: impl FnOnce(&mut Attributes) -> Result<()>,
     ) -> Result<Self> {
-        change(Arc::make_mut(&mut self.attributes))?;
+        change(&mut Arc::make_mut(&mut self.0).attributes)?;
         Ok(self)
     }
 
@@ -56,12 +85,12 @@ impl Message {
     /// # Errors
     /// `HN0105` when the type is another or the data does not fit.
     pub fn decode<E: Event>(&self) -> Result<E> {
-        let found = self.attributes.event_type();
+        let found = self.0.attributes.event_type();
         if found != E::TYPE {
             return Err(Code::UNDECODABLE.error(format!("wanted '{}', found '{found}'", E::TYPE)));
         }
         // An event without fields may come without data.
-        let data = self.data.as_deref().unwrap_or(b"null");
+        let data = self.0.data.as_deref().unwrap_or(b"null");
         serde_json::from_slice(data)
             .map_err(|error| Code::UNDECODABLE.caused(format!("'{found}': {error}"), error))
     }

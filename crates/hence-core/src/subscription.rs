@@ -18,9 +18,16 @@ pub enum Order {
     Any,
     /// What came last goes first, of all keys; a key has no order.
     Lifo,
+    /// As they came while workers keep up; what came last goes first once some event has waited for
+    /// [`CONGESTED`] without a break.
+    AdaptiveLifo,
     /// What is more urgent goes first, by the attribute `priority`; a key has no order. Each step
     /// of priority is worth [`PRIORITY_STEP`] of waiting, so nothing waits for ever.
     Priority,
+    /// What waits at the greatest cost goes first: its weight, which the attribute `priority` doubles
+    /// with each step, times how long it waits, by the mean time that its type takes, as measured. A
+    /// key has no order. (The generalized cμ rule: J. A. Van Mieghem, *Ann. Appl. Probab.* 5, 1995.)
+    PriorityAuto,
     /// What expires first goes first, by the attribute `expirytime`; a key has no order.
     Deadline,
 }
@@ -32,7 +39,9 @@ impl Order {
         (Self::Fifo, "fifo"),
         (Self::Any, "any"),
         (Self::Lifo, "lifo"),
+        (Self::AdaptiveLifo, "adaptive-lifo"),
         (Self::Priority, "priority"),
+        (Self::PriorityAuto, "priority-auto"),
         (Self::Deadline, "deadline"),
     ];
 
@@ -48,6 +57,9 @@ impl Order {
 
 /// How much longer an event waits, at most, than one that is one step more urgent.
 pub const PRIORITY_STEP: Duration = Duration::from_secs(10);
+
+/// How long events wait under [`Order::AdaptiveLifo`] before what came last goes first.
+pub const CONGESTED: Duration = Duration::from_millis(100);
 
 /// Where a new subscription begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,7 +180,7 @@ pub struct Rate {
 }
 
 /// The numbers of a subscription; the defaults are safe (see the table of defaults in the docs).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
     /// The order of handling.
@@ -195,6 +207,8 @@ pub struct Options {
     pub causation_depth: u32,
     /// How many calls begin within a while at most; `None`: no limit.
     pub rate: Option<Rate>,
+    /// The subscriptions that must have handled an event before this one gets it.
+    pub after: Vec<String>,
 }
 
 impl Default for Options {
@@ -212,12 +226,14 @@ impl Default for Options {
             retry_budget: Some(RetryBudget::default()),
             causation_depth: 64,
             rate: None,
+            after: Vec::new(),
         }
     }
 }
 
 /// What an engine needs to know of a subscription.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SubscriptionSpec {
     /// Its durable name.
     pub name: String,
@@ -225,4 +241,20 @@ pub struct SubscriptionSpec {
     pub types: Vec<String>,
     /// Where it begins when the engine does not know it yet.
     pub start: Start,
+    /// Subscriptions that exist already. An event that one of them takes is delivered to this one
+    /// once it is done there; while it waits, or is a dead letter there, it waits here too.
+    pub after: Vec<String>,
+}
+
+impl SubscriptionSpec {
+    /// A subscription that waits for no other.
+    #[must_use]
+    pub fn new(name: &str, types: Vec<String>, start: Start) -> Self {
+        Self {
+            name: name.to_owned(),
+            types,
+            start,
+            after: Vec::new(),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `Timestamp`: wall-clock time, in microseconds since 1970 UTC.
 
+use std::cell::Cell;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -72,12 +73,54 @@ fn not_a_time(text: &str) -> Error {
     ))
 }
 
+/// Bytes of `2026-11-20T10:00:00.`
+const WHOLE: usize = 20;
+/// Bytes of `2026-11-20T10:00:00.000000Z`
+const ALL: usize = WHOLE + 7;
+
+thread_local! {
+    /// The last second that was written on this thread, as a number and as the text of its start.
+    static SECOND: Cell<(i64, [u8; ALL])> = const { Cell::new((i64::MIN, [0; ALL])) };
+}
+
+impl Timestamp {
+    /// Gives the text of the moment, as [`Display`](fmt::Display) writes it.
+    ///
+    /// Events come many to a second, so that only the digits behind it are new for each.
+    pub(crate) fn with_text<R>(self, then: impl FnOnce(&str) -> R) -> R {
+        let (second, micros) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000));
+        let (last, mut text) = SECOND.get();
+        if last != second {
+            let written = self.written();
+            // Only years from 0 to 9999 have four digits.
+            let Ok(start) = <[u8; ALL]>::try_from(written.as_bytes()) else {
+                return then(&written);
+            };
+            text = start;
+            SECOND.set((second, text));
+        }
+        let mut rest = u32::try_from(micros).unwrap_or(0);
+        for digit in text.iter_mut().skip(WHOLE).take(6).rev() {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        match std::str::from_utf8(&text) {
+            Ok(text) => then(text),
+            Err(_) => then(&self.written()),
+        }
+    }
+
+    fn written(self) -> String {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(time) => format!("{time:.6}"),
+            Err(_) => format!("{}us", self.0),
+        }
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(time) => write!(f, "{time:.6}"),
-            Err(_) => write!(f, "{}us", self.0),
-        }
+        self.with_text(|text| f.write_str(text))
     }
 }
 
@@ -86,3 +129,6 @@ impl fmt::Debug for Timestamp {
         fmt::Display::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests;

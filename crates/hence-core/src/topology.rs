@@ -54,6 +54,9 @@ pub struct SubscriptionNode {
     pub attempts: u32,
     /// The order of handling: `per-key`, `fifo` or `any`.
     pub order: String,
+    /// The subscriptions that handle an event before this one gets it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
 }
 
 /// An edge of the graph, by the names of its ends.
@@ -86,6 +89,18 @@ impl Topology {
             .iter()
             .flat_map(|s| s.emits.iter().map(move |t| edge(&s.name, t)));
         sources.chain(takes).chain(emits).collect()
+    }
+
+    /// Which subscription handles an event before another: from the first to the one that waits.
+    #[must_use]
+    pub fn waits(&self) -> Vec<Edge> {
+        let waits = self.subscriptions.iter().flat_map(|s| {
+            s.after.iter().map(|first| Edge {
+                from: first.clone(),
+                to: s.name.clone(),
+            })
+        });
+        waits.collect()
     }
 
     /// The types that no subscription takes.
@@ -161,7 +176,11 @@ impl Topology {
                     [] => String::new(),
                     emits => format!(" → {}", emits.join(", ")),
                 };
-                let _ = writeln!(out, "    {}{emits}", taker.name);
+                let after = match taker.after.as_slice() {
+                    [] => String::new(),
+                    after => format!(" (after {})", after.join(", ")),
+                };
+                let _ = writeln!(out, "    {}{after}{emits}", taker.name);
             }
         }
         out
@@ -182,6 +201,9 @@ impl Topology {
         }
         for Edge { from, to } in self.edges() {
             let _ = writeln!(out, "  {from:?} -> {to:?};");
+        }
+        for Edge { from, to } in self.waits() {
+            let _ = writeln!(out, "  {from:?} -> {to:?} [style=dashed];");
         }
         out.push_str("}\n");
         out
@@ -206,6 +228,11 @@ impl Topology {
         for Edge { from, to } in self.edges() {
             if let (Some(from), Some(to)) = (ids.get(from.as_str()), ids.get(to.as_str())) {
                 let _ = writeln!(out, "  n{from} --> n{to}");
+            }
+        }
+        for Edge { from, to } in self.waits() {
+            if let (Some(from), Some(to)) = (ids.get(from.as_str()), ids.get(to.as_str())) {
+                let _ = writeln!(out, "  n{from} -.-> n{to}");
             }
         }
         out

@@ -52,11 +52,8 @@ async fn publisher(engine: Arc<dyn Engine>, who: usize, events: usize, window: u
 
 /// Pulls and settles everything, with up to `batch` settlements in a commit.
 async fn consumer(engine: Arc<dyn Engine>, events: usize, batch: usize) {
-    let spec = SubscriptionSpec {
-        name: "s".to_owned(),
-        types: vec!["bench.event".to_owned()],
-        start: Start::Earliest,
-    };
+    let types = vec!["bench.event".to_owned()];
+    let spec = SubscriptionSpec::new("s", types, Start::Earliest);
     let mut deliveries = engine.subscribe(spec).await.unwrap();
     let level = engine.capability().strongest();
     let mut seen = 0;
@@ -65,7 +62,7 @@ async fn consumer(engine: Arc<dyn Engine>, events: usize, batch: usize) {
         let some = deliveries.next(batch).await.unwrap();
         seen += some.len();
         let settle = some.iter().map(|delivery| Settlement {
-            subscription: "s".to_owned(),
+            subscription: "s".into(),
             position: delivery.position,
             attempt: delivery.attempt,
             outcome: Outcome::Done,

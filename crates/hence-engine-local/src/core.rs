@@ -12,12 +12,13 @@ use tokio::sync::oneshot;
 
 use crate::dead_letters::Dead;
 use crate::decide::{Pending, Prepared, Undecided, Window, decide};
+use crate::gates::Gates;
 use crate::history::{Attempt, Emitted, Expected, History};
 use crate::identity::{self, Append};
 use crate::journal::Store;
 use crate::memory::Waiting;
 use crate::op::{Discarded, Edited, Ended, How, Op, Subscribed, Taken};
-use crate::outlet::{Found, Outlet, delay};
+use crate::outlet::{Found, Outlet, when};
 use crate::state::{SUBSCRIPTIONS_MAX, State};
 use crate::subscription::{Status, Subscription};
 use crate::tail::Tail;
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) tail: Tail,
     pub(crate) store: Store,
     outlets: Vec<Option<Outlet>>,
+    gates: Gates,
     history: Option<History>,
     /// Who waits for a message to be settled.
     waiting: HashMap<u64, Vec<oneshot::Sender<()>>>,
@@ -101,6 +103,7 @@ impl Core {
             tail,
             store,
             outlets,
+            gates: Gates::default(),
             history,
             waiting: HashMap::new(),
             ready_events,
@@ -211,6 +214,7 @@ impl Core {
         if let (Some(key), Some(outlet)) = (key, self.outlet(id)) {
             outlet.release(position, key);
         }
+        self.open_followers(id, position);
         self.wake_settled(position);
     }
 
@@ -224,7 +228,6 @@ impl Core {
             appended: time,
             message,
         };
-        let due = delay(&entry, time);
         let event_type = entry.message.attributes().event_type();
         let mut open = 0;
         for id in self.state.takers(tag) {
@@ -238,7 +241,8 @@ impl Core {
             }
             open += 1;
             if let Some(Some(outlet)) = self.outlets.get_mut(*id as usize) {
-                outlet.offer(position, due);
+                let gate = self.gates.of(&self.state, *id);
+                outlet.offer(position, when(&entry, gate, time));
             }
         }
         self.tail.push(entry, tag, size, open);
@@ -261,10 +265,20 @@ impl Core {
         if let Some(outlet) = self.outlet(id) {
             outlet.settle(position);
         }
+        self.open_followers(id, position);
         if !was_redriven {
             self.tail.release(position);
         }
         self.wake_settled(position);
+    }
+
+    /// Lets those look again that wait until a subscription has dealt with a message.
+    fn open_followers(&mut self, id: u32, position: u64) {
+        for follower in self.gates.followers(id) {
+            if let Some(Some(outlet)) = self.outlets.get_mut(follower as usize) {
+                outlet.open(position);
+            }
+        }
     }
 
     fn is_redriven(&self, id: u32, position: u64) -> bool {
@@ -376,13 +390,16 @@ impl Core {
     }
 
     /// Attaches a known subscription.
-    pub(crate) fn attach(&mut self, id: u32) -> Result<()> {
+    pub(crate) fn attach(&mut self, id: u32, after: &[String]) -> Result<()> {
+        let first = |name: &String| self.state.named(name).map(|(first, _)| first);
+        let after = after.iter().map(first).collect::<Result<_>>()?;
         let Some(subscription) = self.state.subscription(id) else {
             return Err(Code::INTERNAL.error("a subscription without a number"));
         };
         match self.outlets.get_mut(id as usize) {
             Some(slot @ None) => {
                 *slot = Some(Outlet::new(subscription, self.ready_events));
+                self.gates.set(id, after);
                 Ok(())
             }
             _ => Err(attached(&subscription.name)),
@@ -412,7 +429,8 @@ impl Core {
         let subscription = self.state.subscription(id)?;
         let outlet = self.outlets.get_mut(id as usize)?.as_mut()?;
         let next = self.state.next;
-        Some(outlet.take(subscription, &self.tail, next, now, (max, out)))
+        let gate = self.gates.of(&self.state, id);
+        Some(outlet.take((subscription, gate), &self.tail, next, now, (max, out)))
     }
 
     /// Gives entries from the disk to an attached subscription; see [`Outlet::feed`].
@@ -420,7 +438,8 @@ impl Core {
         let subscription = self.state.subscription(id);
         let outlet = self.outlets.get_mut(id as usize).and_then(Option::as_mut);
         if let (Some(subscription), Some(outlet)) = (subscription, outlet) {
-            outlet.feed(subscription, entries, upto, now);
+            let gate = self.gates.of(&self.state, id);
+            outlet.feed((subscription, gate), entries, upto, now);
         }
     }
 

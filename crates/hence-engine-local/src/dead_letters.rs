@@ -14,7 +14,6 @@ use hence_core::error::{Code, Error, Result};
 use hence_core::message::Message;
 use hence_core::time::Timestamp;
 
-use crate::identity;
 use crate::state::State;
 use crate::subscription::Subscription;
 
@@ -103,7 +102,7 @@ impl Dead {
 
     fn edited_bytes(&self) -> usize {
         match &self.body {
-            Body::Edited(message) => identity::size(message),
+            Body::Edited(message) => message.footprint(),
             Body::Entry | Body::Kept(_) => 0,
         }
     }
@@ -244,7 +243,7 @@ impl State {
         if attributes.key() != dead.about.key.as_deref() {
             return refused("the copy has another key, so it would leave its place".to_owned());
         }
-        let bytes = self.edited_bytes() - dead.edited_bytes() + identity::size(&edit.message);
+        let bytes = self.edited_bytes() - dead.edited_bytes() + edit.message.footprint();
         if bytes > EDITED_BYTES_MAX {
             return refused(format!(
                 "edited copies that wait would take more than {EDITED_BYTES_MAX} bytes; let \

@@ -490,14 +490,10 @@ fn receipt(
     durability: Durability,
     duplicate: bool,
 ) -> Receipt {
-    let attributes = append.message.attributes();
-    Receipt {
-        id: attributes.id().to_owned(),
-        source: attributes.source().to_owned(),
-        position: position.map(Position),
-        durability,
-        duplicate,
-    }
+    let position = position.map(Position);
+    let mut receipt = Receipt::new(append.message.clone(), position, durability);
+    receipt.duplicate = duplicate;
+    receipt
 }
 
 fn no_delivery(settlement: &Settlement) -> Error {

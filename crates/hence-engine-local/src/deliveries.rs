@@ -76,7 +76,14 @@ impl Attached {
         let Some((at, reader)) = &mut self.cold else {
             return Ok(());
         };
-        let (entries, upto) = reader.chunk(last)?;
+        let (entries, upto) = match reader.chunk(last) {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                // Whoever asks again begins anew where this one began.
+                self.cold = None;
+                return Err(error);
+            }
+        };
         *at = upto + 1;
         let now = self.shared.clock.now();
         self.shared.lock().feed(self.id, entries, upto, now);

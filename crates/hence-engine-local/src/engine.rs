@@ -24,7 +24,7 @@ use crate::core::{Core, attached};
 use crate::decide::Prepared;
 use crate::deliveries::Attached;
 use crate::history::Attempt;
-use crate::identity::{self, IdentityKey};
+use crate::identity::IdentityKey;
 use crate::journal::{AttemptScan, Store, no_entry};
 use crate::keeper::{Duty, Keeper};
 use crate::memory::{self, Taken, closed};
@@ -219,7 +219,7 @@ impl Local {
                 "a commit of {events} events; at most {BATCH_EVENTS_MAX} are taken"
             )));
         }
-        let too_large = |message: &&Message| identity::size(message) > EVENT_BYTES_MAX;
+        let too_large = |message: &&Message| message.footprint() > EVENT_BYTES_MAX;
         let copies = commit.edit.iter().map(|edit| &edit.message);
         match commit.publish.iter().chain(copies).find(too_large) {
             None => Ok(()),
@@ -237,12 +237,15 @@ impl Local {
                 if core.closed {
                     return Err(closed());
                 }
+                for first in &spec.after {
+                    core.state.named(first)?;
+                }
                 let known = core.state.id_of(&spec.name);
                 if known.is_some_and(|id| core.is_attached(id)) {
                     return Err(attached(&spec.name));
                 }
                 if let Some(id) = core.known(&spec) {
-                    return self.attach(&mut core, id);
+                    return self.attach(&mut core, id, &spec.after);
                 }
             }
             match &self.path {
@@ -252,8 +255,8 @@ impl Local {
         }
     }
 
-    fn attach(&self, core: &mut Core, id: u32) -> Result<Box<dyn Deliveries>> {
-        core.attach(id)?;
+    fn attach(&self, core: &mut Core, id: u32, after: &[String]) -> Result<Box<dyn Deliveries>> {
+        core.attach(id, after)?;
         let notify = core.notify(id).unwrap_or_default();
         let types = core.state.subscription(id).map(|found| found.types.iter());
         Ok(Box::new(Attached {

@@ -3,14 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
-use bytes::Bytes;
 use hence_core::message::Message;
 use siphasher::sip128::{Hasher128, SipHasher13};
-
-/// Bytes that an entry costs beside its texts and data.
-const ENTRY_BYTES: usize = 384;
-/// Bytes that an extension attribute costs beside its texts.
-const EXTENSION_BYTES: usize = 64;
 
 /// The key of the hashes. It is secret, so that nobody can make an id that collides with another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,26 +89,10 @@ impl Append {
             tag: tag(attributes.event_type()),
             id: key.id(attributes.source(), attributes.id()),
             content: key.content(&message),
-            size: size(&message),
+            size: message.footprint(),
             message,
         }
     }
-}
-
-/// About how many bytes of memory a message takes as an entry.
-pub(crate) fn size(message: &Message) -> usize {
-    let attributes = message.attributes();
-    let extensions: usize = attributes
-        .extensions()
-        .map(|(name, value)| EXTENSION_BYTES + name.len() + value.to_text().len())
-        .sum();
-    ENTRY_BYTES
-        + attributes.id().len()
-        + attributes.source().len()
-        + attributes.event_type().len()
-        + attributes.subject().map_or(0, str::len)
-        + extensions
-        + message.data().map_or(0, Bytes::len)
 }
 
 /// A map whose keys are hashes, or positions, and need no further hashing.

@@ -237,11 +237,14 @@ pub(crate) fn no_entry(position: u64) -> Error {
 #[must_use]
 pub fn translate(error: hence_log::Error) -> Error {
     let code = match error.kind() {
-        ErrorKind::Full => Code::STORAGE_FULL,
+        ErrorKind::Full | ErrorKind::NoRoom { .. } => Code::STORAGE_FULL,
         ErrorKind::Corrupt { .. }
         | ErrorKind::MissingSegment { .. }
         | ErrorKind::ForeignSegment { .. } => Code::CORRUPT,
-        ErrorKind::Format { .. } | ErrorKind::Foreign { .. } => Code::FORMAT,
+        ErrorKind::Format { .. } | ErrorKind::Foreign { .. } | ErrorKind::NotRestored { .. } => {
+            Code::FORMAT
+        }
+        ErrorKind::Backup { .. } => Code::BACKUP,
         ErrorKind::NotALog => Code::NOT_FOUND,
         ErrorKind::NotEmpty => Code::NOT_EMPTY,
         ErrorKind::SnapshotNeeded => Code::SNAPSHOT_NEEDED,

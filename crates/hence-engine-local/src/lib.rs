@@ -24,6 +24,7 @@ mod decide;
 mod dedup;
 mod deliveries;
 mod engine;
+mod gates;
 mod history;
 mod identity;
 mod journal;

@@ -12,14 +12,15 @@ use hence_core::engine::Entry;
 use hence_core::time::Timestamp;
 use tokio::sync::Notify;
 
+use crate::gates::{Gate, Waiting};
 use crate::identity::Direct;
 use crate::subscription::Subscription;
 use crate::tail::Tail;
 
 /// Deliveries that wait in memory for one subscription.
 pub const READY_EVENTS_MAX: usize = 1024;
-/// Events with a `deliverat` in the future that one subscription waits for at a time; with more it
-/// reads on when one of them is due.
+/// Events with a `deliverat` in the future, or that wait for another subscription, of which one
+/// subscription knows at a time; with more it reads on when one of them is due.
 pub const DELAYED_EVENTS_MAX: usize = 100_000;
 /// Entries that are looked at before the lock is given to others.
 pub const SCAN_EVENTS_MAX: usize = 4096;
@@ -39,6 +40,16 @@ pub(crate) enum Found {
     Cold(u64),
     /// The entry at this position, which is due or redriven, is not in memory.
     ColdOne(u64),
+}
+
+/// When a message may be given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    Now,
+    /// Not before this moment.
+    Due(Timestamp),
+    /// Not before another subscription has handled it.
+    Shut,
 }
 
 #[derive(Debug)]
@@ -63,9 +74,13 @@ pub(crate) struct Outlet {
     in_flight: HashMap<u64, u64, Direct>,
     /// By the moment when they are due: the last open position before each.
     delayed: BTreeMap<(Timestamp, u64), u64>,
+    /// Due, and read from the disk, in the order in which they were due.
+    fetched: VecDeque<(Entry, u64)>,
+    /// What waits for another subscription.
+    waiting: Waiting,
     redriven: BTreeSet<u64>,
     /// The entry of the next redriven one, when it had to be read from the disk.
-    fetched: Option<Entry>,
+    unburied: Option<Entry>,
     /// Dead letters that were discarded, and their keys, until the runtime asks.
     released: BTreeMap<Position, Option<String>>,
     limit: usize,
@@ -84,8 +99,10 @@ impl Outlet {
             ready: VecDeque::new(),
             in_flight: HashMap::default(),
             delayed: BTreeMap::new(),
+            fetched: VecDeque::new(),
+            waiting: Waiting::default(),
             redriven: subscription.redriven().collect(),
-            fetched: None,
+            unburied: None,
             released: BTreeMap::new(),
             limit: limit.max(1),
             asleep: false,
@@ -107,17 +124,13 @@ impl Outlet {
         self.in_flight.get(&position).copied()
     }
 
-    /// A new message of its types, due at a moment.
-    pub(crate) fn offer(&mut self, position: u64, due: Option<Timestamp>) {
+    /// A new message of its types.
+    pub(crate) fn offer(&mut self, position: u64, when: When) {
         if !self.live {
             return;
         }
-        let room = match due {
-            Some(_) => self.delayed.len() < DELAYED_EVENTS_MAX,
-            None => self.ready.len() < self.limit,
-        };
-        if room {
-            self.admit(position, due, None);
+        if self.has_room(when) {
+            self.admit(position, when, None);
             self.wake();
         } else {
             self.live = false;
@@ -125,18 +138,34 @@ impl Outlet {
         }
     }
 
-    fn admit(&mut self, position: u64, due: Option<Timestamp>, entry: Option<Entry>) {
+    fn has_room(&self, when: When) -> bool {
+        match when {
+            When::Now => self.ready.len() < self.limit,
+            When::Due(_) => self.delayed.len() < DELAYED_EVENTS_MAX,
+            When::Shut => self.waiting.len() < DELAYED_EVENTS_MAX,
+        }
+    }
+
+    fn admit(&mut self, position: u64, when: When, entry: Option<Entry>) {
         let after = std::mem::replace(&mut self.after, position);
         self.cursor = position;
-        match due {
-            Some(due) => {
+        match when {
+            When::Due(due) => {
                 self.delayed.insert((due, position), after);
             }
-            None => self.ready.push_back(Ready {
+            When::Shut => self.waiting.shut(position, after),
+            When::Now => self.ready.push_back(Ready {
                 position,
                 after,
                 entry,
             }),
+        }
+    }
+
+    /// A subscription that goes first has dealt with a message: the gate is to be looked at again.
+    pub(crate) fn open(&mut self, position: u64) {
+        if self.waiting.open(position) {
+            self.wake();
         }
     }
 
@@ -152,6 +181,9 @@ impl Outlet {
             self.redriven.remove(&position);
             self.ready.retain(|ready| ready.position != position);
             self.delayed.retain(|(_, delayed), _| *delayed != position);
+            self.fetched
+                .retain(|(entry, _)| entry.position.0 != position);
+            self.waiting.remove(position);
         }
     }
 
@@ -177,7 +209,7 @@ impl Outlet {
     /// Gives out up to `max` deliveries; with `max` 0 one that was redriven, and no other.
     pub(crate) fn take(
         &mut self,
-        subscription: &Subscription,
+        (subscription, gate): (&Subscription, Gate<'_>),
         tail: &Tail,
         next: u64,
         now: Timestamp,
@@ -200,11 +232,14 @@ impl Outlet {
         if let Some(cold) = self.take_due(subscription, tail, now, (max, out)) {
             return if out.is_empty() { cold } else { Found::Some };
         }
-        self.take_ready(subscription, tail, (max, out));
+        let cold = self.take_ready((subscription, gate), tail, now, (max, out));
         if !out.is_empty() {
             return Found::Some;
         }
-        match self.refill(subscription, tail, next, now) {
+        if let Some(cold) = cold {
+            return cold;
+        }
+        match self.refill((subscription, gate), tail, next, now) {
             Found::Nothing(due) => {
                 self.asleep = true;
                 Found::Nothing(due)
@@ -224,9 +259,9 @@ impl Outlet {
         {
             if let Some(dead) = found.dead.get(&position) {
                 let kept = || tail.get(position).map(|kept| kept.entry.message.clone());
-                let fetched = self.fetched.take_if(|entry| entry.position.0 == position);
+                let unburied = self.unburied.take_if(|entry| entry.position.0 == position);
                 let own = dead.message().cloned().or_else(kept);
-                let Some(message) = own.or(fetched.map(|entry| entry.message)) else {
+                let Some(message) = own.or(unburied.map(|entry| entry.message)) else {
                     return Some(Found::ColdOne(position));
                 };
                 let (attempt, due) = next_attempt(found, position);
@@ -254,12 +289,16 @@ impl Outlet {
         (max, out): (usize, &mut Vec<Delivery>),
     ) -> Option<Found> {
         while out.len() < max
+            && let Some((entry, after)) = self.fetched.pop_front()
+        {
+            self.give(subscription, &entry, after, out);
+        }
+        while out.len() < max
             && let Some(first) = self.delayed.first_entry()
             && first.key().0 <= now
         {
-            let position = first.key().1;
-            let Some(kept) = tail.get(position) else {
-                return Some(Found::ColdOne(position));
+            let Some(kept) = tail.get(first.key().1) else {
+                return Some(Found::ColdOne(first.key().1));
             };
             let after = first.remove();
             self.give(subscription, &kept.entry, after, out);
@@ -267,15 +306,27 @@ impl Outlet {
         None
     }
 
+    /// Gives out what is ready and what has come through the gate, in the order of positions, so
+    /// that a key keeps its order.
     fn take_ready(
         &mut self,
-        subscription: &Subscription,
+        (subscription, gate): (&Subscription, Gate<'_>),
         tail: &Tail,
+        now: Timestamp,
         (max, out): (usize, &mut Vec<Delivery>),
-    ) {
-        while out.len() < max
-            && let Some(ready) = self.ready.pop_front()
-        {
+    ) -> Option<Found> {
+        while out.len() < max {
+            let ready = self.ready.front().map(|ready| ready.position);
+            if let Some((position, opened)) = self.waiting.first()
+                && ready.is_none_or(|ready| position < ready)
+            {
+                if opened.entry.is_none() && tail.get(position).is_none() {
+                    return Some(Found::ColdOne(position));
+                }
+                self.take_opened((subscription, gate), tail, now, out);
+                continue;
+            }
+            let ready = self.ready.pop_front()?;
             match (&ready.entry, tail.get(ready.position)) {
                 (Some(entry), _) => self.give(subscription, entry, ready.after, out),
                 (None, Some(kept)) => self.give(subscription, &kept.entry, ready.after, out),
@@ -285,10 +336,34 @@ impl Outlet {
                     self.after = ready.after;
                     self.live = false;
                     self.ready.clear();
+                    self.waiting.forget_from(ready.position);
                     let behind = |(_, position): &(Timestamp, u64)| *position < ready.position;
                     self.delayed.retain(|key, _| behind(key));
                 }
             }
+        }
+        None
+    }
+
+    /// Gives out the first that came through the gate, unless it is to wait for something else.
+    fn take_opened(
+        &mut self,
+        (subscription, gate): (&Subscription, Gate<'_>),
+        tail: &Tail,
+        now: Timestamp,
+        out: &mut Vec<Delivery>,
+    ) {
+        let Some((position, opened)) = self.waiting.pop() else {
+            return;
+        };
+        let entry = opened.entry.as_ref();
+        let Some(entry) = entry.or_else(|| tail.get(position).map(|kept| &kept.entry)) else {
+            return;
+        };
+        match when(entry, gate, now) {
+            When::Now => self.give(subscription, entry, opened.after, out),
+            When::Due(due) => drop(self.delayed.insert((due, position), opened.after)),
+            When::Shut => self.waiting.shut(position, opened.after),
         }
     }
 
@@ -315,7 +390,7 @@ impl Outlet {
     /// Reads on from the cursor until the queue is full or there is no more.
     fn refill(
         &mut self,
-        subscription: &Subscription,
+        (subscription, gate): (&Subscription, Gate<'_>),
         tail: &Tail,
         next: u64,
         now: Timestamp,
@@ -336,7 +411,7 @@ impl Outlet {
             let event_type = kept.entry.message.attributes().event_type();
             let own = subscription.takes(position, kept.tag, event_type)
                 && !subscription.settled.contains(position);
-            if own && !self.look(&kept.entry, now, false) {
+            if own && !self.look(&kept.entry, when(&kept.entry, gate, now), false) {
                 return self.behind();
             }
         }
@@ -346,7 +421,7 @@ impl Outlet {
     }
 
     /// Admits an open message that was read; false when there is no room for it.
-    fn look(&mut self, entry: &Entry, now: Timestamp, keep: bool) -> bool {
+    fn look(&mut self, entry: &Entry, when: When, keep: bool) -> bool {
         let position = entry.position.0;
         if self.holds(position) {
             // Given out while it was due, before the cursor went back.
@@ -354,13 +429,9 @@ impl Outlet {
             self.cursor = position;
             return true;
         }
-        let due = delay(entry, now);
-        let room = match due {
-            Some(_) => self.delayed.len() < DELAYED_EVENTS_MAX,
-            None => self.ready.len() < self.limit,
-        };
+        let room = self.has_room(when);
         if room {
-            self.admit(position, due, keep.then(|| entry.clone()));
+            self.admit(position, when, keep.then(|| entry.clone()));
         }
         room
     }
@@ -380,7 +451,7 @@ impl Outlet {
     /// Takes entries that were read from the disk, everything from behind the cursor up to `upto`.
     pub(crate) fn feed(
         &mut self,
-        subscription: &Subscription,
+        (subscription, gate): (&Subscription, Gate<'_>),
         entries: Vec<Entry>,
         upto: u64,
         now: Timestamp,
@@ -390,7 +461,7 @@ impl Outlet {
             let own = position > self.cursor
                 && subscription.takes_entry(&entry)
                 && !subscription.settled.contains(position);
-            if own && !self.look(&entry, now, true) {
+            if own && !self.look(&entry, when(&entry, gate, now), true) {
                 return;
             }
         }
@@ -399,9 +470,12 @@ impl Outlet {
 
     /// Takes an entry that was read from the disk, which is due or redriven.
     pub(crate) fn feed_one(&mut self, entry: Entry) {
+        let Some(entry) = self.waiting.feed(entry) else {
+            return;
+        };
         let position = entry.position.0;
         if self.redriven.contains(&position) {
-            self.fetched = Some(entry);
+            self.unburied = Some(entry);
             return;
         }
         let found = self
@@ -411,19 +485,23 @@ impl Outlet {
         if let Some(key) = found.copied()
             && let Some(after) = self.delayed.remove(&key)
         {
-            self.ready.push_front(Ready {
-                position,
-                after,
-                entry: Some(entry),
-            });
+            self.fetched.push_back((entry, after));
         }
     }
 }
 
 /// The moment before which an entry is not delivered, if it is still to come.
-pub(crate) fn delay(entry: &Entry, now: Timestamp) -> Option<Timestamp> {
+fn delay(entry: &Entry, now: Timestamp) -> Option<Timestamp> {
     let due = entry.message.attributes().deliver_at()?;
     (due > now).then_some(due)
+}
+
+/// When an entry may be given out to the subscription behind a gate.
+pub(crate) fn when(entry: &Entry, gate: Gate<'_>, now: Timestamp) -> When {
+    if gate.is_shut(entry) {
+        return When::Shut;
+    }
+    delay(entry, now).map_or(When::Now, When::Due)
 }
 
 fn next_attempt(subscription: &Subscription, position: u64) -> (u32, Option<Timestamp>) {

@@ -200,12 +200,8 @@ impl Request {
             && commit.durability == Durability::Accepted
             && let Some(answer) = answer.take()
         {
-            let receipt = |append: &crate::identity::Append| Receipt {
-                id: append.message.attributes().id().to_owned(),
-                source: append.message.attributes().source().to_owned(),
-                position: None,
-                durability: Durability::Accepted,
-                duplicate: false,
+            let receipt = |append: &crate::identity::Append| {
+                Receipt::new(append.message.clone(), None, Durability::Accepted)
             };
             // Nobody listens any more: it is in the queue all the same.
             drop(answer.send(Ok(commit.publish.iter().map(receipt).collect())));

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, io};
 
+use crate::backup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, Frame, HEAD_BYTES, Head, Role};
 use crate::group::Marked;
@@ -118,9 +119,16 @@ pub(crate) fn existing(dir: &Path) -> Result<DiskStorage> {
     })
 }
 
+/// A directory that is there and holds no backup.
+pub(crate) fn at_rest(dir: &Path) -> Result<DiskStorage> {
+    let storage = existing(dir)?;
+    backup::refuse(&names(&storage)?)?;
+    Ok(storage)
+}
+
 /// Verifies every frame of the log in a directory.
 pub fn check(dir: impl AsRef<Path>) -> Result<Report> {
-    check_on(&existing(dir.as_ref())?)
+    check_on(&at_rest(dir.as_ref())?)
 }
 
 /// Verifies every frame of the log on a storage.
@@ -239,7 +247,7 @@ pub struct Stat {
 
 /// Measures the log in a directory.
 pub fn stat(dir: impl AsRef<Path>) -> Result<Stat> {
-    stat_on(&existing(dir.as_ref())?)
+    stat_on(&at_rest(dir.as_ref())?)
 }
 
 /// Measures the log on a storage.

@@ -69,6 +69,23 @@ pub enum ErrorKind {
     },
     /// Something is in the directory in which a log is to be made.
     NotEmpty,
+    /// A backup is not what its manifest says, or has none.
+    Backup {
+        /// The file, relative to the directory of the backup.
+        file: String,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The directory holds a backup, or what an unfinished backup or restore left.
+    NotRestored {
+        /// The file that says so.
+        file: String,
+    },
+    /// The disk that something is copied to is full.
+    NoRoom {
+        /// The file, relative to the directory that is written.
+        file: String,
+    },
     /// Only a snapshot knows what commits said that are gone.
     SnapshotNeeded,
     /// One frame is larger than a segment can hold.
@@ -220,6 +237,19 @@ fn fmt_directory(kind: &ErrorKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ErrorKind::NotEmpty => {
             f.write_str("the directory is not empty; name one that is, or a new one")
         }
+        ErrorKind::Backup { file, what } => write!(
+            f,
+            "the backup cannot be used: `{file}`: {what}; use another backup"
+        ),
+        ErrorKind::NotRestored { file } => write!(
+            f,
+            "the directory holds `{file}`: it is a backup, or a copy that did not end; restore the \
+             backup into another directory and use that"
+        ),
+        ErrorKind::NoRoom { file } => write!(
+            f,
+            "there is no room for `{file}`; free space and try again, or name another directory"
+        ),
         ErrorKind::SnapshotNeeded => f.write_str(
             "commits before the first one stored are gone, and only the snapshots know what \
              they said; nothing was removed",

@@ -33,6 +33,7 @@
 //! * After a failed sync or write the log only reads; nothing is tried twice. A full disk refuses
 //!   whole groups, and goes on when there is room.
 
+mod backup;
 mod check;
 mod error;
 mod file_system;
@@ -51,6 +52,7 @@ pub mod sim;
 mod snapshot;
 mod storage;
 
+pub use backup::{Backup, backup, backup_on, restore, restore_on, survey, verify, verify_on};
 pub use check::{
     PROBLEMS_MAX, Problem, Report, Salvaged, Stat, check, check_on, salvage, salvage_on, stat,
     stat_on,
@@ -63,7 +65,9 @@ pub use log::{Log, Options, Subscription};
 pub use reader::{Frames, Reader, Record};
 pub use recovery::{Cut, Recovered};
 pub use retention::{Retention, Retired};
-pub use salvage::{Rebuilt, Rescued, rebuild, salvage_to, salvage_to_on};
+pub use salvage::{
+    Rebuilt, Rescued, rebuild, salvage_to, salvage_to_on, would_rebuild, would_salvage,
+};
 pub use segment::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use snapshot::Snapshot;
 pub use storage::{DiskStorage, File, Lock, Space, Storage};

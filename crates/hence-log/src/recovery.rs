@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use crate::backup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, END_BYTES, Frame, HEAD_BYTES, Head, ROLE_OFFSET, Role, read_u64};
 use crate::group::{Marked, Tail, Writer};
@@ -31,7 +32,7 @@ pub(crate) const QUARANTINE_BYTES_MAX: usize = 4 << 20;
 const LOOK_BYTES: usize = 1 << 20;
 /// Bytes passed over at once if they cannot begin a frame.
 const LOOK_BLOCK: usize = 64;
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// What opening a log found. It is a handle to the log too: drop it when the replay is done.
 pub struct Recovered {
@@ -229,6 +230,17 @@ pub(crate) fn open(
     options: Options,
 ) -> Result<(Writer, Log, Recovered)> {
     let lock = take_lock(&*storage)?;
+    let names = storage.list("").map_err(|e| Error::io("list", ".", e))?;
+    backup::refuse(&names)?;
+    open_locked(storage, options, lock)
+}
+
+/// Opens the log on a storage of which the lock is held.
+pub(crate) fn open_locked(
+    storage: Arc<dyn Storage>,
+    options: Options,
+    lock: Box<dyn Lock>,
+) -> Result<(Writer, Log, Recovered)> {
     // A process that ended between a rename and its sync left a name that only this one makes
     // durable.
     storage
@@ -324,6 +336,7 @@ fn open_segments(storage: &dyn Storage, names: &[String]) -> Result<Vec<Arc<Segm
 /// Whether a file may lie where a log begins: ours, from a start that was cut short, or hidden.
 fn may_be_there(name: &str) -> bool {
     name == LOCK
+        || name == backup::PIN
         || name.starts_with('.')
         || name == snapshot::TEMPORARY
         || retention::is_spare(name)

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, PoisonError};
 
+use crate::backup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::END_BYTES;
 use crate::index_file;
@@ -36,6 +37,8 @@ pub struct Retired {
     pub bytes: u64,
     /// Whether the next one stays only until the kept snapshots reflect its operations.
     pub waits: bool,
+    /// Whether nothing went because a backup is being taken.
+    pub pinned: bool,
 }
 
 impl Retention {
@@ -63,6 +66,13 @@ impl Log {
         let snapshots = locked(&shared.snapshots);
         let reflected = snapshots.first().copied().unwrap_or(0);
         let mut retired = Retired::default();
+        if shared.first_segment().header.generation == shared.visible().generation {
+            return Ok(retired);
+        }
+        let Some(_pin) = backup::pin(&*shared.storage)? else {
+            retired.pinned = true;
+            return Ok(retired);
+        };
         retired.waits = loop {
             match take_oldest(shared, retention, reflected) {
                 Oldest::Goes(segment) => {

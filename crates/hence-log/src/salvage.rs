@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::check::{Problem, Report, check_on, existing, names, salvage_on};
+use crate::check::{Problem, Report, at_rest, check_on, existing, names, salvage_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{APPEND, Frame, Op, StoredOp};
 use crate::group::{Level, Writer};
@@ -28,6 +28,19 @@ pub struct Rescued {
     pub snapshot: bool,
     /// What could not be read, with file and offset in the old log.
     pub left_out: Vec<Problem>,
+}
+
+impl Rescued {
+    fn count(&mut self, ops: &[StoredOp]) {
+        self.frames += 1;
+        for op in ops.iter().filter(|op| op.kind == APPEND) {
+            self.records += 1;
+            self.positions.1 = op.position.unwrap_or(self.positions.1);
+            if self.records == 1 {
+                self.positions.0 = self.positions.1;
+            }
+        }
+    }
 }
 
 /// What rebuilding removed.
@@ -66,6 +79,28 @@ pub fn salvage_to(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Rescue
     }
     let storage = DiskStorage::new(to).map_err(|e| io("create", e))?;
     salvage_to_on(&from, Arc::new(storage))
+}
+
+/// What [`salvage_to`] would copy of the log in a directory, and what it would leave out.
+///
+/// # Errors
+/// `NotALog` without any segment.
+pub fn would_salvage(from: impl AsRef<Path>) -> Result<Rescued> {
+    let from = existing(from.as_ref())?;
+    let headers = segments(&from)?;
+    let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
+        return Err(Error::new(ErrorKind::NotALog));
+    };
+    let report = check_on(&from)?;
+    let mut rescued = Rescued {
+        snapshot: first.number > 1 && newest_snapshot(&from, &last.log)?.is_some(),
+        ..Rescued::default()
+    };
+    let salvaged = salvage_on(&from, |frame| {
+        rescued.count(&frame.ops().collect::<Vec<_>>());
+    })?;
+    rescued.left_out = left_out(salvaged.holes, &report);
+    Ok(rescued)
 }
 
 /// As [`salvage_to`], between storages.
@@ -178,7 +213,7 @@ impl Copy {
         let writer = self.begin(frame.number(), frame.position())?;
         writer.skip_to(frame.position())?;
         let ops: Vec<StoredOp> = frame.ops().collect();
-        let staged = writer.stage(
+        writer.stage(
             frame.time(),
             ops.iter().map(|op| Op {
                 kind: op.kind,
@@ -189,16 +224,7 @@ impl Copy {
         if writer.is_full() {
             writer.commit(Level::Synced)?;
         }
-        let rescued = &mut self.rescued;
-        rescued.frames += 1;
-        rescued.records += staged.count;
-        let appends = ops.iter().filter(|op| op.kind == APPEND);
-        if let Some(last) = appends.filter_map(|op| op.position).last() {
-            if rescued.positions.0 == 0 {
-                rescued.positions.0 = staged.first_position;
-            }
-            rescued.positions.1 = last;
-        }
+        self.rescued.count(&ops);
         let reflects = |snapshot: &Snapshot| frame.number() <= snapshot.frame;
         self.reflected += u64::from(self.snapshot.as_ref().is_some_and(reflects));
         Ok(())
@@ -230,11 +256,20 @@ impl Copy {
 /// `SnapshotNeeded` if older commits are gone, so that only a snapshot knows what they said;
 /// `Locked` if a process has the log open; `Corrupt` if the log is damaged. Nothing is removed then.
 pub fn rebuild(dir: impl AsRef<Path>) -> Result<Rebuilt> {
-    let storage = existing(dir.as_ref())?;
-    rebuild_on(&storage, segments(&storage)?.first())
+    let storage = at_rest(dir.as_ref())?;
+    rebuild_on(&storage, segments(&storage)?.first(), true)
 }
 
-fn rebuild_on(storage: &dyn Storage, first: Option<&Header>) -> Result<Rebuilt> {
+/// What [`rebuild`] would remove.
+///
+/// # Errors
+/// As [`rebuild`].
+pub fn would_rebuild(dir: impl AsRef<Path>) -> Result<Rebuilt> {
+    let storage = at_rest(dir.as_ref())?;
+    rebuild_on(&storage, segments(&storage)?.first(), false)
+}
+
+fn rebuild_on(storage: &dyn Storage, first: Option<&Header>, remove: bool) -> Result<Rebuilt> {
     match first {
         None => return Err(Error::new(ErrorKind::NotALog)),
         Some(first) if first.number > 1 || first.generation > 1 => {
@@ -258,12 +293,15 @@ fn rebuild_on(storage: &dyn Storage, first: Option<&Header>) -> Result<Rebuilt> 
         } else {
             continue;
         };
-        let removed = storage.remove(&name);
-        removed.map_err(|e| Error::io("remove", &name, e))?;
         *count += 1;
+        if remove {
+            let removed = storage.remove(&name);
+            removed.map_err(|e| Error::io("remove", &name, e))?;
+        }
     }
-    storage
-        .sync_dir("")
-        .map_err(|e| Error::io("sync", ".", e))?;
+    if remove {
+        let synced = storage.sync_dir("");
+        synced.map_err(|e| Error::io("sync", ".", e))?;
+    }
     Ok(rebuilt)
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{FORMAT_VERSION, read_u32, read_u64};
 use crate::log::{Log, locked};
 use crate::recovery::QUARANTINE;
-use crate::storage::{Storage, read_full, write_all};
+use crate::storage::{File, Storage, read_full, write_all};
 
 /// Snapshots that are kept: the newest, and one to fall back on.
 pub(crate) const SNAPSHOTS_KEPT: usize = 2;
@@ -70,6 +70,11 @@ fn encode(log: &[u8; 16], frame: u64, bytes: &[u8]) -> Vec<u8> {
     head
 }
 
+/// The log whose snapshot bytes say that they are; they may lie.
+pub(crate) fn log_of(bytes: &Bytes) -> Option<[u8; 16]> {
+    bytes.get(16..)?.first_chunk().copied()
+}
+
 /// Reads a snapshot; `None` if it is damaged or of another log.
 pub(crate) fn decode(log: &[u8; 16], name: &str, bytes: &Bytes) -> Result<Option<Snapshot>> {
     let parse = || {
@@ -105,10 +110,14 @@ pub(crate) fn decode(log: &[u8; 16], name: &str, bytes: &Bytes) -> Result<Option
 
 /// Reads the file of a snapshot.
 pub(crate) fn read(storage: &dyn Storage, name: &str) -> io::Result<Bytes> {
-    let file = storage.open(name)?;
+    read_open(&*storage.open(name)?)
+}
+
+/// Reads the open file of a snapshot.
+pub(crate) fn read_open(file: &dyn File) -> io::Result<Bytes> {
     let limit = (SNAPSHOT_BYTES_MAX + HEAD) as u64;
     let mut bytes = vec![0; file.length()?.min(limit) as usize];
-    let count = read_full(&*file, &mut bytes, 0)?;
+    let count = read_full(file, &mut bytes, 0)?;
     bytes.truncate(count);
     Ok(bytes.into())
 }

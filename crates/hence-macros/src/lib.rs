@@ -46,7 +46,8 @@ pub fn derive_events(input: TokenStream) -> TokenStream {
 /// | `retry = 5` | attempts in all, the first included | 8 |
 /// | `timeout = "10s"` | how long one attempt may take: `ms`, `s`, `m`, `h` | 30 s |
 /// | `concurrency = 4` | deliveries that are handled at a time | 32 |
-/// | `order = "fifo"` | `per-key`, `fifo` or `any` | `per-key` |
+/// | `order = "fifo"` | `per-key`, `fifo`, `any`, `lifo`, `adaptive-lifo`, `priority`, `priority-auto` or `deadline` | `per-key` |
+/// | `after = "reserve-stock"` | other subscriptions that must have handled an event first | none |
 /// | `from = "earliest"` | where it begins when it is new: `latest` or `earliest` | `latest` |
 /// | `after_dead_letter = "continue"` | later events of the key `hold` or `continue` | `hold` |
 /// | `batch_events = 50`, `batch_age = "20ms"` | the bounds of a `Batch<E>` | 100, 100 ms |

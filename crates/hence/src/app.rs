@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
+use crate::after;
 use crate::bus::Bus;
 use crate::runtime::dispatch::Pump;
 use crate::runtime::metrics::{Metrics, SubscriptionMetrics};
@@ -145,8 +146,12 @@ impl App {
     pub fn topology(&self) -> Topology {
         let mut types: BTreeMap<&str, bool> = BTreeMap::new();
         let names = |list: &[EventType]| {
-            let mut names: Vec<_> = list.iter().map(|t| t.name.to_owned()).collect();
-            names.dedup();
+            let mut names: Vec<String> = Vec::new();
+            for name in list.iter().map(|event_type| event_type.name) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
             names
         };
         let mut sources = Vec::new();
@@ -181,6 +186,7 @@ impl App {
                 concurrency: options.concurrency,
                 attempts: options.retry.attempts,
                 order: options.order.as_str().to_owned(),
+                after: options.after.clone(),
             });
         }
         let types = types
@@ -217,6 +223,12 @@ impl App {
     /// `HN0301` with every problem, not only the first.
     pub fn check(&self) -> Result<()> {
         let mut problems = self.problems.clone();
+        if !is_name(&self.name) {
+            problems.push(format!(
+                "'{}' cannot name an application: use 1 to {NAME_LENGTH_MAX} of a-z, 0-9 and -",
+                self.name
+            ));
+        }
         let mut names = std::collections::HashSet::new();
         for subscription in &self.subscriptions {
             if !names.insert(&subscription.name) {
@@ -227,6 +239,7 @@ impl App {
             }
             problems.extend(self.problems_of(subscription));
         }
+        problems.extend(after::problems(&self.subscriptions));
         if !self.allow_cycles
             && let Some(cycle) = self.topology().cycle()
         {
@@ -325,11 +338,7 @@ impl App {
         self.check()?;
         let capability = engine.capability();
         let durability = self.durability.unwrap_or(capability.strongest());
-        if durability > capability.strongest() {
-            let (name, strongest) = (capability.name, capability.strongest());
-            let detail = format!("the engine '{name}' reaches '{strongest}', not '{durability}'");
-            return Err(Code::DURABILITY.error(detail));
-        }
+        capability.check(durability)?;
         let topology = self.topology();
         let source = format!("/{}", self.name);
         let bus = Bus::new(Arc::clone(&engine), &source, durability, self.types());
@@ -379,7 +388,7 @@ impl Running {
     async fn start(mut self, app: App, source: &str) -> Result<Self> {
         let engine = Arc::clone(self.bus.engine());
         let states = Arc::new(app.states);
-        for subscription in app.subscriptions {
+        for subscription in after::sorted(app.subscriptions) {
             let metrics = Arc::new(SubscriptionMetrics::default());
             self.metrics
                 .insert(subscription.name.to_string(), Arc::clone(&metrics));
@@ -389,12 +398,9 @@ impl Running {
                 .iter()
                 .map(|t| t.name.to_owned())
                 .collect();
-            let name = subscription.name.to_string();
-            let spec = SubscriptionSpec {
-                name,
-                types,
-                start: subscription.options.start,
-            };
+            let options = &subscription.options;
+            let mut spec = SubscriptionSpec::new(&subscription.name, types, options.start);
+            spec.after.clone_from(&options.after);
             let deliveries = engine.subscribe(spec).await?;
             let (engine, states) = (Arc::clone(&engine), Arc::clone(&states));
             let pump = Pump::new(subscription, engine, states, metrics, source, &*deliveries);

@@ -5,11 +5,12 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hence_core::emit::encode;
 use hence_core::engine::{DeliveryReport, TryCommitError};
 use hence_core::notice::RESERVED;
 use hence_core::{
-    Attributes, BoxFuture, Code, Commit, Draft, Durability, Engine, Error, Event, EventType,
-    Message, Position, Read, Reader, Receipt, Result, Timestamp, envelope,
+    Attributes, BoxFuture, Code, Commit, Durability, Engine, Error, Event, EventType, Message,
+    Position, Read, Reader, Receipt, Result, Timestamp, envelope,
 };
 
 use crate::id;
@@ -78,7 +79,7 @@ impl Bus {
     /// # Errors
     /// An error means that the event was not stored.
     pub fn publish<E: Event>(&self, event: E) -> Publish<'_> {
-        let message = Draft::of(&event).and_then(|draft| self.message(draft));
+        let message = self.message(&event);
         Publish {
             bus: self,
             message,
@@ -94,7 +95,7 @@ impl Bus {
         &self,
         events: impl IntoIterator<Item = E>,
     ) -> Result<Vec<Receipt>> {
-        let encode = |event: E| Draft::of(&event).and_then(|draft| self.message(draft));
+        let encode = |event: E| self.message(&event);
         let messages = events.into_iter().map(encode).collect::<Result<Vec<_>>>()?;
         self.commit(messages, self.durability).await
     }
@@ -105,7 +106,7 @@ impl Bus {
     /// # Errors
     /// [`TryPublishError::Full`] gives the event back when there is no room.
     pub fn try_publish<E: Event>(&self, event: E) -> Result<(), TryPublishError<E>> {
-        let message = Draft::of(&event).and_then(|draft| self.message(draft));
+        let message = self.message(&event);
         let message = message.map_err(TryPublishError::Failed)?;
         check_type(E::TYPE).map_err(TryPublishError::Failed)?;
         match self
@@ -130,13 +131,7 @@ impl Bus {
         for message in &messages {
             check_type(message.attributes().event_type())?;
         }
-        let capability = self.engine.capability();
-        if !capability.durability.contains(&durability) {
-            let levels: Vec<_> = capability.durability.iter().map(|d| d.as_str()).collect();
-            let (name, levels) = (capability.name, levels.join(", "));
-            let detail = format!("the engine '{name}' has {levels}; '{durability}' was asked for");
-            return Err(Code::DURABILITY.error(detail));
-        }
+        self.engine.capability().check(durability)?;
         self.engine
             .commit(Commit::publish(messages, durability))
             .await
@@ -183,15 +178,16 @@ impl Bus {
         self.engine.commit(commit).await.map(drop)
     }
 
-    /// Gives a draft its identity.
-    fn message(&self, draft: Draft) -> Result<Message> {
-        let mut attributes = Attributes::new(id::fresh(), &*self.source, draft.event_type)?;
-        attributes.set_time(Timestamp::now());
+    /// Encodes an event and gives it its identity.
+    fn message<E: Event>(&self, event: &E) -> Result<Message> {
+        let now = Timestamp::now();
+        let mut attributes = Attributes::new(id::fresh(now), &self.source, E::TYPE)?;
+        attributes.set_time(now);
         attributes.set("datacontenttype", "application/json")?;
-        if let Some(key) = draft.key {
+        if let Some(key) = event.key() {
             attributes.set(envelope::KEY, key)?;
         }
-        Ok(Message::new(attributes, Some(draft.data)))
+        Ok(Message::new(attributes, Some(encode(event)?)))
     }
 }
 
@@ -231,7 +227,15 @@ impl<E> std::fmt::Display for TryPublishError<E> {
     }
 }
 
-impl<E: std::fmt::Debug> std::error::Error for TryPublishError<E> {}
+impl<E: std::fmt::Debug> std::error::Error for TryPublishError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Full(_) => None,
+            // The error itself is in the text.
+            Self::Failed(error) => error.source(),
+        }
+    }
+}
 
 /// A publish that has not been awaited yet.
 #[must_use = "add `.await`: nothing is published before it"]
@@ -254,7 +258,7 @@ impl<'a> Publish<'a> {
     }
 
     /// Any attribute by its CloudEvents name.
-    pub fn attribute(mut self, name: &str, value: impl Into<envelope::Value>) -> Self {
+    pub fn attribute<'v>(mut self, name: &str, value: impl Into<envelope::Value<'v>>) -> Self {
         self.message = self
             .message
             .and_then(|m| m.with_attributes(|all| all.set(name, value)));

@@ -203,7 +203,7 @@ impl Bus {
     /// safe to ask twice.
     ///
     /// # Errors
-    /// `HN0211` when there is no such dead letter; `HN0215` when it is on its way again, or the data
+    /// `HN0211` when there is no such dead letter; `HN0216` when it is on its way again, or the data
     /// belongs to another key.
     pub async fn redrive_edited(&self, id: &str, data: Bytes) -> Result<Message> {
         let (letter, message) = self.dead_letter(id).await?;

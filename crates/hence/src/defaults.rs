@@ -10,7 +10,7 @@ use hence_core::subscription::BREAKER_ATTEMPTS;
 use hence_core::{Breaker, Options, RetryBudget};
 
 use crate::app::DRAIN_MAX;
-use crate::runtime::lanes::{BLOCKED_MAX, BLOCKED_PER_KEY_MAX};
+use crate::runtime::lanes::{BLOCKED_MAX, BLOCKED_PER_KEY_MAX, PARKED_MAX, WAITING_BYTES_MAX};
 
 /// One default.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,9 +158,10 @@ fn storms(rows: &mut Vec<Default>) {
     row(
         "too_much_behind_failures_pauses_the_subscription",
         format!(
-            "{} events of one key wait, or {} of one subscription",
+            "behind failures wait {} events of one key, or {} of one subscription, or {} MiB",
             thousands(BLOCKED_PER_KEY_MAX),
-            thousands(BLOCKED_MAX)
+            thousands(BLOCKED_MAX),
+            WAITING_BYTES_MAX >> 20
         ),
         "the subscription takes no more until some of them are free; `hence.subscription.paused` \
          says so"
@@ -186,6 +187,16 @@ fn amounts(rows: &mut Vec<Default>) {
             "{concurrency} are handled at a time for each subscription, one at a time for each key"
         ),
         "",
+    );
+    row(
+        "a_hot_key_keeps_no_other_key_waiting",
+        "a key has more events than it can handle",
+        format!(
+            "up to {} wait behind keys that are busy, and {} MiB in all, while other keys go on",
+            thousands(PARKED_MAX),
+            WAITING_BYTES_MAX >> 20
+        ),
+        "memory stays bounded, and one key takes no place of others",
     );
     row(
         "a_batch_is_what_came_in_time",

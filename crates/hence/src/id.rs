@@ -1,21 +1,57 @@
 //! Identities: new ones for what enters, derived ones for what follows.
 
-use hence_core::Attributes;
-use uuid::Uuid;
+use std::cell::RefCell;
+
+use fastrand::Rng;
+use hence_core::{Attributes, Timestamp};
+use uuid::fmt::Hyphenated;
+use uuid::{Builder, Uuid};
 
 /// The namespace of derived ids (RFC 9562 §5.5); a random constant of Hence.
 const DERIVED: Uuid = Uuid::from_u128(0x5b0f_36f1_6c0e_4d57_9d4e_87d1_3a52_c0de);
 
-/// An id for an event that enters: time-ordered, unique.
-pub(crate) fn fresh() -> String {
-    Uuid::now_v7().to_string()
+/// The text of an identity.
+pub(crate) struct Id([u8; Hyphenated::LENGTH]);
+
+impl Id {
+    fn of(uuid: Uuid) -> Self {
+        let mut text = [0; Hyphenated::LENGTH];
+        uuid.as_hyphenated().encode_lower(&mut text);
+        Self(text)
+    }
+}
+
+impl AsRef<str> for Id {
+    fn as_ref(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+thread_local! {
+    /// What makes the ids of this thread unlike all others: numbers that never repeat, and a
+    /// constant over all bits, because 64 bits of a seed alone would be too few. Both come from
+    /// the operating system, which is asked once.
+    static UNLIKE: RefCell<(Rng, u128)> = RefCell::new({
+        let (seed, _) = Uuid::new_v4().as_u64_pair();
+        (Rng::with_seed(seed), Uuid::new_v4().as_u128() ^ Uuid::new_v4().as_u128().swap_bytes())
+    });
+}
+
+/// An id for an event that enters now: time-ordered, unique (RFC 9562 §5.7).
+///
+/// 74 bits beside the millisecond are random.
+pub(crate) fn fresh(now: Timestamp) -> Id {
+    let random = UNLIKE.with_borrow_mut(|(rng, constant)| rng.u128(..) ^ *constant);
+    let [random @ .., _, _, _, _, _, _] = random.to_le_bytes();
+    let millis = u64::try_from(now.as_micros() / 1_000).unwrap_or(0);
+    Id::of(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
 }
 
 /// The id of the `ordinal`-th event that `subscription` publishes for `cause`.
 ///
 /// The same call gives the same id, so a handler that runs again publishes the same events, and
 /// every engine can absorb them.
-pub(crate) fn derived(cause: &Attributes, subscription: &str, ordinal: usize) -> String {
+pub(crate) fn derived(cause: &Attributes, subscription: &str, ordinal: usize) -> Id {
     let name = [
         cause.source(),
         cause.id(),
@@ -23,7 +59,7 @@ pub(crate) fn derived(cause: &Attributes, subscription: &str, ordinal: usize) ->
         &ordinal.to_string(),
     ]
     .join("\0");
-    Uuid::new_v5(&DERIVED, name.as_bytes()).to_string()
+    Id::of(Uuid::new_v5(&DERIVED, name.as_bytes()))
 }
 
 /// The id of the copy that takes the place of `original` in `subscription`, by its data.

@@ -40,7 +40,9 @@
 #[cfg(test)]
 extern crate self as hence;
 
+mod after;
 mod app;
+mod blocking;
 mod bus;
 pub mod dead_letter;
 pub mod defaults;
@@ -52,6 +54,7 @@ mod subscription;
 mod trace;
 
 pub use app::{App, DRAIN_MAX, Drained, Running, interrupted};
+pub use blocking::{BLOCKING_CALLS_MAX, Blocking, blocking};
 pub use bus::{Bus, Handled, Publish, PublishUntilHandled, TryPublishError};
 pub use hence_core as core;
 pub use hence_core::{

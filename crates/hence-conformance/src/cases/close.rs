@@ -147,7 +147,9 @@ async fn g16_close_finishes_what_was_taken(world: World<'_>) -> Checked {
     let mut wanted = Vec::new();
     for answer in answers {
         match answer {
-            Ok(receipts) => wanted.extend(receipts.into_iter().map(|receipt| receipt.id)),
+            Ok(receipts) => {
+                wanted.extend(receipts.into_iter().map(|receipt| receipt.id().to_owned()));
+            }
             Err(error) => is_closed::<()>("a commit that was taken", Err(error))?,
         }
     }

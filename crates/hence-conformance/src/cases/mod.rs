@@ -14,6 +14,7 @@ macro_rules! cases {
     };
 }
 
+mod after;
 mod attach;
 mod cancel;
 mod close;
@@ -41,6 +42,7 @@ pub(crate) fn all() -> Vec<Case> {
         duplicate::CASES,
         reading::CASES,
         delivery::CASES,
+        after::CASES,
         attach::CASES,
         settle::CASES,
         retry::CASES,

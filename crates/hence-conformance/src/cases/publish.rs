@@ -45,14 +45,14 @@ async fn g13_receipt_names_what_is_stored(world: World<'_>) -> Checked {
         let receipt = receipts.into_iter().next();
         let receipt = receipt.ok_or_else(|| Violation::new("no receipt"))?;
         ensure!(
-            receipt.id == id,
+            receipt.id() == id,
             "a receipt for '{}' in place of '{id}'",
-            receipt.id
+            receipt.id()
         );
         ensure!(
-            receipt.source == SOURCE,
+            receipt.source() == SOURCE,
             "a receipt for the source '{}'",
-            receipt.source
+            receipt.source()
         );
         ensure!(!receipt.duplicate, "a new event is called a duplicate");
         ensure!(
@@ -85,7 +85,7 @@ async fn g13_receipts_come_in_the_order_of_the_batch(world: World<'_>) -> Checke
         .commit(Commit::publish(batch.clone(), world.level()))
         .await?;
     for (receipt, message) in receipts.iter().zip(&batch) {
-        let (found, wanted) = (&receipt.id, message.attributes().id());
+        let (found, wanted) = (receipt.id(), message.attributes().id());
         ensure!(found == wanted, "the receipt of '{wanted}' names '{found}'");
     }
     let stored = world.read_all().await?;
@@ -282,7 +282,7 @@ async fn g13_try_commit_takes_or_gives_back(world: World<'_>) -> Checked {
     let mut wanted = Vec::new();
     for (id, committing) in taken {
         let receipts = world.within("what try_commit took", committing).await??;
-        let named = receipts.first().is_some_and(|receipt| receipt.id == id);
+        let named = receipts.first().is_some_and(|receipt| receipt.id() == id);
         ensure!(
             named && receipts.len() == 1,
             "the receipt of '{id}' is of another"

@@ -190,7 +190,7 @@ async fn repeats(world: &World<'_>, delivery: &Delivery, first: &[Position]) -> 
         ensure!(
             same,
             "'{}' stands at {position}, and again at {:?}",
-            receipt.id,
+            receipt.id(),
             receipt.position
         );
     }
@@ -250,7 +250,7 @@ async fn what_is_not_delivered_cannot_be_settled(world: World<'_>) -> Checked {
     let mut stranger = done(&delivery);
     stranger
         .iter_mut()
-        .for_each(|settlement| settlement.subscription = "stranger".to_owned());
+        .for_each(|settlement| settlement.subscription = "stranger".into());
     let mut beyond = done(&delivery);
     beyond
         .iter_mut()

@@ -51,12 +51,9 @@ impl Place {
                 Fault::SettlementForFailedStore => !commit.settle.is_empty(),
                 _ => false,
             };
-            let receipt = |message: &Message| Receipt {
-                id: message.attributes().id().to_owned(),
-                source: message.attributes().source().to_owned(),
-                position: Some(Position(world.stored.entries.len() as u64 + 1)),
-                durability: commit.durability,
-                duplicate: false,
+            let position = Position(world.stored.entries.len() as u64 + 1);
+            let receipt = |message: &Message| {
+                Receipt::new(message.clone(), Some(position), commit.durability)
             };
             let broken = Err(Code::STORAGE.error("the storage is broken"));
             return if lies {
@@ -247,7 +244,7 @@ impl Engine for Reference {
             return Err(TryCommitError::Full(Box::new(commit)));
         }
         let receipts = place.run(world, &commit).map_err(TryCommitError::Refused)?;
-        if place.is(Fault::TryCommitLoses) && receipts.iter().any(|r| r.id.ends_with("99")) {
+        if place.is(Fault::TryCommitLoses) && receipts.iter().any(|r| r.id().ends_with("99")) {
             world.stored.truncate(1);
         }
         Ok(Box::pin(async move { Ok(receipts) }))

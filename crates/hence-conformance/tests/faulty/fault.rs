@@ -70,6 +70,14 @@ faults! {
     StrangersSettle => what_is_not_delivered_cannot_be_settled;
     /// Settling a delivery settles all before it.
     CommitPastGap => g2_a_gap_in_what_is_settled_stays_open;
+    /// A subscription waits for nobody.
+    GateIgnored => g3_what_waits_for_another_comes_when_that_is_done;
+    /// A dead letter counts as handled for those that wait.
+    DeadLetterOpensGate => g3_what_waits_for_another_comes_when_that_is_done;
+    /// A subscription waits for one that does not take the event.
+    GateForEveryType => what_another_does_not_take_does_not_wait_for_it;
+    /// A subscription may wait for one that there is not.
+    UnknownGateAccepted => to_wait_for_an_unknown_subscription_is_refused;
     /// One subscription settles for all.
     SettlesForAll => subscriptions_settle_for_themselves;
     /// What is settled is forgotten when the engine is killed.
@@ -423,6 +431,10 @@ pub(crate) const MORE: &[(Fault, &str)] = &[
     (
         Fault::DeliveredOnceOverKill,
         "g2_unsettled_is_delivered_again_after_a_clean_restart",
+    ),
+    (
+        Fault::GateIgnored,
+        "g3_what_waits_for_another_still_waits_after_a_kill",
     ),
     (Fault::CommitPastGap, "settled_is_not_delivered_again"),
     (

@@ -91,6 +91,9 @@ pub(crate) struct Outlet {
     pub(crate) token: u64,
     cursor: usize,
     delayed: BTreeSet<u64>,
+    /// Who must have handled an event first, and what waits for them.
+    after: Vec<String>,
+    shut: BTreeSet<u64>,
     pub(crate) redriven: VecDeque<u64>,
     pub(crate) given: BTreeSet<u64>,
     pub(crate) released: BTreeMap<Position, Option<String>>,
@@ -343,7 +346,7 @@ impl Place {
         for settlement in &commit.settle {
             let position = settlement.position.0;
             let entry = stored.entries.get((position as usize).wrapping_sub(1));
-            let progress = stored.subscriptions.get(&settlement.subscription);
+            let progress = stored.subscriptions.get(&*settlement.subscription);
             match (progress, entry) {
                 (Some(progress), Some(entry)) if progress.takes(entry, self.fault) => {
                     fresh |= self.is_fresh(progress, settlement);
@@ -437,13 +440,11 @@ impl Place {
         let position = stored.ids.get(&name).copied().map(Position);
         let reuse = self.is(Fault::PositionReused) && position.is_some_and(|p| p.0 % 7 == 0);
         let lowered = self.is(Fault::LevelLowered);
-        Receipt {
-            id: message.attributes().id().to_owned(),
-            source: message.attributes().source().to_owned(),
-            position: position.map(|p| if reuse { Position(p.0 - 1) } else { p }),
-            durability: if lowered { Durability::Accepted } else { level },
-            duplicate: again && !self.is(Fault::DuplicateNotTold),
-        }
+        let position = position.map(|p| if reuse { Position(p.0 - 1) } else { p });
+        let level = if lowered { Durability::Accepted } else { level };
+        let mut receipt = Receipt::new(message.clone(), position, level);
+        receipt.duplicate = again && !self.is(Fault::DuplicateNotTold);
+        receipt
     }
 
     fn publish(&self, world: &mut World, all: &[Message], level: Durability) -> Vec<Receipt> {
@@ -500,7 +501,7 @@ impl Place {
             let names: Vec<_> = if self.is(Fault::SettlesForAll) {
                 world.stored.subscriptions.keys().cloned().collect()
             } else {
-                vec![settlement.subscription.clone()]
+                vec![settlement.subscription.to_string()]
             };
             for name in names {
                 self.settle(world, &name, settlement, emitted);
@@ -645,6 +646,10 @@ impl Place {
             Start::Time(_) if self.is(Fault::StartTimeIgnored) => 1,
             Start::Time(time) => at(time).map_or(next, |entry| entry.position.0),
         };
+        let is_known = |name: &String| stored.subscriptions.contains_key(name);
+        if !spec.after.iter().all(is_known) && !self.is(Fault::UnknownGateAccepted) {
+            return Err(Code::NOT_FOUND.error("it waits for one that there is not"));
+        }
         let is_new = !stored.subscriptions.contains_key(&spec.name);
         let progress = stored.subscriptions.entry(spec.name.clone()).or_default();
         progress.types = spec.types;
@@ -664,10 +669,25 @@ impl Place {
         let outlet = Outlet {
             token,
             redriven,
+            after: spec.after,
             ..Outlet::default()
         };
         world.live.outlets.insert(spec.name, outlet);
         Ok(token)
+    }
+
+    /// Whether one that goes first takes an entry and has not handled it.
+    fn is_shut(&self, stored: &Stored, after: &[String], entry: &Entry) -> bool {
+        let position = entry.position.0;
+        let first = after
+            .iter()
+            .filter_map(|name| stored.subscriptions.get(name));
+        let mut waits = first.filter(|first| {
+            let takes = first.takes(entry, self.fault) || self.is(Fault::GateForEveryType);
+            let dead = first.dead.contains_key(&position) && !self.is(Fault::DeadLetterOpensGate);
+            takes && (!first.settled.contains(&position) || dead)
+        });
+        waits.next().is_some() && !self.is(Fault::GateIgnored)
     }
 
     /// Up to `max` deliveries, or when to look again.
@@ -705,6 +725,12 @@ impl Place {
                 found.push((position, false));
             }
         }
+        for position in outlet.shut.clone() {
+            if found.len() < max && !self.is_shut(stored, &outlet.after, entry(position)) {
+                outlet.shut.remove(&position);
+                found.push((position, false));
+            }
+        }
         while found.len() < max + usize::from(self.is(Fault::TooManyDeliveries))
             && let Some(entry) = stored.entries.get(outlet.cursor)
         {
@@ -717,7 +743,9 @@ impl Place {
                 Some(due) => due > now && !self.is(Fault::DeliverAtIgnored),
                 None => self.is(Fault::RetryAtTheEnd) && progress.tried.contains_key(&position),
             };
-            if waits {
+            if self.is_shut(stored, &outlet.after, entry) {
+                outlet.shut.insert(position);
+            } else if waits {
                 outlet.delayed.insert(position);
             } else if !(self.is(Fault::DeliverAtForever) && due(position).is_some()) {
                 found.push((position, false));

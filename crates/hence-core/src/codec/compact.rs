@@ -10,7 +10,8 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::envelope::{Attributes, Value};
+use crate::attributes::Attributes;
+use crate::envelope::Value;
 use crate::error::{Code, Error, Result};
 use crate::message::Message;
 
@@ -42,18 +43,18 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) {
             put_text(out, value);
         }
     }
-    put_varint(out, attributes.extensions().count() as u64);
+    put_varint(out, attributes.extensions().len() as u64);
     for (name, value) in attributes.extensions() {
         put_text(out, name);
         match value {
-            Value::Boolean(flag) => out.put_u8(u8::from(*flag)),
+            Value::Boolean(flag) => out.put_u8(u8::from(flag)),
             Value::Integer(number) => {
                 out.put_u8(2);
-                out.put_i32_le(*number);
+                out.put_i32_le(number);
             }
             Value::String(text) => {
                 out.put_u8(3);
-                put_text(out, text);
+                put_text(out, &text);
             }
         }
     }
@@ -67,13 +68,21 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) {
 /// # Errors
 /// `HN0206` when the bytes are not what [`encode`] wrote.
 pub fn decode(mut bytes: Bytes) -> Result<Message> {
-    let buf = &mut bytes;
+    let mut rest = &*bytes;
+    let (attributes, has_data) = decode_attributes(&mut rest)?;
+    let head = bytes.len() - rest.len();
+    let data = has_data.then(|| bytes.split_off(head));
+    Ok(Message::new(attributes, data))
+}
+
+/// Reads everything before the data, and whether there is data.
+fn decode_attributes(buf: &mut &[u8]) -> Result<(Attributes, bool)> {
     let version = buf.try_get_u8().map_err(|_| damaged())?;
     let flags = buf.try_get_u8().map_err(|_| damaged())?;
     if version != VERSION {
         return Err(Code::FORMAT.error(format!("message of version {version}")));
     }
-    let (id, source, event_type) = (get_text(buf)?, get_text(buf)?, get_text(buf)?);
+    let (id, source, event_type) = (get_str(buf)?, get_str(buf)?, get_str(buf)?);
     let mut attributes = Attributes::new(id, source, event_type)?;
     let optional = [
         (SUBJECT, "subject"),
@@ -83,22 +92,21 @@ pub fn decode(mut bytes: Bytes) -> Result<Message> {
     ];
     for (flag, name) in optional {
         if flags & flag != 0 {
-            attributes.set(name, get_text(buf)?)?;
+            attributes.set(name, get_str(buf)?)?;
         }
     }
     for _ in 0..get_varint(buf)? {
-        let name = get_text(buf)?;
+        let name = get_str(buf)?;
         let value = match buf.try_get_u8().map_err(|_| damaged())? {
             0 => Value::Boolean(false),
             1 => Value::Boolean(true),
             2 => Value::Integer(buf.try_get_i32_le().map_err(|_| damaged())?),
-            3 => Value::String(get_text(buf)?),
+            3 => Value::from(get_str(buf)?),
             _ => return Err(damaged()),
         };
-        attributes.set(&name, value)?;
+        attributes.set(name, value)?;
     }
-    let data = (flags & DATA != 0).then_some(bytes);
-    Ok(Message::new(attributes, data))
+    Ok((attributes, flags & DATA != 0))
 }
 
 fn damaged() -> Error {
@@ -118,7 +126,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
 ///
 /// # Errors
 /// `HN0206` when the bytes end early or go on too long.
-pub fn get_varint(buf: &mut Bytes) -> Result<u64> {
+pub fn get_varint(buf: &mut impl Buf) -> Result<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let byte = buf.try_get_u8().map_err(|_| damaged())?;
@@ -149,4 +157,12 @@ pub fn get_text(buf: &mut Bytes) -> Result<String> {
     std::str::from_utf8(&bytes)
         .map(str::to_owned)
         .map_err(|_| damaged())
+}
+
+/// As [`get_text`], from memory that stays.
+fn get_str<'a>(buf: &mut &'a [u8]) -> Result<&'a str> {
+    let length = usize::try_from(get_varint(buf)?).map_err(|_| damaged())?;
+    let (text, rest) = buf.split_at_checked(length).ok_or_else(damaged)?;
+    *buf = rest;
+    std::str::from_utf8(text).map_err(|_| damaged())
 }

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::envelope::{Attributes, Value};
+use crate::attributes::Attributes;
+use crate::envelope::Value;
 use crate::error::{Code, Error, Result};
 use crate::message::Message;
 
@@ -97,13 +98,13 @@ fn read(members: &Members<'_>) -> Result<Message> {
     Ok(Message::new(attributes, data))
 }
 
-fn value(name: &str, json: &str) -> Result<Option<Value>> {
+fn value(name: &str, json: &str) -> Result<Option<Value<'static>>> {
     let value =
         serde_json::from_str::<serde_json::Value>(json).map_err(|error| not_json(&error))?;
     match value {
         serde_json::Value::Null => Ok(None),
         serde_json::Value::Bool(flag) => Ok(Some(Value::Boolean(flag))),
-        serde_json::Value::String(text) => Ok(Some(Value::String(text))),
+        serde_json::Value::String(text) => Ok(Some(Value::from(text))),
         serde_json::Value::Number(number) => number
             .as_i64()
             .and_then(|number| i32::try_from(number).ok())
@@ -163,9 +164,9 @@ impl Serialize for Structured<'_> {
         }
         for (name, value) in attributes.extensions() {
             match value {
-                Value::Boolean(flag) => map.serialize_entry(name, flag)?,
-                Value::Integer(number) => map.serialize_entry(name, number)?,
-                Value::String(text) => map.serialize_entry(name, text)?,
+                Value::Boolean(flag) => map.serialize_entry(name, &flag)?,
+                Value::Integer(number) => map.serialize_entry(name, &number)?,
+                Value::String(text) => map.serialize_entry(name, &text)?,
             }
         }
         for (name, text) in self.1 {

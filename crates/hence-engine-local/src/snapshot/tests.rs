@@ -19,7 +19,7 @@ fn message(id: u32, event_type: &str) -> Message {
 
 fn settlement(delivery: &Delivery, outcome: Outcome) -> Settlement {
     Settlement {
-        subscription: "s".to_owned(),
+        subscription: "s".into(),
         position: delivery.position,
         attempt: delivery.attempt,
         outcome,
@@ -29,10 +29,9 @@ fn settlement(delivery: &Delivery, outcome: Outcome) -> Settlement {
 
 /// A log with something of everything that the tables can hold.
 async fn work(engine: &dyn Engine) {
-    let spec = |types: &[&str]| SubscriptionSpec {
-        name: "s".to_owned(),
-        types: types.iter().map(|name| (*name).to_owned()).collect(),
-        start: Start::Earliest,
+    let spec = |types: &[&str]| {
+        let types = types.iter().map(|name| (*name).to_owned()).collect();
+        SubscriptionSpec::new("s", types, Start::Earliest)
     };
     let mut deliveries = engine.subscribe(spec(&["t"])).await.unwrap();
     for id in 0..40 {

@@ -153,11 +153,8 @@ pub(crate) fn spec(name: &str) -> SubscriptionSpec {
 }
 
 pub(crate) fn spec_of(name: &str, types: &[&str], start: Start) -> SubscriptionSpec {
-    SubscriptionSpec {
-        name: name.to_owned(),
-        types: types.iter().map(|name| (*name).to_owned()).collect(),
-        start,
-    }
+    let types = types.iter().map(|name| (*name).to_owned()).collect();
+    SubscriptionSpec::new(name, types, start)
 }
 
 pub(crate) async fn subscribe(engine: &Arc<dyn Engine>, name: &str) -> Box<dyn Deliveries> {
@@ -196,7 +193,7 @@ pub(crate) fn positions(deliveries: &[Delivery]) -> Vec<u64> {
 
 pub(crate) fn settlement(name: &str, delivery: &Delivery, outcome: Outcome) -> Settlement {
     Settlement {
-        subscription: name.to_owned(),
+        subscription: name.into(),
         position: delivery.position,
         attempt: delivery.attempt,
         outcome,

@@ -10,6 +10,7 @@ mod common;
 mod dead_letter;
 mod delivery;
 mod fault;
+mod gates;
 mod lifecycle;
 mod limits;
 mod model;

@@ -247,7 +247,7 @@ impl World {
         let settle = ends
             .iter()
             .map(|((position, attempt), end)| hence_core::Settlement {
-                subscription: NAMES[name].to_owned(),
+                subscription: NAMES[name].into(),
                 position: hence_core::Position(*position),
                 attempt: *attempt,
                 outcome: match end {
@@ -408,11 +408,8 @@ impl World {
                 .subscriptions()
                 .into_iter()
                 .find(|r| r.name == NAMES[*name]);
-            let spec = hence_core::SubscriptionSpec {
-                name: NAMES[*name].to_owned(),
-                types: report.unwrap().types,
-                start: Start::Latest,
-            };
+            let types = report.unwrap().types;
+            let spec = hence_core::SubscriptionSpec::new(NAMES[*name], types, Start::Latest);
             let mut deliveries = self.engine.subscribe(spec).await.unwrap();
             let got = ready(&mut deliveries).await;
             let told = |d: &Delivery| (d.position.0, d.attempt, d.redriven);

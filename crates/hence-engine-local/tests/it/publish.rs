@@ -8,7 +8,7 @@ on_both! {
         let engine = bench.open();
         let receipts = publish(&engine, vec![event("a"), event("b")]).await.unwrap();
         assert_eq!(receipts.len(), 2);
-        assert_eq!((receipts[1].id.as_str(), receipts[1].source.as_str()), ("b", "/test"));
+        assert_eq!((receipts[1].id(), receipts[1].source()), ("b", "/test"));
         assert_eq!(receipts[1].position, Some(position(2)));
         assert_eq!(receipts[1].durability, strongest(&engine));
         assert!(!receipts[1].duplicate);

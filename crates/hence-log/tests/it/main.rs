@@ -5,6 +5,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod backup;
 mod crash;
 mod damage;
 mod disk;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use hence_log::{
     ErrorKind, Level, Log, Op, Options, Retention, check, rebuild, salvage, salvage_to,
+    would_rebuild, would_salvage,
 };
 
 fn tiny() -> Options {
@@ -110,7 +111,9 @@ fn what_is_readable_of_a_damaged_log_opens_at_its_positions() {
         }
         damage(broken.path());
         assert!(!check(broken.path()).unwrap().problems.is_empty());
+        let foretold = would_salvage(broken.path()).unwrap();
         let rescued = salvage_to(broken.path(), new.path()).unwrap();
+        assert_eq!(foretold, rescued);
         assert!(!rescued.left_out.is_empty(), "{rescued:?}");
         assert!(rescued.records + most >= 200, "{rescued:?}");
         assert_eq!(check(new.path()).unwrap().problems, []);
@@ -140,7 +143,9 @@ fn a_log_whose_beginning_was_retired_takes_its_snapshot_along() {
     let error = rebuild(old.path()).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::SnapshotNeeded);
 
+    let foretold = would_salvage(old.path()).unwrap();
     let rescued = salvage_to(old.path(), new.path()).unwrap();
+    assert_eq!(foretold, rescued);
     assert!(rescued.snapshot && rescued.positions.0 > 1, "{rescued:?}");
     assert_eq!(read(new.path()), read(old.path()));
     let (_, _, recovered) = Log::open(new.path(), tiny()).unwrap();
@@ -156,7 +161,9 @@ fn rebuilding_removes_what_the_commits_say_again() {
     let held = Log::open(dir.path(), tiny()).unwrap();
     assert_eq!(*rebuild(dir.path()).unwrap_err().kind(), ErrorKind::Locked);
     drop(held);
+    let foretold = would_rebuild(dir.path()).unwrap();
     let rebuilt = rebuild(dir.path()).unwrap();
+    assert_eq!(foretold, rebuilt);
     assert!(rebuilt.snapshots == 1 && rebuilt.indexes > 1, "{rebuilt:?}");
     let (_, _, recovered) = Log::open(dir.path(), tiny()).unwrap();
     assert_eq!((&recovered.snapshot, recovered.clean), (&None, true));

@@ -13,6 +13,7 @@ const OPTIONS: &[&str] = &[
     "timeout",
     "concurrency",
     "order",
+    "after",
     "from",
     "after_dead_letter",
     "batch_events",
@@ -109,11 +110,17 @@ fn setting(option: &Ident, input: ParseStream<'_>) -> Result<TokenStream> {
                 ("fifo", "Fifo"),
                 ("any", "Any"),
                 ("lifo", "Lifo"),
+                ("adaptive-lifo", "AdaptiveLifo"),
                 ("priority", "Priority"),
+                ("priority-auto", "PriorityAuto"),
                 ("deadline", "Deadline"),
             ];
             let order = variant(option::one_of(input, &words)?);
             quote!(options.order = ::hence::core::Order::#order;)
+        }
+        "after" => {
+            let names = names(input)?;
+            quote!(options.after = ::std::vec![#(::std::string::String::from(#names)),*];)
         }
         "from" => {
             let words = [("latest", "Latest"), ("earliest", "Earliest")];
@@ -139,6 +146,23 @@ fn setting(option: &Ident, input: ParseStream<'_>) -> Result<TokenStream> {
         }
         _ => return Err(option::unknown(option, OPTIONS)),
     })
+}
+
+/// Names of subscriptions, with commas between them.
+fn names(input: ParseStream<'_>) -> Result<Vec<String>> {
+    let literal = option::string(input, "the name of another subscription")?;
+    let names = literal.value();
+    let names: Vec<_> = names
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .collect();
+    if names.iter().any(String::is_empty) {
+        return option::error(
+            literal.span(),
+            "write names of subscriptions, with commas between them",
+        );
+    }
+    Ok(names)
 }
 
 fn variant(name: &str) -> Ident {

@@ -472,6 +472,7 @@ fn shop() -> Topology {
         concurrency: 8,
         attempts: 4,
         order: order.into(),
+        after: Vec::new(),
     };
     let event = |name: &str, keyed| TypeNode {
         name: name.into(),

@@ -41,7 +41,7 @@ impl Log {
 }
 
 /// What the log said, under the library's code, with the directory before it.
-fn failed(dir: &Path, error: hence_log::Error) -> Error {
+pub(super) fn failed(dir: &Path, error: hence_log::Error) -> Error {
     Error::from(translate(error)).at(dir.display())
 }
 
@@ -53,7 +53,7 @@ fn no_log(dir: &Path) -> Error {
 }
 
 /// Facts about a log: rows for people and `--plain`, one object with `--json`.
-fn facts(out: &mut Output, object: Value, rows: &[(&str, String)]) -> Result<()> {
+pub(super) fn facts(out: &mut Output, object: Value, rows: &[(&str, String)]) -> Result<()> {
     if out.is_json() {
         return out.json(&object);
     }
@@ -74,7 +74,7 @@ fn place(problem: &hence_log::Problem) -> Value {
 }
 
 /// `1 to 40`, or `none`.
-fn span((first, last): (u64, u64)) -> String {
+pub(super) fn span((first, last): (u64, u64)) -> String {
     if first == 0 {
         "none".to_owned()
     } else {
@@ -83,6 +83,6 @@ fn span((first, last): (u64, u64)) -> String {
 }
 
 /// The object of two positions; strings, as everywhere in the API.
-fn positions((first, last): (u64, u64)) -> Value {
+pub(super) fn positions((first, last): (u64, u64)) -> Value {
     json!({"first": first.to_string(), "last": last.to_string()})
 }

@@ -4,6 +4,7 @@
 //! API; the exit codes stand in [`error::Exit`]. Each command has its file.
 
 mod address;
+mod backup;
 mod completion;
 mod config;
 mod dlq;
@@ -29,6 +30,7 @@ mod raw;
 #[cfg(test)]
 mod reference;
 mod remote;
+mod restore;
 mod simulate;
 mod status;
 mod table;
@@ -99,6 +101,8 @@ enum Command {
     /// Data directories: is a log intact, how large is it, what can be saved of a damaged one.
     #[command(subcommand, before_help = log::EXAMPLES)]
     Log(log::Log),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Errors(errors::Errors),
     Completion(completion::Completion),
     Version(version::Version),
@@ -153,10 +157,12 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
     match command {
         Command::Dev(dev) => served(dev.run()),
         Command::Serve(serve) => served(serve.run()),
+        Command::Backup(backup) => backup.run(out),
         Command::Completion(completion) => completion.run(out),
         Command::Config(config) => config.run(out),
         Command::Errors(errors) => errors.run(out),
         Command::Log(log) => log.run(out),
+        Command::Restore(restore) => restore.run(out),
         Command::Version(_) => version::Version::run(out),
         Command::Publish(publish) => asked(publish.run(out, &global)),
         Command::Tail(tail) => asked(tail.run(out, &global)),

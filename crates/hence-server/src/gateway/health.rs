@@ -28,7 +28,8 @@ pub(crate) async fn live(uri: Uri) -> Result<Response, Problem> {
     Ok(text(PLAIN, "ok\n".to_owned()))
 }
 
-/// `GET /readyz`: the engine takes commits, and the server is not going down.
+/// `GET /readyz`: the engine takes commits, every subscription reads its events, and the server is
+/// not going down.
 pub(crate) async fn ready(
     State(gateway): State<Arc<Gateway>>,
     uri: Uri,
@@ -36,8 +37,17 @@ pub(crate) async fn ready(
     let query = Query::of(&uri, &[&["verbose"]])?;
     let draining = gateway.drain.is_cancelled();
     let engine = gateway.bus.engine().health();
+    let troubles = gateway.metrics.iter().filter_map(|(name, metrics)| {
+        let trouble = metrics.trouble()?;
+        Some(format!("{name} stands still: {trouble}"))
+    });
+    let troubles: Vec<_> = troubles.collect();
     let checks = [
         ("engine", engine.err().map(|error| error.to_string())),
+        (
+            "subscriptions",
+            (!troubles.is_empty()).then(|| troubles.join("; ")),
+        ),
         (
             "draining",
             draining.then(|| "the server is going down".to_owned()),

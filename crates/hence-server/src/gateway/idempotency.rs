@@ -147,7 +147,8 @@ impl Claim<'_> {
             .unwrap_or_else(PoisonError::into_inner);
         inner.running -= 1;
         if let Some(known) = inner.known.get_mut(&scope) {
-            known.stored = Some(stored.to_vec());
+            let alone = |stored: &Stored| stored.as_ref().map(Receipt::alone).map_err(Clone::clone);
+            known.stored = Some(stored.iter().map(alone).collect());
             inner.receipts += stored.len().max(1);
             inner.done.push_back((scope, Instant::now()));
         }
@@ -222,16 +223,9 @@ mod tests {
     use super::*;
 
     fn receipt(id: &str) -> Stored {
-        let (id, source) = (id.to_owned(), "/s".to_owned());
-        let durability = hence::Durability::Synced;
-        let (position, duplicate) = (None, false);
-        Ok(Receipt {
-            id,
-            source,
-            position,
-            durability,
-            duplicate,
-        })
+        let attributes = hence::core::Attributes::new(id, "/s", "t").unwrap();
+        let message = hence::Message::new(attributes, None);
+        Ok(Receipt::new(message, None, hence::Durability::Synced))
     }
 
     fn first<'a>(keys: &'a Keys, key: &str) -> Claim<'a> {

@@ -251,7 +251,7 @@ impl From<hence::Error> for Problem {
             ("HN0209", _) => Code::OTHER_CONTENT
                 .problem(detail)
                 .hint("an id names one fact for ever: send the new fact under a new id"),
-            ("HN0215", _) => Code::NOT_NOW.problem(detail),
+            ("HN0216", _) => Code::NOT_NOW.problem(detail),
             ("HN0204", _) => Code::STORAGE_FAILED
                 .problem("storage failed; nothing more is taken until the log is opened again")
                 .hint("look at the log of the server, cure the disk, and start it again"),

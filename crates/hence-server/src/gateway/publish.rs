@@ -346,11 +346,9 @@ async fn store(
 }
 
 /// The receipt of a request that was done before.
-fn again(receipt: Receipt) -> Receipt {
-    Receipt {
-        duplicate: true,
-        ..receipt
-    }
+fn again(mut receipt: Receipt) -> Receipt {
+    receipt.duplicate = true;
+    receipt
 }
 
 /// What makes a request, for the comparison with another of the same key.
@@ -451,19 +449,14 @@ impl Gateway {
         for name in filled {
             let value = match *name {
                 "time" => first.attributes().time().map(Into::into),
-                name => first.attributes().extension(name).cloned(),
+                name => first.attributes().extension(name),
             };
             same = same
                 .with_attributes(|all| all.set(name, value.unwrap_or("".into())))
                 .ok()?;
         }
-        (same == first).then(|| Receipt {
-            id: wanted.id().to_owned(),
-            source: wanted.source().to_owned(),
-            position: Some(position),
-            durability: engine.capability().strongest(),
-            duplicate: true,
-        })
+        let level = engine.capability().strongest();
+        (same == first).then(|| again(Receipt::new(first, Some(position), level)))
     }
 
     /// What to say about events that are stored (G17) but may not do what was meant: nothing takes

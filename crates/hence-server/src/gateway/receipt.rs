@@ -33,8 +33,8 @@ struct Written<'a> {
 impl<'a> Written<'a> {
     fn of(receipt: &'a Receipt) -> Self {
         Self {
-            id: &receipt.id,
-            source: &receipt.source,
+            id: receipt.id(),
+            source: receipt.source(),
             topic: TOPIC,
             position: receipt.position.map(|position| position.to_string()),
             durability: receipt.durability.as_str(),

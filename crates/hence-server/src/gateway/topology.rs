@@ -186,6 +186,9 @@ struct Subscription<'a> {
     /// Whether code of this process handles its events.
     handler: bool,
     status: &'static str,
+    /// Why it stands still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
     settled: String,
     lag: u64,
     inflight: u64,
@@ -216,6 +219,8 @@ pub(crate) async fn subscriptions(
     let nodes = &gateway.topology.subscriptions;
     let items = reports.iter().map(|report| {
         let node = nodes.iter().find(|node| node.name == report.name);
+        let metrics = gateway.metrics.get(&report.name);
+        let trouble = metrics.and_then(|metrics| metrics.trouble());
         Subscription {
             id: &report.name,
             types: &report.types,
@@ -227,11 +232,12 @@ pub(crate) async fn subscriptions(
                 },
             }),
             handler: node.is_some(),
-            status: if report.attached {
-                "active"
-            } else {
-                "detached"
+            status: match &trouble {
+                Some(_) => "failing",
+                None if report.attached => "active",
+                None => "detached",
             },
+            trouble,
             settled: report.settled.to_string(),
             lag: report.lag,
             inflight: report.in_flight,

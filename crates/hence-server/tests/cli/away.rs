@@ -26,7 +26,8 @@ fn arguments(leaf: &[String]) -> Option<Vec<&'static str>> {
         ["jobs", "ls"] => vec!["jobs", "ls"],
         ["jobs", "show"] => vec!["jobs", "show", "1"],
         ["jobs", "cancel"] => vec!["jobs", "cancel", "1"],
-        ["dev" | "serve" | "errors" | "completion" | "version"] | ["config" | "log", _] => {
+        ["dev" | "serve" | "backup" | "restore" | "errors" | "completion" | "version"]
+        | ["config" | "log", _] => {
             return None;
         }
         other => panic!("the test does not know how to run {other:?}"),

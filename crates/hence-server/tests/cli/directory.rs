@@ -129,16 +129,27 @@ fn a_damaged_log_is_found_refused_and_saved() {
         "{ran:?}"
     );
 
-    let ran = run(&[
-        "log",
-        "salvage",
-        text(&data),
-        "--to",
-        text(&saved),
-        "--json",
-    ]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let rescued = json(&ran);
+    let salvage = |more: &[&str]| {
+        let ran = run(&[
+            &[
+                "log",
+                "salvage",
+                text(&data),
+                "--to",
+                text(&saved),
+                "--json",
+            ],
+            more,
+        ]
+        .concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        json(&ran)
+    };
+    let mut foretold = salvage(&["--dry-run"]);
+    assert!(!saved.exists(), "nothing was made");
+    let rescued = salvage(&[]);
+    foretold["dryrun"] = false.into();
+    assert_eq!(foretold, rescued);
     assert_eq!(rescued["leftout"].as_array().unwrap().len(), 1, "{rescued}");
     assert!(rescued["leftout"][0]["offset"].as_u64().unwrap() <= at as u64);
     assert_eq!(run(&["log", "check", text(&saved)]).code, 0);
@@ -162,7 +173,11 @@ fn a_log_is_rebuilt_only_when_it_is_at_rest() {
     let ran = run(&["log", "rebuild", text(&data)]);
     assert!(ran.code == 1 && ran.stderr.contains("HN0207"), "{ran:?}");
     drop(server);
+    let before = names(&data);
+    let foretold = run(&["log", "rebuild", text(&data), "-n", "--json"]);
+    assert_eq!((foretold.code, names(&data)), (0, before), "{foretold:?}");
     let rebuilt = run(&["log", "rebuild", text(&data), "--json"]);
+    assert_eq!(json(&foretold)["snapshots"], json(&rebuilt)["snapshots"]);
     assert_eq!(rebuilt.code, 0, "{rebuilt:?}");
     assert!(
         names(&data)

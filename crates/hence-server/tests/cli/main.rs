@@ -7,6 +7,7 @@
 )]
 
 mod away;
+mod backup;
 mod directory;
 mod live;
 mod plan;

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
 
 use hence_core::{Delivery, Order, Position, Timestamp};
 
@@ -18,15 +19,49 @@ use super::pool::Pool;
 pub(crate) const BLOCKED_PER_KEY_MAX: usize = 1_000;
 /// The same for all keys of a subscription together.
 pub(crate) const BLOCKED_MAX: usize = 100_000;
+/// The most deliveries that may wait behind keys that are busy; beyond it nothing is pulled until
+/// one of them ends. Below it a key that is hot keeps no other key waiting.
+pub(crate) const PARKED_MAX: usize = 10_000;
+/// About how many bytes the deliveries of a subscription that wait here may have together. Where
+/// most of them wait behind failures, the subscription pauses; else it pulls when some have ended.
+pub(crate) const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// The lane of all deliveries under [`Order::Fifo`].
 const FIFO: &str = "";
+
+/// So many deliveries, and about how many bytes they have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Load {
+    events: usize,
+    bytes: usize,
+}
+
+impl Load {
+    fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.bytes += other.bytes;
+    }
+
+    fn take(&mut self, other: Self) {
+        self.events -= other.events;
+        self.bytes -= other.bytes;
+    }
+
+    fn of(delivery: &Delivery) -> Self {
+        Self {
+            events: 1,
+            bytes: delivery.message.footprint(),
+        }
+    }
+}
 
 #[derive(Default)]
 struct Lane {
     /// Deliveries in order; those from the dead letters stand before the others.
     redriven: VecDeque<Delivery>,
     queue: VecDeque<Delivery>,
+    /// About how many bytes these have.
+    bytes: usize,
     /// How many of the lane are with a handler or with the engine: several only in one batch.
     busy: usize,
     /// How many of the lane wait for their next attempt.
@@ -71,11 +106,20 @@ impl Lane {
         } else {
             &mut self.queue
         };
-        from.drain(..count).collect()
+        let taken: Vec<_> = from.drain(..count).collect();
+        self.bytes -= taken.iter().map(|d| Load::of(d).bytes).sum::<usize>();
+        taken
+    }
+
+    /// Puts a delivery behind all others.
+    fn push(&mut self, delivery: Delivery) {
+        self.bytes += Load::of(&delivery).bytes;
+        self.queue.push_back(delivery);
     }
 
     /// Puts a delivery where its position belongs.
     fn insert(&mut self, delivery: Delivery) {
+        self.bytes += Load::of(&delivery).bytes;
         let queue = self.queue_for(&delivery);
         let before = queue.partition_point(|other| other.position < delivery.position);
         queue.insert(before, delivery);
@@ -89,6 +133,22 @@ impl Lane {
             self.discarded.clear();
         }
         is_wanted
+    }
+
+    /// Forgets a dead letter that was discarded, wherever it is.
+    fn release(&mut self, position: Position, backs_off: bool) {
+        self.held.remove(&position);
+        let at = self
+            .redriven
+            .iter()
+            .position(|sent| sent.position == position);
+        if let Some(sent) = at.and_then(|at| self.redriven.remove(at)) {
+            self.bytes -= Load::of(&sent).bytes;
+        }
+        self.retrying -= usize::from(backs_off);
+        if self.busy > 0 {
+            self.discarded.insert(position);
+        }
     }
 
     fn queue_for(&mut self, delivery: &Delivery) -> &mut VecDeque<Delivery> {
@@ -124,10 +184,16 @@ pub(crate) struct Lanes {
     /// Deliveries that wait for their next attempt, soonest first.
     retries: BinaryHeap<Reverse<(Timestamp, Position)>>,
     waiting: HashMap<Position, Delivery>,
+    /// Those of them that back off.
+    retrying: Load,
     /// Deliveries behind keys that back off or are held.
-    blocked: usize,
-    /// Deliveries that could run now or once their lane is free.
-    runnable: usize,
+    blocked: Load,
+    /// Deliveries that could run now.
+    ready: Load,
+    /// Deliveries that could run once their lane is free.
+    parked: Load,
+    /// How many deliveries of one key may be handled in one call.
+    width: usize,
     /// A key has reached [`BLOCKED_PER_KEY_MAX`].
     crowded: usize,
 }
@@ -137,6 +203,7 @@ impl Lanes {
         order: Order,
         held: BTreeMap<Position, Option<String>>,
         clock: Clock,
+        width: usize,
     ) -> Self {
         let mut lanes = Self {
             order,
@@ -146,8 +213,11 @@ impl Lanes {
             free: Pool::new(order),
             retries: BinaryHeap::new(),
             waiting: HashMap::new(),
-            blocked: 0,
-            runnable: 0,
+            retrying: Load::default(),
+            blocked: Load::default(),
+            ready: Load::default(),
+            parked: Load::default(),
+            width,
             crowded: 0,
         };
         for (position, key) in held {
@@ -169,15 +239,15 @@ impl Lanes {
             return;
         }
         let Some(key) = key else {
+            self.ready.add(Load::of(&delivery));
             self.free.push(delivery);
-            self.runnable += 1;
             return;
         };
         self.change(key, |lane| {
             if delivery.redriven {
                 lane.insert(delivery);
             } else {
-                lane.queue.push_back(delivery);
+                lane.push(delivery);
             }
         });
     }
@@ -186,7 +256,7 @@ impl Lanes {
     /// order. Their lanes are busy until each is [`done`](Self::done), [`hold`](Self::hold) or
     /// [`back_off`](Self::back_off).
     pub(crate) fn pop(&mut self, max: usize) -> Vec<Delivery> {
-        let mut popped = Vec::with_capacity(max.min(self.runnable));
+        let mut popped = Vec::with_capacity(max.min(self.ready.events));
         while popped.len() < max {
             let Some(key) = self.listed.pop_front() else {
                 break;
@@ -199,12 +269,19 @@ impl Lanes {
             });
         }
         while popped.len() < max
-            && let Some(delivery) = self.free.pop()
+            && let Some(delivery) = self.free.pop(self.clock.now())
         {
-            self.runnable -= 1;
+            self.ready.take(Load::of(&delivery));
             popped.push(delivery);
         }
         popped
+    }
+
+    /// Learns how long a call for some deliveries took.
+    pub(crate) fn served(&mut self, deliveries: &[Delivery], ran: Duration) {
+        if let Some(first) = deliveries.first() {
+            self.free.served(first, ran);
+        }
     }
 
     /// Frees the lane of a delivery that is settled as done, or as dead without a hold.
@@ -231,18 +308,14 @@ impl Lanes {
     /// Forgets dead letters that were discarded: what is behind them goes on.
     pub(crate) fn release(&mut self, released: BTreeMap<Position, Option<String>>) {
         for (position, key) in released {
-            let backs_off = self.waiting.remove(&position).is_some();
+            let waiting = self.waiting.remove(&position);
+            if let Some(waiting) = &waiting {
+                self.retrying.take(Load::of(waiting));
+            }
             if let Some(key) = self.lane_of(key.as_deref()) {
-                self.change(key, |lane| {
-                    lane.held.remove(&position);
-                    lane.redriven.retain(|sent| sent.position != position);
-                    lane.retrying -= usize::from(backs_off);
-                    if lane.busy > 0 {
-                        lane.discarded.insert(position);
-                    }
-                });
-            } else if self.free.forget(position) {
-                self.runnable -= 1;
+                self.change(key, |lane| lane.release(position, waiting.is_some()));
+            } else if let Some(delivery) = self.free.forget(position) {
+                self.ready.take(Load::of(&delivery));
             }
         }
     }
@@ -263,6 +336,7 @@ impl Lanes {
     }
 
     fn wait(&mut self, delivery: Delivery, due: Timestamp) {
+        self.retrying.add(Load::of(&delivery));
         self.retries.push(Reverse((due, delivery.position)));
         self.waiting.insert(delivery.position, delivery);
     }
@@ -283,10 +357,11 @@ impl Lanes {
             let Some(delivery) = self.waiting.remove(&position) else {
                 continue;
             };
+            self.retrying.take(Load::of(&delivery));
             match self.key_of(&delivery) {
                 None => {
+                    self.ready.add(Load::of(&delivery));
                     self.free.put_back(delivery);
-                    self.runnable += 1;
                 }
                 Some(key) => self.change(key, |lane| {
                     lane.retrying -= 1;
@@ -296,9 +371,19 @@ impl Lanes {
         }
     }
 
-    /// Deliveries that could run now or once their lane is free.
-    pub(crate) fn runnable(&self) -> usize {
-        self.runnable
+    /// Deliveries that could run now.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.events
+    }
+
+    /// How many more may be taken in that would have to wait for something else than a worker.
+    pub(crate) fn room(&self) -> usize {
+        let loads = [self.ready, self.parked, self.blocked, self.retrying];
+        let bytes: usize = loads.iter().map(|load| load.bytes).sum();
+        if bytes >= WAITING_BYTES_MAX {
+            return 0;
+        }
+        PARKED_MAX.saturating_sub(self.parked.events)
     }
 
     /// Whether a delivery may run now.
@@ -308,15 +393,24 @@ impl Lanes {
 
     /// Whether so many wait behind failures that no more should be pulled.
     pub(crate) fn is_crowded(&self) -> bool {
-        self.crowded > 0 || self.blocked + self.waiting.len() >= BLOCKED_MAX
+        let Load { events, bytes } = self.behind_failures();
+        self.crowded > 0 || events >= BLOCKED_MAX || bytes >= WAITING_BYTES_MAX
+    }
+
+    fn behind_failures(&self) -> Load {
+        let mut all = self.blocked;
+        all.add(self.retrying);
+        all
     }
 
     /// Which limit is reached, in words.
     pub(crate) fn limit(&self) -> String {
         if self.crowded > 0 {
             format!("{BLOCKED_PER_KEY_MAX} events of one key wait")
-        } else {
+        } else if self.behind_failures().events >= BLOCKED_MAX {
             format!("{BLOCKED_MAX} events wait")
+        } else {
+            format!("events of {} MiB wait", WAITING_BYTES_MAX >> 20)
         }
     }
 
@@ -354,16 +448,34 @@ impl Lanes {
         };
         let (blocked, length) = (lane.is_blocked(), lane.len());
         let crowded = usize::from(blocked && length >= BLOCKED_PER_KEY_MAX);
-        let counts = if blocked {
-            &mut self.blocked
-        } else {
-            &mut self.runnable
+        let ready = match lane.busy {
+            0 if !blocked => length.min(self.width),
+            _ => 0,
         };
+        let bytes = lane.bytes;
+        let load = |events, bytes| Load { events, bytes };
+        let changes = if blocked {
+            [
+                (&mut self.blocked, load(length, bytes)),
+                (&mut self.ready, load(0, 0)),
+            ]
+        } else {
+            let parked = load(length - ready, bytes);
+            [
+                (&mut self.parked, parked),
+                (&mut self.ready, load(ready, 0)),
+            ]
+        };
+        for (count, load) in changes {
+            if add {
+                count.add(load);
+            } else {
+                count.take(load);
+            }
+        }
         if add {
-            *counts += length;
             self.crowded += crowded;
         } else {
-            *counts -= length;
             self.crowded -= crowded;
         }
     }

@@ -193,7 +193,7 @@ impl Meter {
             emitted: all.emitted,
             keys: all.keys.counts(),
             batched: all.batched,
-            options: self.options.get().copied(),
+            options: self.options.get().cloned(),
         }
     }
 }

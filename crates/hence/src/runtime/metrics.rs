@@ -1,8 +1,8 @@
 //! What the runtime counts, for each subscription.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::measure::{Measured, Meter};
@@ -60,6 +60,7 @@ pub struct SubscriptionMetrics {
     pub(crate) expired: AtomicU64,
     pub(crate) running: AtomicU64,
     pub(crate) meter: Meter,
+    pub(crate) trouble: Trouble,
     /// From the append of an event to the beginning of its attempt.
     pub wait: Histogram,
     /// How long handlers ran.
@@ -92,6 +93,11 @@ impl SubscriptionMetrics {
         self.running.load(Relaxed)
     }
 
+    /// Why it stands still, in words; `None` while it does not.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.get()
+    }
+
     /// What was measured of it in the last minutes, for planning.
     pub fn measured(&self) -> Measured {
         self.meter.measured()
@@ -100,3 +106,24 @@ impl SubscriptionMetrics {
 
 /// What was counted, by subscription.
 pub type Metrics = BTreeMap<String, Arc<SubscriptionMetrics>>;
+
+/// Why a subscription stands still.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble(Mutex<Option<String>>);
+
+impl Trouble {
+    pub(crate) fn set(&self, why: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(crate) fn get(&self) -> Option<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

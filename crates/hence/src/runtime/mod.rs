@@ -2,6 +2,7 @@
 
 mod breaker;
 mod budget;
+mod call;
 mod clock;
 pub(crate) mod dispatch;
 pub(crate) mod lanes;

@@ -1,5 +1,6 @@
 //! From what a handler returned to one commit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hence_core::envelope::{CAUSATION, CORRELATION, DEPTH, KEY};
@@ -32,7 +33,7 @@ pub(crate) enum Verdict {
 
 /// Where settlements of one subscription come from.
 pub(crate) struct Settler {
-    pub(crate) subscription: String,
+    pub(crate) subscription: Arc<str>,
     /// The source of what it publishes.
     pub(crate) source: String,
     pub(crate) options: Options,
@@ -58,10 +59,11 @@ impl Settler {
     /// `HN0104` when the event cannot be encoded.
     pub(crate) fn notice(&self, event: &impl Event) -> Result<Commit> {
         let draft = Draft::of(event)?;
-        let mut attributes = Attributes::new(id::fresh(), &*self.source, draft.event_type)?;
-        attributes.set_time(Timestamp::now());
+        let now = Timestamp::now();
+        let mut attributes = Attributes::new(id::fresh(now), &self.source, draft.event_type)?;
+        attributes.set_time(now);
         attributes.set("datacontenttype", "application/json")?;
-        attributes.set(KEY, self.subscription.as_str())?;
+        attributes.set(KEY, &*self.subscription)?;
         let message = Message::new(attributes, Some(draft.data));
         Ok(Commit::publish(vec![message], self.durability))
     }
@@ -85,7 +87,7 @@ impl Settler {
         let due = self.clock.now().after(wait.saturating_add(longer));
         for delivery in deliveries {
             commit.settle.push(Settlement {
-                subscription: self.subscription.clone(),
+                subscription: Arc::clone(&self.subscription),
                 position: delivery.position,
                 attempt: delivery.attempt,
                 outcome: self.outcome(delivery, &verdict, due),
@@ -141,7 +143,7 @@ impl Settler {
     fn message(&self, cause: &Attributes, ordinal: usize, draft: Draft) -> Result<Message> {
         bus::check_type(draft.event_type)?;
         let id = id::derived(cause, &self.subscription, ordinal);
-        let mut attributes = Attributes::new(id, &*self.source, draft.event_type)?;
+        let mut attributes = Attributes::new(id, &self.source, draft.event_type)?;
         attributes.set_time(Timestamp::now());
         attributes.set("datacontenttype", "application/json")?;
         attributes.set(CAUSATION, cause.id())?;
@@ -154,7 +156,7 @@ impl Settler {
         }
         for name in ["traceparent", "tracestate"] {
             if let Some(value) = cause.extension(name) {
-                attributes.set(name, value.clone())?;
+                attributes.set(name, value)?;
             }
         }
         Ok(Message::new(attributes, Some(draft.data)))

@@ -1,6 +1,8 @@
 //! What the tests share: an event, a recorder, and both engines.
 
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hence::core::{Position, Read, Reader};
 use hence::{App, Event, Running, Start};
@@ -88,9 +90,9 @@ pub(crate) fn log() -> Place {
 
 impl Place {
     /// So long where timers are paused, a thousandth where time is real.
-    pub(crate) fn seconds(&self, seconds: u32) -> std::time::Duration {
+    pub(crate) fn seconds(&self, seconds: u32) -> Duration {
         let unit = if self.url == "memory:" { 1_000 } else { 1 };
-        std::time::Duration::from_millis(unit) * seconds
+        Duration::from_millis(unit) * seconds
     }
 
     pub(crate) async fn start(&self, app: App) -> Running {
@@ -119,6 +121,25 @@ pub(crate) async fn types(reader: &mut dyn Reader, count: usize) -> Vec<String> 
     types
 }
 
+/// The longest that a test may take, also on a machine that is busy.
+const TEST_MAX: Duration = Duration::from_secs(180);
+
+/// Runs a test, and fails when it waits for something that does not come. The time is real, also
+/// where timers are paused.
+pub(crate) async fn limited(name: &str, test: impl Future<Output = ()>) {
+    let (done, watched) = std::sync::mpsc::channel::<()>();
+    let (late, too_late) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        if watched.recv_timeout(TEST_MAX) == Err(RecvTimeoutError::Timeout) {
+            let _ = late.send(());
+        }
+    });
+    tokio::select! {
+        () = test => drop(done),
+        Ok(()) = too_late => panic!("{name} still waits after {TEST_MAX:?}"),
+    }
+}
+
 /// Runs a test on both engines.
 macro_rules! on_both_engines {
     ($($(#[$attribute:meta])* async fn $name:ident($place:ident: Place) $body:block)*) => {
@@ -130,12 +151,12 @@ macro_rules! on_both_engines {
 
             #[tokio::test]
             async fn memory() {
-                test(crate::kit::memory()).await;
+                crate::kit::limited(stringify!($name), test(crate::kit::memory())).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn log() {
-                test(crate::kit::log()).await;
+                crate::kit::limited(stringify!($name), test(crate::kit::log())).await;
             }
         })*
     };
@@ -154,12 +175,12 @@ macro_rules! on_both_engines_paused {
 
             #[tokio::test(start_paused = true)]
             async fn memory() {
-                test(crate::kit::memory()).await;
+                crate::kit::limited(stringify!($name), test(crate::kit::memory())).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn log() {
-                test(crate::kit::log()).await;
+                crate::kit::limited(stringify!($name), test(crate::kit::log())).await;
             }
         })*
     };

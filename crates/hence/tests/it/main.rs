@@ -8,12 +8,16 @@
 
 mod kit;
 
+mod after;
+mod blocking;
 mod defaults;
 mod drain;
 mod failure;
 mod flow;
 mod measure;
 mod order;
+mod peers;
 mod publish;
+mod rival;
 mod source;
 mod wiring;

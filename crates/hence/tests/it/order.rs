@@ -95,6 +95,20 @@ on_both_engines! {
         }
     }
 
+    async fn a_hot_key_keeps_no_other_key_waiting(place: Place) {
+        let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+        let app = App::new("test").state(seen.clone()).state(Arc::clone(&gate));
+        let running = place.start(app.subscribe("gated", gated.concurrency(2))).await;
+        // Far more than the credit of two workers, and all behind the one that does not end.
+        running.publish_all((0..500).map(|n| tick("hot", n))).await.unwrap();
+        running.publish(tick("cold", 500)).await.unwrap();
+        seen.reach(2).await;
+        assert_eq!(seen.all(), [("hot".to_owned(), 0), ("cold".to_owned(), 500)]);
+        gate.add_permits(501);
+        seen.reach(501).await;
+        assert_ordered_per_key(&seen);
+    }
+
     async fn a_rate_spreads_calls(place: Place) {
         let seen = Seen::default();
         let handler = see.rate(10, Duration::from_millis(100));

@@ -39,8 +39,8 @@ on_both_engines! {
         assert_eq!(effect.cause, Some(cause.entry.position));
         let attributes = effect.entry.message.attributes();
         assert_eq!(attributes.event_type(), "test.tock");
-        assert_eq!(attributes.causation_id(), Some(handled.receipt.id.as_str()));
-        assert_eq!(attributes.correlation_id(), Some(handled.receipt.id.as_str()));
+        assert_eq!(attributes.causation_id(), Some(handled.receipt.id()));
+        assert_eq!(attributes.correlation_id(), Some(handled.receipt.id()));
         assert_eq!(attributes.key(), Some("a"));
         assert_eq!(attributes.source(), "/test");
         assert_eq!(cause.deliveries[0].state.as_str(), "done");

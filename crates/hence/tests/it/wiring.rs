@@ -35,8 +35,15 @@ fn the_topology_comes_from_the_signatures() {
 }
 
 #[test]
+fn a_type_that_is_named_twice_stands_once_in_the_topology() {
+    let both = async |_: Tick, _: Publisher<Tock>, _: Publisher<Tick>, _: Publisher<Tock>| {};
+    let topology = App::new("test").subscribe("both", both).topology();
+    assert_eq!(topology.subscriptions[0].emits, ["test.tock", "test.tick"]);
+}
+
+#[test]
 fn one_error_lists_every_problem() {
-    let app = App::new("test")
+    let app = App::new("Test & Co")
         .subscribe("see", see)
         .subscribe("see", many)
         .subscribe(
@@ -49,6 +56,7 @@ fn one_error_lists_every_problem() {
     assert_eq!(error.code().as_str(), "HN0301");
     let text = error.to_string();
     for part in [
+        "'Test & Co' cannot name an application",
         "there is no subscription 'nobody'",
         "two subscriptions are named 'see'",
         "'see' needs State<",

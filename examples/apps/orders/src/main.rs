@@ -54,7 +54,7 @@ fn order(order_id: &str, amount: f64, sku: &str) -> OrderPlaced {
 async fn wait_for_the_end(bus: &Bus, receipt: &Receipt) -> Result<()> {
     let filter = Filter {
         types: ENDS.map(str::to_owned).to_vec(),
-        correlation_id: Some(receipt.id.clone()),
+        correlation_id: Some(receipt.id().to_owned()),
         ..Filter::default()
     };
     let from = receipt.position.map_or(Start::Earliest, Start::Position);

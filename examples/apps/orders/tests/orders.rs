@@ -38,7 +38,7 @@ fn order(order_id: &str, amount: f64, sku: &str) -> OrderPlaced {
 async fn caused<E: Event>(bus: &Bus, receipt: &Receipt) -> E {
     let filter = Filter {
         types: vec![E::TYPE.to_owned()],
-        correlation_id: Some(receipt.id.clone()),
+        correlation_id: Some(receipt.id().to_owned()),
         ..Filter::default()
     };
     let read = Read {
@@ -151,7 +151,7 @@ async fn a_negative_amount_is_a_dead_letter_also_when_it_is_sent_again() {
         "the amount of an order cannot be negative: -5"
     );
     assert_eq!(
-        letter.message.decode::<OrderPlaced>().unwrap(),
+        app.dead_letter(&letter.id).await.unwrap().1.decode::<OrderPlaced>().unwrap(),
         order("A-21", -5.0, "X")
     );
 

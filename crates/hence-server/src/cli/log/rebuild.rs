@@ -11,7 +11,7 @@ use crate::cli::output::Output;
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   hence log rebuild ./hence-data
-  hence log rebuild ./hence-data --json";
+  hence log rebuild ./hence-data --dry-run";
 
 /// Removes snapshots and indexes, so that the next start makes them again from the events. Refused
 /// while a server has the log open, and where only a snapshot knows what retired events said.
@@ -20,16 +20,31 @@ Examples:
 pub(crate) struct Rebuild {
     /// The directory of the log.
     dir: PathBuf,
+
+    /// Says what would be removed, and removes nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 impl Rebuild {
     pub(crate) fn run(&self, out: &mut Output) -> Result<()> {
-        let rebuilt = hence_log::rebuild(&self.dir).map_err(|error| failed(&self.dir, error))?;
+        let dir = &self.dir;
+        let rebuilt = match self.dry_run {
+            true => hence_log::would_rebuild(dir),
+            false => hence_log::rebuild(dir),
+        };
+        let rebuilt = rebuilt.map_err(|error| failed(dir, error))?;
+        let words = match self.dry_run {
+            true => ["snapshots to remove", "indexes to remove"],
+            false => ["snapshots removed", "indexes removed"],
+        };
         let rows = [
-            ("snapshots removed", rebuilt.snapshots.to_string()),
-            ("indexes removed", rebuilt.indexes.to_string()),
+            (words[0], rebuilt.snapshots.to_string()),
+            (words[1], rebuilt.indexes.to_string()),
         ];
-        let object = json!({"snapshots": rebuilt.snapshots, "indexes": rebuilt.indexes});
+        let object = json!({
+            "dryrun": self.dry_run, "snapshots": rebuilt.snapshots, "indexes": rebuilt.indexes,
+        });
         facts(out, object, &rows)
     }
 }

@@ -182,7 +182,7 @@ fn integers_and_booleans_keep_their_canonical_text() {
     let texts: BTreeMap<_, _> = read
         .attributes()
         .extensions()
-        .map(|(name, value)| (name, value.to_text()))
+        .map(|(name, value)| (name, value.to_text().into_owned()))
         .collect();
     assert_eq!((&*texts["number"], &*texts["flag"]), ("-7", "true"));
 }

@@ -244,6 +244,23 @@ async fn the_topology_comes_in_four_forms_with_what_was_measured() {
 }
 
 #[tokio::test]
+async fn a_subscription_that_stands_still_is_seen() {
+    let server = Server::dev("log").await;
+    let running = server.running.as_ref().unwrap();
+    running.engine().close().await;
+    while running.metrics()["charge"].trouble().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let ready = server.get("/readyz?verbose").send().await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    let line = "[-] subscriptions: charge stands still: ";
+    assert!(ready.text().contains(line), "{}", ready.text());
+    let list = server.json("/v1/subscriptions").await;
+    assert_eq!(list["items"][0]["status"], "failing");
+    assert!(list["items"][0]["trouble"].is_string(), "{list}");
+}
+
+#[tokio::test]
 async fn metrics_count_what_happened() {
     let server = Server::dev("log").await;
     order(&server, "A-17", 1.0).await;

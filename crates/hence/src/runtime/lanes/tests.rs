@@ -4,7 +4,7 @@ use std::time::Duration;
 use hence_core::{Attributes, Delivery, Message, Order, Position, Timestamp, envelope};
 use proptest::prelude::*;
 
-use super::{BLOCKED_PER_KEY_MAX, Clock, Lanes};
+use super::{BLOCKED_PER_KEY_MAX, Clock, Lanes, Load, PARKED_MAX, WAITING_BYTES_MAX};
 
 fn delivery(position: u64, key: Option<&str>) -> Delivery {
     let mut attributes = Attributes::new(position.to_string(), "/test", "tick").unwrap();
@@ -22,7 +22,12 @@ fn delivery(position: u64, key: Option<&str>) -> Delivery {
 }
 
 fn lanes(order: Order) -> Lanes {
-    Lanes::new(order, BTreeMap::new(), Clock::start())
+    Lanes::new(order, BTreeMap::new(), Clock::start(), 1)
+}
+
+/// Deliveries that could run now or once their lane is free.
+fn runnable(lanes: &Lanes) -> usize {
+    lanes.ready.events + lanes.parked.events
 }
 
 /// Dead letters of the key `a`.
@@ -114,7 +119,7 @@ fn a_batch_that_failed_comes_back_in_order() {
 
 #[test]
 fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start());
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
     lanes.push(delivery(7, Some("a")));
     assert!(pop_one(&mut lanes).is_none());
     for position in [3, 5] {
@@ -134,7 +139,7 @@ fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
 
 #[test]
 fn a_redriven_delivery_that_dies_again_is_counted_once() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start());
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start(), 1);
     for _ in 0..3 {
         lanes.push(Delivery {
             redriven: true,
@@ -155,7 +160,7 @@ fn a_redriven_delivery_that_dies_again_is_counted_once() {
 
 #[test]
 fn what_was_redriven_before_a_restart_holds_its_key_when_it_dies_again() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start());
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start(), 1);
     lanes.push(redriven(3));
     lanes.push(delivery(4, Some("a")));
     let again = pop_one(&mut lanes).unwrap();
@@ -165,7 +170,7 @@ fn what_was_redriven_before_a_restart_holds_its_key_when_it_dies_again() {
 
 #[test]
 fn one_dead_letter_that_is_handled_frees_no_key_of_another() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start());
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
     lanes.push(redriven(3));
     lanes.push(delivery(6, Some("a")));
     let again = pop_one(&mut lanes).unwrap();
@@ -179,7 +184,7 @@ fn of_a(position: u64) -> BTreeMap<Position, Option<String>> {
 
 #[test]
 fn a_discarded_dead_letter_frees_its_key_and_no_other_does() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start());
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
     lanes.push(delivery(7, Some("a")));
     lanes.release(of_a(3));
     assert!(pop_one(&mut lanes).is_none(), "7 waits behind 5");
@@ -189,7 +194,7 @@ fn a_discarded_dead_letter_frees_its_key_and_no_other_does() {
 
 #[test]
 fn what_is_discarded_while_it_waits_again_is_not_handled() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start());
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
     lanes.push(redriven(5));
     lanes.push(delivery(7, Some("a")));
     lanes.release(of_a(5));
@@ -211,18 +216,23 @@ fn what_is_discarded_while_it_waits_again_is_not_handled() {
         lanes.wake(in_an_hour().after(HOUR));
         assert!(pop_one(&mut lanes).is_none());
     }
-    for order in [Order::Any, Order::Lifo] {
+    for order in [
+        Order::Any,
+        Order::Lifo,
+        Order::AdaptiveLifo,
+        Order::PriorityAuto,
+    ] {
         let mut lanes = self::lanes(order);
         lanes.push(redriven(3));
         lanes.release(of_a(3));
-        assert_eq!((pop_one(&mut lanes).is_none(), lanes.runnable()), (true, 0));
+        assert_eq!((pop_one(&mut lanes).is_none(), lanes.ready()), (true, 0));
     }
 }
 
 #[test]
 fn what_is_discarded_while_it_runs_holds_nothing_afterwards() {
     for dies in [true, false] {
-        let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start());
+        let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start(), 1);
         lanes.push(redriven(3));
         lanes.push(delivery(7, Some("a")));
         let running = pop_one(&mut lanes).unwrap();
@@ -239,7 +249,7 @@ fn what_is_discarded_while_it_runs_holds_nothing_afterwards() {
 
 #[test]
 fn what_is_redriven_waits_for_the_dead_letters_before_it() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start());
+    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
     lanes.push(redriven(5));
     assert!(pop_one(&mut lanes).is_none(), "5 waits behind 3");
     lanes.push(redriven(3));
@@ -260,6 +270,7 @@ fn a_dead_letter_without_a_key_holds_all_that_is_in_one_line() {
         Order::Fifo,
         BTreeMap::from([(Position(3), None)]),
         Clock::start(),
+        1,
     );
     lanes.push(delivery(4, None));
     assert!(pop_one(&mut lanes).is_none(), "4 waits behind 3");
@@ -290,12 +301,12 @@ fn idle_keys_cost_nothing() {
         lanes.done(&popped);
     }
     assert!(lanes.lanes.is_empty() && lanes.listed.is_empty());
-    assert_eq!(lanes.runnable(), 0);
+    assert_eq!(runnable(&lanes), 0);
 }
 
 #[test]
 fn a_crowd_behind_one_key_stops_the_pull() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[0]), Clock::start());
+    let mut lanes = Lanes::new(Order::PerKey, held(&[0]), Clock::start(), 1);
     for position in 1..=BLOCKED_PER_KEY_MAX as u64 {
         assert!(!lanes.is_crowded());
         lanes.push(delivery(position, Some("a")));
@@ -308,7 +319,62 @@ fn a_crowd_behind_one_key_stops_the_pull() {
     let redriven = pop_one(&mut lanes).unwrap();
     lanes.done(&redriven);
     assert!(!lanes.is_crowded());
-    assert_eq!(lanes.runnable(), BLOCKED_PER_KEY_MAX);
+    assert_eq!(runnable(&lanes), BLOCKED_PER_KEY_MAX);
+}
+
+#[test]
+fn what_waits_behind_a_busy_key_takes_no_place_of_others() {
+    let mut lanes = lanes(Order::PerKey);
+    for position in 0..=PARKED_MAX as u64 {
+        assert!(lanes.room() > 0);
+        lanes.push(delivery(position, Some("hot")));
+    }
+    assert_eq!((lanes.ready(), lanes.room()), (1, 0));
+    let running = pop_one(&mut lanes).unwrap();
+    assert_eq!(lanes.ready(), 0, "all others wait for it");
+    lanes.push(delivery(1_000_000, Some("cold")));
+    assert_eq!(lanes.ready(), 1);
+    lanes.done(&running);
+    let again = pop_one(&mut lanes).unwrap();
+    let next = pop_one(&mut lanes).unwrap();
+    assert_eq!((again.position.0, next.position.0), (1_000_000, 1));
+    assert!(lanes.room() > 0);
+}
+
+#[test]
+fn what_waits_is_bounded_in_bytes() {
+    let mut lanes = Lanes::new(Order::PerKey, held(&[0]), Clock::start(), 1);
+    let large = |position, key| {
+        let small = delivery(position, Some(key));
+        let data = bytes::Bytes::from(vec![0; 1 << 20]);
+        let message = Message::new(small.message.attributes().clone(), Some(data));
+        Delivery { message, ..small }
+    };
+    let many = (WAITING_BYTES_MAX >> 20) as u64;
+    for position in 1..many {
+        lanes.push(large(position, "a"));
+    }
+    assert!(!lanes.is_crowded() && lanes.room() > 0);
+    lanes.push(large(many, "b"));
+    assert!(!lanes.is_crowded(), "one of them may go on");
+    assert_eq!(lanes.room(), 0);
+    lanes.push(large(many + 1, "a"));
+    assert!(lanes.is_crowded());
+    assert_eq!(lanes.limit(), "events of 64 MiB wait");
+    let free = pop_one(&mut lanes).unwrap();
+    lanes.done(&free);
+    lanes.push(redriven(0));
+    let again = pop_one(&mut lanes).unwrap();
+    lanes.done(&again);
+    assert!(!lanes.is_crowded());
+    while let Some(next) = pop_one(&mut lanes) {
+        lanes.done(&next);
+    }
+    let none = Load::default();
+    assert_eq!(
+        [lanes.ready, lanes.parked, lanes.blocked, lanes.retrying],
+        [none; 4]
+    );
 }
 
 proptest! {
@@ -349,7 +415,7 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!((lanes.runnable(), lanes.blocked, lanes.lanes.len()), (0, 0, 0));
+        prop_assert_eq!((runnable(&lanes), lanes.blocked, lanes.lanes.len()), (0, Load::default(), 0));
         let all: BTreeSet<_> = done.iter().map(|delivery| delivery.position).collect();
         prop_assert_eq!(all.len(), keys.len());
     }
@@ -365,7 +431,7 @@ fn single_calls_of_one_key_end_in_the_order_of_positions() {
     let mut seed = 1_u64;
     let mut running: Vec<Delivery> = Vec::new();
     let mut now = Timestamp::now();
-    while lanes.runnable() + running.len() > 0 || lanes.next_due().is_some() {
+    while runnable(&lanes) + running.len() > 0 || lanes.next_due().is_some() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         if seed >> 62 == 0 || running.is_empty() {
             now = now.after(HOUR);

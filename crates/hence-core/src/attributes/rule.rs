@@ -1,0 +1,137 @@
+//! The rules of CloudEvents 1.0.2 for the values of attributes.
+
+use crate::envelope::{CAUSATION, CORRELATION, DELIVER_AT, EXPIRY, KEY, NAME_LENGTH_MAX, Value};
+use crate::error::{Code, Result};
+use crate::time::Timestamp;
+
+/// What almost every event has as its media type.
+const JSON: &str = "application/json";
+
+pub(super) fn is_json(media_type: &str) -> bool {
+    if media_type == JSON {
+        return true;
+    }
+    let essence = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence.ends_with("/json") || essence.ends_with("+json")
+}
+
+fn invalid<T>(detail: impl Into<String>) -> Result<T> {
+    Err(Code::ATTRIBUTE.error(detail.into()))
+}
+
+pub(super) fn version(text: &str) -> Result<()> {
+    match text {
+        "1.0" => Ok(()),
+        _ => invalid("specversion must be '1.0'"),
+    }
+}
+
+/// The rule for CloudEvents strings: not empty, no control characters, no noncharacters.
+pub(super) fn text(name: &str, text: &str) -> Result<()> {
+    if text.is_empty() {
+        return invalid(format!("attribute '{name}' is empty"));
+    }
+    characters(name, text)
+}
+
+fn characters(name: &str, text: &str) -> Result<()> {
+    // Almost every attribute is plain ASCII, and is looked at as a whole; only others are looked
+    // at character by character.
+    let odd = |odd, byte: &u8| odd | !(0x20..0x7F).contains(byte);
+    if !text.as_bytes().iter().fold(false, odd) {
+        return Ok(());
+    }
+    match text.chars().find(|c| is_forbidden(*c)) {
+        None => Ok(()),
+        Some(bad) => {
+            let code = u32::from(bad);
+            invalid(format!(
+                "attribute '{name}' holds the character U+{code:04X}"
+            ))
+        }
+    }
+}
+
+fn is_forbidden(c: char) -> bool {
+    let code = u32::from(c);
+    c.is_control() || (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
+}
+
+pub(super) fn uri_reference(name: &str, reference: &str) -> Result<()> {
+    text(name, reference)?;
+    // As a whole, too: a source has a dozen bytes, and every event has a source.
+    let odd = |odd, byte: &u8| {
+        let found = matches!(
+            byte,
+            b' ' | b'<' | b'>' | b'"' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'`'
+        );
+        odd | found
+    };
+    if reference.as_bytes().iter().fold(false, odd) {
+        return invalid(format!(
+            "attribute '{name}' is not a URI-reference: '{reference}'"
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn absolute_uri(name: &str, uri: &str) -> Result<()> {
+    uri_reference(name, uri)?;
+    let scheme = uri.split(':').next().unwrap_or_default();
+    let is_scheme = uri.contains(':')
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    if is_scheme {
+        Ok(())
+    } else {
+        invalid(format!("attribute '{name}' is not an absolute URI"))
+    }
+}
+
+pub(super) fn media_type(name: &str, media_type: &str) -> Result<()> {
+    if media_type == JSON {
+        return Ok(());
+    }
+    text(name, media_type)?;
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let whole = essence
+        .split_once('/')
+        .is_some_and(|(kind, sub)| !kind.is_empty() && !sub.is_empty());
+    if whole {
+        Ok(())
+    } else {
+        invalid(format!(
+            "attribute '{name}' is not a media type: '{media_type}'"
+        ))
+    }
+}
+
+pub(super) fn extension(name: &str, value: &Value<'_>) -> Result<()> {
+    let shape = !name.is_empty()
+        && name.len() <= NAME_LENGTH_MAX
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if !shape || name == "data" {
+        return invalid(format!(
+            "'{name}' cannot be the name of an attribute: use 1 to {NAME_LENGTH_MAX} of a-z and 0-9"
+        ));
+    }
+    let Value::String(value) = value else {
+        return Ok(());
+    };
+    if matches!(name, KEY | CAUSATION | CORRELATION) {
+        return text(name, value);
+    }
+    if matches!(name, DELIVER_AT | EXPIRY | "recordedtime") {
+        return Timestamp::parse(value).map(drop);
+    }
+    characters(name, value)
+}

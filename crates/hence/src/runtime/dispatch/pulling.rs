@@ -1,0 +1,130 @@
+//! The pulling side of the pump: how much, and what happens when it fails.
+
+use std::time::Duration;
+
+use hence_core::{Code, Deliveries, Delivery, Result};
+use tokio::time::Instant;
+
+use super::Pump;
+use crate::runtime::pool::{self, CHOICE_MAX};
+
+/// Deliveries that a subscription may hold for each that it handles at a time.
+const CREDIT_PER_WORKER: usize = 4;
+/// How long the pump waits before it reads again what it could not read.
+const AGAIN_FIRST: Duration = Duration::from_millis(100);
+/// The longest of these waits; each is twice the one before.
+const AGAIN_MAX: Duration = Duration::from_secs(30);
+
+/// What may be pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credit {
+    None,
+    /// So many deliveries.
+    Some(usize),
+    /// One that is sent again from the dead letters: too much waits behind these.
+    Redriven,
+}
+
+impl Credit {
+    fn of(count: usize) -> Self {
+        if count > 0 {
+            Self::Some(count)
+        } else {
+            Self::None
+        }
+    }
+}
+/// When to read again what could not be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Again {
+    pub(super) at: Instant,
+    wait: Duration,
+}
+
+impl Again {
+    fn after(before: Option<Self>) -> Self {
+        let wait = before.map_or(AGAIN_FIRST, |before| (before.wait * 2).min(AGAIN_MAX));
+        let at = Instant::now() + wait;
+        Self { at, wait }
+    }
+}
+
+impl Pump {
+    /// How many more deliveries may be pulled.
+    pub(super) fn credit(&mut self) -> Credit {
+        self.say_paused();
+        if self.again.is_some_and(|again| Instant::now() < again.at) {
+            return Credit::None;
+        }
+        let held = self.lanes.ready() + self.running + self.committing;
+        if self.paused {
+            let room = self.breaker.is_closed() && held < self.subscription.options.concurrency;
+            return if room { Credit::Redriven } else { Credit::None };
+        }
+        if !self.breaker.is_closed() {
+            // One event to try with, if none is here.
+            let wanted = self.breaker.is_waiting() && self.lanes.ready() == 0;
+            return Credit::of(usize::from(wanted).min(self.lanes.room()));
+        }
+        let workers = self.subscription.options.concurrency;
+        let batch = if self.subscription.signature.batch {
+            self.subscription.options.batch_events
+        } else {
+            1
+        };
+        let chooses = pool::chooses(self.subscription.options.order);
+        let choice = if chooses { CHOICE_MAX } else { 0 };
+        let most = workers
+            .saturating_mul(batch.max(CREDIT_PER_WORKER))
+            .max(choice);
+        Credit::of(most.saturating_sub(held).min(self.lanes.room()))
+    }
+
+    /// Takes what was pulled, and says whether to go on pulling.
+    pub(super) fn pulled(
+        &mut self,
+        pulled: Result<Vec<Delivery>>,
+        deliveries: &mut dyn Deliveries,
+    ) -> bool {
+        match pulled {
+            Ok(list) if list.is_empty() => {
+                let released = deliveries.released();
+                let goes_on = !released.is_empty();
+                self.lanes.release(released);
+                goes_on
+            }
+            Ok(list) => {
+                if self.again.take().is_some() {
+                    tracing::info!(subscription = %self.subscription.name, "reading goes on");
+                    self.metrics.trouble.clear();
+                }
+                self.metrics.meter.arrived(&list);
+                list.into_iter()
+                    .for_each(|delivery| self.lanes.push(delivery));
+                true
+            }
+            Err(error) => {
+                let name = &self.subscription.name;
+                self.metrics.trouble.set(error.to_string());
+                // An engine that is well may read the next time what it could not read now; one
+                // that is not gives nothing before a restart.
+                if error.code() == Code::CLOSED || self.engine.health().is_err() {
+                    tracing::error!(subscription = %name, %error, "cannot read");
+                    return false;
+                }
+                let again = Again::after(self.again);
+                tracing::error!(subscription = %name, %error, wait = ?again.wait, "cannot read now");
+                self.again = Some(again);
+                true
+            }
+        }
+    }
+}
+
+pub(super) async fn pull(deliveries: &mut dyn Deliveries, credit: Credit) -> Result<Vec<Delivery>> {
+    match credit {
+        Credit::None => std::future::pending().await,
+        Credit::Some(count) => deliveries.next(count).await,
+        Credit::Redriven => deliveries.next(0).await,
+    }
+}

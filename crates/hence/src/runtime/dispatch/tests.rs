@@ -1,0 +1,164 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use hence_core::engine::Deliveries;
+use hence_core::{
+    BoxFuture, Code, Commit, Delivery, Durability, Engine, Position, Result, States,
+    SubscriptionSpec,
+};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::Pump;
+use crate::subscription::Subscription;
+use crate::{App, Event, SubscriptionMetrics};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "test.tick")]
+struct Tick {}
+
+/// Deliveries that cannot be read at first.
+struct Flaky {
+    inner: Box<dyn Deliveries>,
+    failures: u32,
+    code: Code,
+}
+
+impl Deliveries for Flaky {
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Delivery>>> {
+        if self.failures > 0 {
+            self.failures -= 1;
+            let error = self.code.error("the disk does not answer");
+            return Box::pin(async move { Err(error) });
+        }
+        self.inner.next(max)
+    }
+
+    fn held(&self) -> BTreeMap<Position, Option<String>> {
+        self.inner.held()
+    }
+}
+
+struct Stand {
+    engine: Arc<dyn Engine>,
+    handled: Arc<AtomicU64>,
+    metrics: Arc<SubscriptionMetrics>,
+    pump: Pump,
+    deliveries: Box<dyn Deliveries>,
+}
+
+/// A pump that has one event to handle.
+async fn stand() -> Stand {
+    let engine = hence_engine_local::open("memory:").unwrap();
+    let handled = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&handled);
+    let handler = move |_: Tick| {
+        let count = Arc::clone(&count);
+        async move {
+            count.fetch_add(1, SeqCst);
+        }
+    };
+    let spec = SubscriptionSpec::new(
+        "count",
+        vec![Tick::TYPE.to_owned()],
+        hence_core::Start::Latest,
+    );
+    let deliveries = engine.subscribe(spec).await.unwrap();
+    let metrics = Arc::new(SubscriptionMetrics::default());
+    let pump = Pump::new(
+        Subscription::new("count", handler),
+        Arc::clone(&engine),
+        Arc::new(States::default()),
+        Arc::clone(&metrics),
+        "/test",
+        &*deliveries,
+    );
+    let app = App::new("other")
+        .start_on(Arc::clone(&engine))
+        .await
+        .unwrap();
+    app.publish(Tick {}).await.unwrap();
+    Stand {
+        engine,
+        handled,
+        metrics,
+        pump,
+        deliveries,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_read_is_read_again() {
+    let stand = stand().await;
+    let deliveries = Box::new(Flaky {
+        inner: stand.deliveries,
+        failures: 12,
+        code: Code::CORRUPT,
+    });
+    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+    let metrics = Arc::clone(&stand.metrics);
+    let pump = tokio::spawn(stand.pump.run(deliveries, drain.clone(), stop));
+    while metrics.trouble().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(metrics.trouble().unwrap().contains("HN0206"));
+    while metrics.done() == 0 {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    }
+    assert_eq!(stand.handled.load(SeqCst), 1);
+    assert_eq!(metrics.trouble(), None, "it is over");
+    drain.cancel();
+    pump.await.unwrap();
+    drop(stand.engine);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pump_of_a_closed_engine_ends_and_says_so() {
+    let stand = stand().await;
+    let deliveries = Box::new(Flaky {
+        inner: stand.deliveries,
+        failures: 1,
+        code: Code::CLOSED,
+    });
+    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+    stand.pump.run(deliveries, drain, stop).await;
+    assert!(stand.metrics.trouble().unwrap().contains("HN0203"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_closed_engine_does_not_take_is_not_tried_for_ever() {
+    let mut stand = stand().await;
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    stand.engine.close().await;
+    let settle = hence_core::Settlement {
+        subscription: "count".into(),
+        position: pulled[0].position,
+        attempt: 1,
+        outcome: hence_core::Outcome::Done,
+        ran: std::time::Duration::ZERO,
+    };
+    let commit = Commit {
+        settle: vec![settle],
+        durability: Durability::Accepted,
+        ..Commit::default()
+    };
+    stand.pump.commit(pulled, commit, None);
+    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+    stand.pump.run(Box::new(Silent), drain, stop).await;
+    assert!(stand.metrics.trouble().is_some());
+    assert_eq!(stand.metrics.done(), 0);
+}
+
+/// Deliveries of which there are none.
+struct Silent;
+
+impl Deliveries for Silent {
+    fn next(&mut self, _: usize) -> BoxFuture<'_, Result<Vec<Delivery>>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn held(&self) -> BTreeMap<Position, Option<String>> {
+        BTreeMap::new()
+    }
+}
