@@ -109,6 +109,8 @@ pub struct Filter {
     pub subject: Option<String>,
     /// The exact ordering key.
     pub key: Option<String>,
+    /// The id of the event that caused it.
+    pub causation_id: Option<String>,
     /// The id of the first event of a chain; that event itself matches too.
     pub correlation_id: Option<String>,
     /// Only what was appended at or after this moment.
@@ -141,6 +143,7 @@ impl Filter {
             && same(&self.id, Some(attributes.id()))
             && same(&self.subject, attributes.subject())
             && same(&self.key, attributes.key())
+            && same(&self.causation_id, attributes.causation_id())
             && self.since.is_none_or(|since| entry.appended >= since)
             && self.until.is_none_or(|until| entry.appended < until)
     }
@@ -292,6 +295,8 @@ pub struct EngineReport {
     pub syncs: u64,
     /// How long these waits took together.
     pub syncing: Duration,
+    /// Up to where its index knows the events; `None` when it has none, or needs none.
+    pub indexed: Option<Position>,
 }
 
 /// A commit that was not taken because the queue is full, given back.

@@ -76,7 +76,7 @@ impl Attached {
         let Some((at, reader)) = &mut self.cold else {
             return Ok(());
         };
-        let (entries, upto) = match reader.chunk(last) {
+        let (entries, upto) = match reader.chunk(last, u64::MAX) {
             Ok(chunk) => chunk,
             Err(error) => {
                 // Whoever asks again begins anew where this one began.

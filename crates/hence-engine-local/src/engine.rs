@@ -25,6 +25,7 @@ use crate::decide::Prepared;
 use crate::deliveries::Attached;
 use crate::history::Attempt;
 use crate::identity::IdentityKey;
+use crate::index::{Index, Indexer};
 use crate::journal::{AttemptScan, Store, no_entry};
 use crate::keeper::{Duty, Keeper};
 use crate::memory::{self, Taken, closed};
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     /// Tells readers at the end that there is more.
     pub(crate) appended: Notify,
     pub(crate) figures: Figures,
+    /// What knows where events are; `None` where the journal is memory or no index is wanted.
+    pub(crate) index: Option<Arc<Index>>,
 }
 
 impl Shared {
@@ -67,6 +70,7 @@ enum Path {
         thread: Mutex<Option<JoinHandle<()>>>,
         ended: Arc<Notify>,
         keeper: Option<Keeper>,
+        indexer: Option<Indexer>,
     },
 }
 
@@ -97,6 +101,7 @@ impl Local {
                 key: IdentityKey::random(),
                 appended: Notify::new(),
                 figures: Figures::default(),
+                index: None,
             }),
             capability: capability("memory", vec![Durability::Accepted]),
             path: Path::Inline {
@@ -106,19 +111,29 @@ impl Local {
         }
     }
 
-    pub(crate) fn log(storage: Arc<dyn Storage>, options: &Options) -> Result<Self> {
+    /// On the log of a storage, with an index in the directory if there is one.
+    pub(crate) fn log(
+        storage: Arc<dyn Storage>,
+        dir: Option<&std::path::Path>,
+        options: &Options,
+    ) -> Result<Self> {
         let writer::Opened {
             writer,
             core,
             key,
             snapshots,
         } = writer::open(storage, options)?;
+        let indexer = match (&core.store, dir.filter(|_| options.index)) {
+            (Store::Log(log, _), Some(dir)) => Indexer::begin(dir, log, key, options),
+            _ => None,
+        };
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             clock: Arc::clone(&options.clock),
             key,
             appended: Notify::new(),
             figures: Figures::default(),
+            index: indexer.as_ref().map(|indexer| Arc::clone(&indexer.index)),
         });
         let queue = Arc::new(Queue::new(options.queue_commits));
         let ended = Arc::new(Notify::new());
@@ -154,8 +169,14 @@ impl Local {
                 thread: Mutex::new(Some(thread)),
                 ended,
                 keeper,
+                indexer,
             },
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> Option<&Index> {
+        self.shared.index.as_deref()
     }
 
     fn submit(&self, commit: Commit, wait: bool) -> Submitted {
@@ -402,6 +423,8 @@ impl Local {
 
     async fn deliveries_of(&self, position: u64) -> Result<Vec<DeliveryReport>> {
         let entry = self.entry(position)?;
+        let places = self.shared.index.as_ref();
+        let places = places.and_then(|index| index.attempts(position));
         let (reports, attempts, store) = {
             let core = self.shared.lock();
             let store = core.store.clone();
@@ -415,8 +438,8 @@ impl Local {
                     .iter()
                     .map(|(id, wanted, _)| (*id, *wanted))
                     .collect();
-                let scan = move || AttemptScan::new(&log, position)?.all(&wanted);
-                on_a_thread("hence-report", scan).await?
+                let scan = AttemptScan::new(&log, position, places);
+                on_a_thread("hence-report", move || scan.all(&wanted)).await?
             }
         };
         let with_attempts = |(id, _, mut report): (u32, _, DeliveryReport)| {
@@ -584,6 +607,7 @@ impl Engine for Local {
             bytes: store.bytes().unwrap_or(in_memory),
             syncs,
             syncing,
+            indexed: self.shared.index.as_ref().and_then(|index| index.reached()),
         })
     }
 
@@ -597,8 +621,12 @@ impl Engine for Local {
                     queue,
                     ended,
                     keeper,
+                    indexer,
                     ..
                 } => {
+                    if let Some(indexer) = indexer {
+                        indexer.end();
+                    }
                     if let Some(keeper) = keeper {
                         keeper.end();
                     }
@@ -623,9 +651,13 @@ impl Drop for Local {
             queue,
             thread,
             keeper,
+            indexer,
             ..
         } = &self.path
         {
+            if let Some(indexer) = indexer {
+                indexer.end();
+            }
             if let Some(keeper) = keeper {
                 keeper.end();
             }

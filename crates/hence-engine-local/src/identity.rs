@@ -30,6 +30,14 @@ impl IdentityKey {
         hasher.finish128().as_u128()
     }
 
+    /// Stands for a text of a kind where a hash that another text may have is good enough.
+    pub(crate) fn short(self, kind: u8, text: &str) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        hasher.write_u8(kind);
+        write(&mut hasher, text);
+        hasher.finish()
+    }
+
     /// Stands for what the message says. The time and the trace context are left out: a publisher
     /// that tries again may set them anew.
     fn content(self, message: &Message) -> u64 {

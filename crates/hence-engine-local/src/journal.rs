@@ -12,6 +12,7 @@ use hence_log::{ErrorKind, Frame, Log, Record, Storage, stat_on};
 
 use crate::history::{Attempt, Emitted, Expected};
 use crate::identity::IdentityKey;
+use crate::index::Places;
 use crate::op::{APPEND, DISCARDED, Discarded, ENDED, Ended, Op};
 use crate::state::State;
 use crate::subscription::Subscription;
@@ -101,9 +102,10 @@ pub(crate) struct Cold {
 }
 
 impl Cold {
-    /// Reads some entries; everything up to the returned position was looked at. `last` is the
-    /// newest position: what is not found up to there does not exist, because a crash left a gap.
-    pub(crate) fn chunk(&mut self, last: u64) -> Result<(Vec<Entry>, u64)> {
+    /// Reads some entries, none behind `until`; everything up to the returned position was looked
+    /// at. `last` is the newest position: what is not found up to there does not exist, because a
+    /// crash left a gap.
+    pub(crate) fn chunk(&mut self, last: u64, until: u64) -> Result<(Vec<Entry>, u64)> {
         // Whatever the reader does not find from here on is behind this position.
         let end = self.log.watermark().max(last);
         let (mut entries, mut bytes) = (Vec::new(), 0);
@@ -112,6 +114,9 @@ impl Cold {
                 let last = entries.last().map_or(0, |entry: &Entry| entry.position.0);
                 return Ok((entries, end.max(last)));
             };
+            if record.position > until {
+                return Ok((entries, until));
+            }
             bytes += record.body.len();
             entries.push(to_entry(&record)?);
         }
@@ -124,7 +129,7 @@ impl Cold {
 pub(crate) fn count(mut cold: Cold, probe: &Subscription, upto: u64) -> Result<u64> {
     let mut open = 0;
     loop {
-        let (entries, end) = cold.chunk(upto)?;
+        let (entries, end) = cold.chunk(upto, u64::MAX)?;
         let within = entries.iter().filter(|entry| entry.position.0 <= upto);
         open += within.filter(|entry| probe.is_open(entry)).count() as u64;
         if entries.is_empty() || end >= upto {
@@ -146,26 +151,47 @@ pub(crate) fn time(micros: u64) -> Timestamp {
     Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
-/// Attempts at one message, read from the log from the message on.
+/// Attempts at one message, read from the log: where the index says, and from the message on where
+/// it says nothing.
 pub(crate) struct AttemptScan {
-    frames: hence_log::Frames,
+    log: Log,
     position: u64,
+    places: Option<Places>,
 }
 
 impl AttemptScan {
-    pub(crate) fn new(log: &Log, position: u64) -> Result<Self> {
-        let number = last_frame_where(log, |frame| frame.position() <= position)?;
-        let frames = log.frames(number);
-        Ok(Self { frames, position })
+    pub(crate) fn new(log: &Log, position: u64, places: Option<Places>) -> Self {
+        Self {
+            log: log.clone(),
+            position,
+            places,
+        }
     }
 
     /// Reads on until the expected attempts are found or there is no more.
     pub(crate) fn all(mut self, expected: &[(u32, Expected)]) -> Result<Vec<Attempt>> {
         let mut found = Vec::new();
-        while !expected.iter().all(|(id, last)| last.is_in(*id, &found)) {
-            let Some(frame) = self.frames.next_frame().map_err(translate)? else {
-                break;
-            };
+        let are_all = |found: &[Attempt]| expected.iter().all(|(id, last)| last.is_in(*id, found));
+        let begin = match self.places.take() {
+            None => last_frame_where(&self.log, |frame| frame.position() <= self.position)?,
+            Some(Places { blocks, upto }) => {
+                for (first, last) in blocks {
+                    let first = first.max(self.log.first_frame());
+                    let mut frames = self.log.frames(first);
+                    while !are_all(&found)
+                        && let Some(frame) = frames.next_frame().map_err(translate)?
+                        && frame.number() <= last
+                    {
+                        self.look(&frame, &mut found)?;
+                    }
+                }
+                upto
+            }
+        };
+        let mut frames = self.log.frames(begin);
+        while !are_all(&found)
+            && let Some(frame) = frames.next_frame().map_err(translate)?
+        {
             self.look(&frame, &mut found)?;
         }
         Ok(found)

@@ -15,7 +15,7 @@
 //!
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`,
 //! `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
-//! `writer`, `snapshot`, `keeper`, `deliveries`, `reader`, `history`, `engine`.
+//! `writer`, `snapshot`, `keeper`, `deliveries`, `reader`, `index`, `history`, `engine`.
 
 mod clock;
 mod core;
@@ -27,6 +27,7 @@ mod engine;
 mod gates;
 mod history;
 mod identity;
+mod index;
 mod journal;
 mod keeper;
 mod memory;
@@ -56,6 +57,7 @@ pub use dead_letters::{EDITED_BYTES_MAX, ERROR_BYTES_MAX};
 pub use dedup::DEDUP_EVENTS_MAX;
 pub use engine::{BATCH_EVENTS_MAX, EVENT_BYTES_MAX};
 pub use history::HISTORY_ATTEMPTS_MAX;
+pub use index::{INDEX_CACHE_BYTES, INDEX_ENTRIES_MAX, INDEX_INTERVAL, has_index, remove_index};
 pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX, translate};
 pub use keeper::{KEEP_INTERVAL, Retention};
 pub use memory::{MEMORY_BYTES_MAX, MEMORY_EVENTS_MAX, MEMORY_KEEP_BYTES};
@@ -100,6 +102,15 @@ pub struct Options {
     pub keep_interval: Duration,
     /// Whether the next file of the log is made ready before it is needed.
     pub spares: bool,
+    /// Whether [`log()`] makes an index beside the log, so that searches, traces and reports need
+    /// not read the whole of it.
+    pub index: bool,
+    /// Entries of the index that wait in memory before they are written.
+    pub index_entries: usize,
+    /// The time between two looks of the index at what was added to the log.
+    pub index_interval: Duration,
+    /// Whether the thread of the index gives way to every other where processors are scarce.
+    pub index_gives_way: bool,
     /// Whether [`log()`] takes a file system that cannot promise to keep what it syncs.
     pub any_file_system: bool,
 }
@@ -121,13 +132,18 @@ impl Default for Options {
             retention: Retention::default(),
             keep_interval: KEEP_INTERVAL,
             spares: false,
+            index: true,
+            index_entries: INDEX_ENTRIES_MAX,
+            index_interval: INDEX_INTERVAL,
+            index_gives_way: true,
             any_file_system: false,
         }
     }
 }
 
 /// Opens the engine that a URL names: `memory:` or `log:DIR`. `log:DIR?force=true` takes a file
-/// system that cannot promise to keep what it syncs, as [`Options::any_file_system`] does.
+/// system that cannot promise to keep what it syncs, as [`Options::any_file_system`] does;
+/// `log:DIR?index=false` makes no index, as [`Options::index`] says.
 ///
 /// # Errors
 /// `HN0201` for any other URL, and what [`log`] returns.
@@ -146,14 +162,22 @@ pub fn open_with(url: &str, mut options: Options) -> Result<Arc<dyn Engine>> {
     match (scheme, dir, query) {
         ("memory", "", "") => return Ok(memory(&options)),
         ("log", "", _) => return Err(unknown("names no directory: write 'log:DIR'")),
-        ("log", _, "" | "force=false") => {}
-        ("log", _, "force=true") => options.any_file_system = true,
-        ("log", ..) => {
-            return Err(unknown(
-                "has a parameter that 'log:' does not know: there is force=true",
-            ));
-        }
+        ("log", ..) => {}
         _ => return Err(unknown("is neither 'memory:' nor 'log:DIR'")),
+    }
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        match parameter {
+            "force=true" => options.any_file_system = true,
+            "force=false" => options.any_file_system = false,
+            "index=true" => options.index = true,
+            "index=false" => options.index = false,
+            _ => {
+                return Err(unknown(
+                    "has a parameter that 'log:' does not know: there are force=true and \
+                     index=false",
+                ));
+            }
+        }
     }
     log(dir, &options)
 }
@@ -182,7 +206,8 @@ pub fn log(dir: impl AsRef<Path>, options: &Options) -> Result<Arc<dyn Engine>> 
             error,
         )
     })?;
-    log_on(Arc::new(storage), options)
+    let local = engine::Local::log(Arc::new(storage), Some(dir), options)?;
+    Ok(Arc::new(local))
 }
 
 /// Refuses a file system on which a receipt that says `synced` would say nothing.
@@ -205,10 +230,11 @@ fn check_file_system(dir: &Path, force: bool) -> Result<()> {
     }
 }
 
-/// The engine on the durable log on any storage: the seam at which tests let a disk fail.
+/// The engine on the durable log on any storage, without an index: the seam at which tests let a
+/// disk fail.
 ///
 /// # Errors
 /// As [`log`].
 pub fn log_on(storage: Arc<dyn Storage>, options: &Options) -> Result<Arc<dyn Engine>> {
-    Ok(Arc::new(engine::Local::log(storage, options)?))
+    Ok(Arc::new(engine::Local::log(storage, None, options)?))
 }

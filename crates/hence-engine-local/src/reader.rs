@@ -9,6 +9,7 @@ use hence_core::handler::BoxFuture;
 use crate::core::Core;
 use crate::engine::Shared;
 use crate::identity;
+use crate::index::Places;
 use crate::journal::Cold;
 
 /// Entries that a reader looks at before the lock is given to others.
@@ -22,6 +23,8 @@ pub(crate) struct Tailing {
     end: Option<u64>,
     filter: Filter,
     cold: Option<(u64, Cold)>,
+    /// Where the index says to look.
+    places: Option<Places>,
 }
 
 /// What one look into memory gave.
@@ -42,6 +45,7 @@ impl Tailing {
             end,
             filter,
             cold: None,
+            places: None,
         }
     }
 
@@ -111,8 +115,36 @@ impl Tailing {
         entries
     }
 
+    /// Goes behind what cannot pass, as far as the index knows; the next place ends at the answer.
+    fn skip(&mut self) -> Option<u64> {
+        let Some(index) = &self.shared.index else {
+            return Some(u64::MAX);
+        };
+        if self
+            .places
+            .as_ref()
+            .is_none_or(|known| known.upto <= self.next)
+        {
+            self.places = index.events(&self.filter, self.next);
+        }
+        let Some(places) = &self.places else {
+            return Some(u64::MAX);
+        };
+        let blocks = &places.blocks;
+        let before = blocks.partition_point(|(_, last)| *last < self.next);
+        let Some((first, last)) = blocks.get(before) else {
+            self.next = places.upto;
+            return None;
+        };
+        self.next = self.next.max(*first);
+        Some(*last)
+    }
+
     /// Reads on from the disk.
     fn read_on(&mut self, max: usize, last: u64) -> Result<Vec<Entry>> {
+        let Some(until) = self.skip() else {
+            return Ok(Vec::new());
+        };
         if !matches!(&self.cold, Some((at, _)) if *at == self.next) {
             let tags = (!self.filter.types.is_empty() && self.filter.type_prefixes.is_empty())
                 .then(|| {
@@ -128,7 +160,7 @@ impl Tailing {
         let Some((at, reader)) = &mut self.cold else {
             return Ok(Vec::new());
         };
-        let (found, upto) = reader.chunk(last)?;
+        let (found, upto) = reader.chunk(last, until)?;
         let end = self.end.unwrap_or(u64::MAX);
         let mut entries = Vec::new();
         self.next = upto + 1;
@@ -142,6 +174,10 @@ impl Tailing {
             }
         }
         *at = upto + 1;
+        if upto == until {
+            // It has read beyond the place already.
+            self.cold = None;
+        }
         Ok(entries)
     }
 }

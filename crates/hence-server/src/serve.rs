@@ -115,8 +115,14 @@ impl Dev {
         if let Some(data) = &self.data {
             config.engine = format!("log:{}", data.display());
         }
-        if self.force && config.engine.starts_with("log:") && !config.engine.contains('?') {
-            config.engine.push_str("?force=true");
+        if self.force && config.engine.starts_with("log:") {
+            let joint = if config.engine.contains('?') {
+                '&'
+            } else {
+                '?'
+            };
+            config.engine.push(joint);
+            config.engine.push_str("force=true");
         }
         if self.memory {
             "memory:".clone_into(&mut config.engine);

@@ -1,6 +1,6 @@
 //! Reading: order, filters, following, single messages.
 
-use hence_core::envelope::CORRELATION;
+use hence_core::envelope::{CAUSATION, CORRELATION};
 use hence_core::{Code, Commit, Entry, Filter, Message, Outcome, Position, Read, Start, Timestamp};
 use tokio::task::JoinSet;
 
@@ -113,6 +113,7 @@ fn mixture() -> Vec<Message> {
     all.push(with(event("subject"), "subject", "s-1"));
     all.push(with(event("source"), "source", "/another"));
     all.push(with(event("correlated"), CORRELATION, "plain"));
+    all.push(with(event("caused"), CAUSATION, "plain"));
     all.push(with(typed("both", TOCK), "subject", "s-1"));
     all.push(typed("prefix", "conformance.ticked.more"));
     all
@@ -135,7 +136,7 @@ fn filters(middle: Timestamp) -> Vec<Filter> {
         type_prefixes: list(names),
         ..Filter::default()
     };
-    vec![
+    let mut all = vec![
         none.clone(),
         types(&[TOCK]),
         types(&[TICK, TOCK]),
@@ -171,6 +172,18 @@ fn filters(middle: Timestamp) -> Vec<Filter> {
             correlation_id: text("plain"),
             ..none.clone()
         },
+        Filter {
+            causation_id: text("plain"),
+            ..none
+        },
+    ];
+    all.extend(moments(middle));
+    all
+}
+
+fn moments(middle: Timestamp) -> [Filter; 3] {
+    let none = Filter::default();
+    [
         Filter {
             since: Some(middle),
             ..none.clone()

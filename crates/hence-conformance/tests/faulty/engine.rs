@@ -580,6 +580,9 @@ impl Reader for Tail {
             if is(Fault::UntilIgnored) {
                 filter.until = None;
             }
+            if is(Fault::CauseIgnored) {
+                filter.causation_id = None;
+            }
             let look = |world: &mut World| {
                 if is(Fault::ReadingSettles) {
                     world.live.outlets.values_mut().for_each(Outlet::skip);

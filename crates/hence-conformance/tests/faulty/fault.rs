@@ -240,6 +240,8 @@ faults! {
     BatchOneByOne => g14_a_batch_given_up_is_whole_or_nothing;
     /// A reader does not look at `until`.
     UntilIgnored => a_reader_leaves_out_what_the_filter_says;
+    /// A reader does not look at what caused an event.
+    CauseIgnored => a_reader_leaves_out_what_the_filter_says;
     /// A reader that follows ends.
     FollowEnds => a_reader_that_follows_waits_for_more;
     /// A reader that does not follow goes on with what comes later.

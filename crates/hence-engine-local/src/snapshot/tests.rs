@@ -93,7 +93,7 @@ async fn snapshot_and_tail_are_equal_to_a_full_replay() {
     for (frames, clean) in [(u64::MAX, true), (9, false), (9, true)] {
         let disk = disk.fork();
         options.snapshot_frames = frames;
-        let engine = engine::Local::log(Arc::new(disk.clone()), &options).unwrap();
+        let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
         work(&engine).await;
         if clean {
             engine.close().await;
@@ -125,7 +125,7 @@ async fn snapshot_and_tail_are_equal_to_a_full_replay() {
 async fn a_cut_snapshot_is_refused_everywhere() {
     let disk = SimStorage::new();
     let options = Options::default();
-    let engine = engine::Local::log(Arc::new(disk.clone()), &options).unwrap();
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
     work(&engine).await;
     drop(engine);
     let frozen = tables(&disk, &options);

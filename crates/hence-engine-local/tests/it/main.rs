@@ -11,6 +11,7 @@ mod dead_letter;
 mod delivery;
 mod fault;
 mod gates;
+mod index;
 mod lifecycle;
 mod limits;
 mod model;

@@ -263,6 +263,13 @@ impl Gateway {
             let (sum, count) = (format!("{name}_sum"), format!("{name}_count"));
             out.sample(&sum, &[], report.syncing.as_secs_f64());
             out.sample(&count, &[], report.syncs as f64);
+            if let Some(indexed) = report.indexed {
+                let name = "index_lag_events";
+                let help = "Events that the index does not know yet; searches read them.";
+                out.family(name, "gauge", help);
+                let lag = report.last.0.saturating_sub(indexed.0);
+                out.sample(name, &[], lag as f64);
+            }
         }
     }
 }

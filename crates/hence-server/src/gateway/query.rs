@@ -11,7 +11,7 @@ use super::suggest::did_you_mean;
 use crate::config::value;
 
 /// The parameters that filter events, the same everywhere.
-pub(crate) const FILTER: [&str; 9] = [
+pub(crate) const FILTER: [&str; 10] = [
     "type",
     "typeprefix",
     "source",
@@ -19,6 +19,7 @@ pub(crate) const FILTER: [&str; 9] = [
     "subject",
     "key",
     "correlationid",
+    "causationid",
     "since",
     "until",
 ];
@@ -132,6 +133,7 @@ impl Query {
             subject: text("subject"),
             key: text("key"),
             correlation_id: text("correlationid"),
+            causation_id: text("causationid"),
             since: self.time("since")?,
             until: None,
         })

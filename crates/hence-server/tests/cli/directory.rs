@@ -184,6 +184,7 @@ fn a_log_is_rebuilt_only_when_it_is_at_rest() {
             .iter()
             .all(|name| !name.starts_with("snapshot-"))
     );
+    assert!(!data.join("index").exists(), "the index is made anew too");
     Server::on(&data).done(&["get", &position]);
 }
 

@@ -343,7 +343,7 @@ async fn killed_with_a_delayed_retry() {
         tokio::task::yield_now().await;
     }
     println!("retries are stored");
-    std::future::pending().await;
+    std::future::pending::<()>().await;
 }
 
 /// There: after a kill and a restart, nothing.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{facts, failed};
-use crate::cli::error::Result;
+use crate::cli::error::{Error, Result};
 use crate::cli::output::Output;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -34,16 +34,32 @@ impl Rebuild {
             false => hence_log::rebuild(dir),
         };
         let rebuilt = rebuilt.map_err(|error| failed(dir, error))?;
+        // Nobody had the log open, and whoever opens it now makes the index anew all the same.
+        let search = match self.dry_run {
+            true => hence_engine_local::has_index(dir),
+            false => hence_engine_local::remove_index(dir)
+                .map_err(|error| Error::from(error).at(dir.display()))?,
+        };
         let words = match self.dry_run {
-            true => ["snapshots to remove", "indexes to remove"],
-            false => ["snapshots removed", "indexes removed"],
+            true => [
+                "snapshots to remove",
+                "indexes to remove",
+                "search index to remove",
+            ],
+            false => [
+                "snapshots removed",
+                "indexes removed",
+                "search index removed",
+            ],
         };
         let rows = [
             (words[0], rebuilt.snapshots.to_string()),
             (words[1], rebuilt.indexes.to_string()),
+            (words[2], u8::from(search).to_string()),
         ];
         let object = json!({
             "dryrun": self.dry_run, "snapshots": rebuilt.snapshots, "indexes": rebuilt.indexes,
+            "searchindex": search,
         });
         facts(out, object, &rows)
     }
