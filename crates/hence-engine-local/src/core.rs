@@ -450,6 +450,13 @@ impl Core {
         }
     }
 
+    /// Lets an attached subscription do without a dead letter that was redriven and cannot be read;
+    /// false when it is no such thing.
+    pub(crate) fn pass_over(&mut self, id: u32, position: u64) -> bool {
+        self.outlet(id)
+            .is_some_and(|outlet| outlet.pass_over(position))
+    }
+
     /// The dead letters that were discarded since an attached subscription was last told.
     pub(crate) fn released(&mut self, id: u32) -> BTreeMap<Position, Option<String>> {
         let outlet = self.outlet(id);

@@ -99,8 +99,15 @@ impl Attached {
             }
             core.store.clone()
         };
-        let entry = store.get(position)?;
-        self.shared.lock().feed_one(self.id, entry);
+        match store.get(position) {
+            Ok(entry) => self.shared.lock().feed_one(self.id, entry),
+            // Of a log that was saved from damage not everything is there. It must not stand in the
+            // way of all that is.
+            Err(error) if self.shared.lock().pass_over(self.id, position) => {
+                tracing::error!(position, %error, "a dead letter cannot be sent again");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 }

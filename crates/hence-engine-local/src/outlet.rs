@@ -187,6 +187,12 @@ impl Outlet {
         }
     }
 
+    /// Does without a dead letter that cannot be read, until it is redriven or attached again;
+    /// false when there is none.
+    pub(crate) fn pass_over(&mut self, position: u64) -> bool {
+        self.redriven.remove(&position)
+    }
+
     /// A dead letter was discarded: later events of its key need not wait for it.
     pub(crate) fn release(&mut self, position: u64, key: Option<String>) {
         self.settle(position);

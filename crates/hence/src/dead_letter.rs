@@ -203,7 +203,7 @@ impl Bus {
     /// safe to ask twice.
     ///
     /// # Errors
-    /// `HN0211` when there is no such dead letter; `HN0216` when it is on its way again, or the data
+    /// `HN0211` when there is no such dead letter; `HN0105` when the data does not decode; `HN0216` when it is on its way again, or the data
     /// belongs to another key.
     pub async fn redrive_edited(&self, id: &str, data: Bytes) -> Result<Message> {
         let (letter, message) = self.dead_letter(id).await?;
@@ -211,8 +211,13 @@ impl Bus {
             return Ok(message);
         }
         let cause = message.attributes();
-        if let Some(key) = self.key_of(cause.event_type(), &data)
-            && Some(&*key) != cause.key()
+        let (event_type, version) = (cause.event_type(), cause.data_version());
+        // A publisher may have given a key that is not the one in the data.
+        let before = message.data().map_or(&[][..], |data| data);
+        let before = self.key_of(event_type, version, before);
+        let before = before.as_deref().or(cause.key());
+        if let Some(key) = self.checked_key(event_type, version, &data)?
+            && Some(&*key) != before
         {
             let detail = format!(
                 "dead letter '{id}' cannot be edited so: the data has the key '{key}', and would \

@@ -20,4 +20,5 @@ mod peers;
 mod publish;
 mod rival;
 mod source;
+mod version;
 mod wiring;

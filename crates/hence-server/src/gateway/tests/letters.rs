@@ -141,6 +141,15 @@ async fn an_edited_copy_takes_the_place_of_a_dead_letter() {
         let other = r#"{"data":{"order_id":"other","amount":1}}"#;
         let problem = server.post(&path, JSON, other).send().await;
         problem.is_problem(409, "HN4096");
+        let unfit = server
+            .post(&path, JSON, r#"{"data":{"order_id":"bad-0"}}"#)
+            .send()
+            .await;
+        assert!(
+            unfit.is_problem(422, "HN4224")["detail"]
+                .to_string()
+                .contains("amount")
+        );
         let mut tail = live::Tail::open(server.get("/v1/tail?type=order.charged")).await;
         let body = r#"{"data":{"order_id":"bad-0","amount":1}}"#;
         let answer = server.post(&path, JSON, body).send().await;
