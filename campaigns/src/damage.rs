@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use hence_log::sim::damage::{Specimen, Tally, sectors};
+use hence_log::sim::damage::{Specimen, Tally, roles, sectors};
 
 use crate::Extent;
 use crate::report::{Report, Row};
@@ -43,6 +43,10 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
     let rows = [
         ("truncated", spread(cut, extent.seed, truncate)),
         ("a bit flipped", spread(flip, extent.seed, flip_bit)),
+        (
+            "the role of a frame changed",
+            roles().map_err(|text| anyhow!(text)),
+        ),
         (
             "a sector zeroed, doubled, swapped",
             sectors().map_err(|text| anyhow!(text)),

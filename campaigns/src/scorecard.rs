@@ -5,10 +5,13 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 
-use crate::report::{FOLDER, Report, say};
+use crate::fuzz::TARGETS;
+use crate::report::{FOLDER, Report, Verdict, say};
 
 const PAGE: &str = "docs/reference/reliability.md";
-const CAMPAIGNS: &[&str] = &["crash", "powercut", "damage", "faults", "sim", "planted"];
+const CAMPAIGNS: &[&str] = &[
+    "crash", "powercut", "damage", "faults", "sim", "fuzz", "planted",
+];
 
 const HEAD: &str = "\
 # Reliability
@@ -55,10 +58,52 @@ pub(crate) fn run() -> Result<bool> {
     for report in &reports {
         details(&mut page, report)?;
     }
+    fuzzing(&mut page)?;
     page.push_str(TAIL);
     fs::write(PAGE, page)?;
     say(&format!("{PAGE} is written"));
     Ok(true)
+}
+
+/// What a run of `cargo xtask fuzz` wrote down.
+#[derive(serde::Deserialize)]
+struct Fuzzed {
+    passed: bool,
+    executions: Option<u64>,
+    covered: Option<u64>,
+    seconds: u64,
+}
+
+/// What `cargo xtask fuzz` did in its last runs.
+fn fuzzing(page: &mut String) -> Result<()> {
+    let mut rows = String::new();
+    for (name, _) in TARGETS {
+        let Ok(bytes) = fs::read(format!("{FOLDER}/fuzz-{name}.json")) else {
+            continue;
+        };
+        let told: Fuzzed = serde_json::from_slice(&bytes)?;
+        let verdict = match told.passed {
+            true => Verdict::Pass,
+            false => Verdict::Fail,
+        };
+        writeln!(
+            rows,
+            "| {name} | {} | {} | {} | {} |",
+            verdict.as_str(),
+            told.executions.unwrap_or(0),
+            told.covered.unwrap_or(0),
+            told.seconds,
+        )?;
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        page,
+        "## fuzzing\n\n`cargo xtask fuzz`: libFuzzer, without sanitizers, one core.\n\n\
+         | Target | Verdict | Inputs | Branches reached | Seconds |\n|---|---|---|---|---|\n{rows}"
+    )?;
+    Ok(())
 }
 
 fn summary(page: &mut String, reports: &[Report]) -> Result<()> {

@@ -188,7 +188,11 @@ async fn tell(running: &Running, from: u64, pipe: &Pipe) -> Result<()> {
 }
 
 async fn tell_dead(running: &Running, pipe: &Pipe) -> Result<()> {
-    for letter in running.engine().dead_letters(&DeadLetterQuery::default()).await? {
+    for letter in running
+        .engine()
+        .dead_letters(&DeadLetterQuery::default())
+        .await?
+    {
         let (_, message) = running.engine().dead_letter(&letter.id).await?;
         pipe.say(&Line::Dead {
             by: letter.subscription,
@@ -203,7 +207,10 @@ async fn tell_dead(running: &Running, pipe: &Pipe) -> Result<()> {
 
 /// Sends what the strict subscription holds again, twice, and waits until all is settled.
 async fn finish(running: &Running, pipe: &Pipe) -> Result<()> {
-    let held = running.engine().dead_letters(&DeadLetterQuery::of("strict")).await?;
+    let held = running
+        .engine()
+        .dead_letters(&DeadLetterQuery::of("strict"))
+        .await?;
     let ids: Vec<_> = held.into_iter().map(|letter| letter.id).collect();
     if !ids.is_empty() {
         running.redrive(ids.clone()).await?;

@@ -11,6 +11,7 @@
 
 mod bench;
 mod campaign;
+mod fuzz;
 mod house;
 mod rust;
 mod test;
@@ -64,6 +65,8 @@ enum Task {
     Sim(campaign::Extent),
     /// Plant known bugs, and demand that the campaigns catch each.
     Planted(campaign::Extent),
+    /// Let libFuzzer make up inputs for the log and the engine; needs a C++ compiler.
+    Fuzz(fuzz::Fuzz),
     /// Write docs/reference/reliability.md from what the campaigns found.
     Scorecard,
 }
@@ -91,6 +94,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Faults(extent) => campaign::run(&root, "faults", extent),
         Task::Sim(extent) => campaign::run(&root, "sim", extent),
         Task::Planted(extent) => campaign::run(&root, "planted", extent),
+        Task::Fuzz(fuzz) => fuzz::run(&root, &fuzz),
         Task::Scorecard => campaign::run(&root, "scorecard", campaign::Extent::default()),
     }
 }

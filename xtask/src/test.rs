@@ -109,6 +109,10 @@ const STEPS: &[Step] = &[
         run: |workshop| campaigns::run(workshop, "sim"),
     },
     Step {
+        name: "fuzz",
+        run: |workshop| campaigns::run(workshop, "fuzz"),
+    },
+    Step {
         name: "examples",
         run: examples::run,
     },
@@ -119,9 +123,9 @@ const STEPS: &[Step] = &[
 ];
 
 /// The names that `--only` takes.
-pub(crate) const STEP_NAMES: [&str; 13] = [
+pub(crate) const STEP_NAMES: [&str; 14] = [
     "fmt", "clippy", "doc", "tidy", "deny", "unit", "crash", "powercut", "damage", "faults", "sim",
-    "examples", "interop",
+    "fuzz", "examples", "interop",
 ];
 
 /// Runs the steps and prints the sum; true when nothing failed.

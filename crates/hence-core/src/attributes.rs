@@ -26,6 +26,9 @@ pub const TEXT_BYTES_MAX: usize = 16 << 20;
 /// Room for what almost every event has beside id, source and type: a time, a media type, a key.
 const USUAL_BYTES: usize = 27 + 16 + 21;
 
+/// Bytes that an extension attribute costs beside its texts.
+const EXTENSION_BYTES: usize = 64;
+
 const ID: usize = 0;
 const SOURCE: usize = 1;
 const TYPE: usize = 2;
@@ -118,6 +121,11 @@ impl Attributes {
             ends,
             extensions: Vec::new(),
         })
+    }
+
+    /// About how many bytes of memory the texts take.
+    pub(crate) fn footprint(&self) -> usize {
+        self.text.len() + EXTENSION_BYTES * self.extensions.len()
     }
 
     /// The id, unique together with the source.

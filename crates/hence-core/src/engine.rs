@@ -270,6 +270,8 @@ pub struct SubscriptionReport {
     pub name: String,
     /// The types that it takes.
     pub types: Vec<String>,
+    /// From which position on it takes each of these, in the same order.
+    pub since: Vec<Position>,
     /// Every message up to here is settled.
     pub settled: Position,
     /// Messages of its types that are not settled.
@@ -311,6 +313,15 @@ pub enum TryCommitError {
 /// The answer to a commit, once it has reached its durability: one receipt for each message.
 pub type Committing = BoxFuture<'static, Result<Vec<Receipt>>>;
 
+/// What became of a commit that was not to wait.
+#[derive(Debug)]
+pub enum CommitNow {
+    /// It has reached its durability, or was refused.
+    Done(Result<Vec<Receipt>>),
+    /// It would have to wait, and nothing of it has happened.
+    Waits(Commit),
+}
+
 /// What carries messages: keeps them, orders them, delivers them, remembers what was settled.
 pub trait Engine: Send + Sync + 'static {
     /// What it promises.
@@ -328,6 +339,12 @@ pub trait Engine: Send + Sync + 'static {
     /// # Cancellation
     /// A future that was dropped after its first poll may or may not have committed.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Vec<Receipt>>>;
+
+    /// Commits on the spot, or gives the commit back: then it is for [`Engine::commit`]. An engine
+    /// that has nothing to wait for saves its callers a future with it.
+    fn commit_now(&self, commit: Commit) -> CommitNow {
+        CommitNow::Waits(commit)
+    }
 
     /// Takes a commit at once or gives it back.
     ///

@@ -19,15 +19,26 @@ use crate::handler::Signature;
 #[derive(Debug)]
 pub struct Call {
     subscription: Arc<str>,
-    deliveries: Vec<Delivery>,
+    deliveries: Handed,
     states: Arc<States>,
     published: OnceLock<Arc<Mutex<Vec<Draft>>>>,
+}
+
+/// Almost every call is for one delivery, which needs no list.
+#[derive(Debug)]
+enum Handed {
+    One(Delivery),
+    Several(Vec<Delivery>),
 }
 
 impl Call {
     /// A call for these deliveries: one, or several for a batch handler, never none.
     #[must_use]
-    pub fn new(subscription: Arc<str>, deliveries: Vec<Delivery>, states: Arc<States>) -> Self {
+    pub fn new(subscription: Arc<str>, deliveries: &[Delivery], states: Arc<States>) -> Self {
+        let deliveries = match deliveries {
+            [one] => Handed::One(one.clone()),
+            several => Handed::Several(several.to_vec()),
+        };
         Self {
             subscription,
             deliveries,
@@ -45,7 +56,10 @@ impl Call {
     /// What is to be handled; more than one only for a batch handler.
     #[must_use]
     pub fn deliveries(&self) -> &[Delivery] {
-        &self.deliveries
+        match &self.deliveries {
+            Handed::One(one) => std::slice::from_ref(one),
+            Handed::Several(several) => several,
+        }
     }
 
     fn published(&self) -> &Arc<Mutex<Vec<Draft>>> {
@@ -265,7 +279,7 @@ pub struct Attempt(pub u32);
 impl Extract for Attempt {
     fn extract(call: &Call) -> Result<Self, Failure> {
         Ok(Self(
-            call.deliveries
+            call.deliveries()
                 .iter()
                 .map(|delivery| delivery.attempt)
                 .max()
@@ -280,7 +294,7 @@ pub struct Key(pub Option<String>);
 
 impl Extract for Key {
     fn extract(call: &Call) -> Result<Self, Failure> {
-        let first = call.deliveries.first();
+        let first = call.deliveries().first();
         Ok(Self(
             first
                 .and_then(|d| d.message.attributes().key())

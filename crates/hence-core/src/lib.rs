@@ -31,7 +31,7 @@ pub use commit::{Commit, Durability, Receipt, Settlement};
 pub use dead_letter::{DeadLetter, DeadLetterQuery, Discard, Edit, Fingerprint};
 pub use delivery::{Delivery, Failure, Outcome, Position, RejectReason};
 pub use emit::{Draft, IntoEvents};
-pub use engine::{Capability, Deliveries, Engine, Entry, Filter, Read, Reader};
+pub use engine::{Capability, CommitNow, Deliveries, Engine, Entry, Filter, Read, Reader};
 pub use envelope::{Envelope, Value};
 pub use error::{Code, Error, Kind, Result};
 pub use event::{Event, EventType};

@@ -50,6 +50,8 @@ pub(crate) struct Core {
     pending: Pending,
     pub(crate) tail: Tail,
     pub(crate) store: Store,
+    /// The newest event; positions behind it may have been given up by a crash.
+    pub(crate) newest: u64,
     outlets: Vec<Option<Outlet>>,
     gates: Gates,
     history: Option<History>,
@@ -100,6 +102,7 @@ impl Core {
         Self {
             state,
             pending: Pending::default(),
+            newest: 0,
             tail,
             store,
             outlets,
@@ -220,6 +223,7 @@ impl Core {
 
     fn append(&mut self, append: Append, time: Timestamp) {
         let position = self.state.append(&append);
+        self.newest = position;
         let Append {
             message, tag, size, ..
         } = append;

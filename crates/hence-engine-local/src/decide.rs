@@ -4,6 +4,7 @@
 //! and is not stored yet. So the state itself never knows more than the journal.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hence_core::commit::{Commit, Durability, Receipt, Settlement};
 use hence_core::dead_letter::{Discard, Edit};
@@ -231,8 +232,14 @@ impl<W: Window> Turn<'_, W> {
     /// repetition, and nothing that it publishes may be stored twice.
     fn is_fresh(&self, commit: &Prepared) -> Result<bool, Halt> {
         let mut fresh = commit.settle.is_empty();
+        let mut last: Option<(&Arc<str>, u32)> = None;
         for settlement in &commit.settle {
-            let (id, _) = self.state.named(&settlement.subscription)?;
+            // Those of one commit are mostly of one subscription.
+            let id = match last {
+                Some((name, id)) if Arc::ptr_eq(name, &settlement.subscription) => id,
+                _ => self.state.named(&settlement.subscription)?.0,
+            };
+            last = Some((&settlement.subscription, id));
             let position = settlement.position.0;
             if position == 0 || position >= self.state.next {
                 return Err(no_delivery(settlement).into());

@@ -8,7 +8,8 @@ use hence_core::commit::{Commit, Durability, Receipt};
 use hence_core::dead_letter::{DeadLetter, DeadLetterQuery};
 use hence_core::delivery::Position;
 use hence_core::engine::{
-    Capability, Committing, Deliveries, DeliveryReport, DeliveryState, Engine, EngineReport, Entry,
+    Capability, CommitNow, Committing, Deliveries, DeliveryReport, DeliveryState, Engine,
+    EngineReport, Entry,
     Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
@@ -33,7 +34,7 @@ use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
-use crate::writer::{self, Encoded, Figures};
+use crate::writer::{self, Figures, Lead, Seat, Turn};
 
 /// The largest event, in bytes of data and attributes.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -67,6 +68,7 @@ enum Path {
     /// Through a queue and the writer's thread.
     Writer {
         queue: Arc<Queue>,
+        seat: Arc<Seat>,
         thread: Mutex<Option<JoinHandle<()>>>,
         ended: Arc<Notify>,
         keeper: Option<Keeper>,
@@ -84,7 +86,7 @@ pub(crate) struct Local {
 /// A commit that was handed in.
 enum Submitted {
     Now(Result<Vec<Receipt>>),
-    Later(oneshot::Receiver<Result<Vec<Receipt>>>),
+    Later(oneshot::Receiver<Result<Vec<Receipt>>>, Option<Turn>),
     Full(Box<Commit>),
 }
 
@@ -137,13 +139,13 @@ impl Local {
         });
         let queue = Arc::new(Queue::new(options.queue_commits));
         let ended = Arc::new(Notify::new());
+        let lead = Lead::new(Arc::clone(&shared), writer, snapshots);
+        let seat = Arc::new(Mutex::new(Some(lead)));
         let thread = writer::Thread {
-            shared: Arc::clone(&shared),
+            seat: Arc::clone(&seat),
             queue: Arc::clone(&queue),
-            writer,
+            shared: Arc::clone(&shared),
             ended: Arc::clone(&ended),
-            snapshots,
-            encoded: Encoded::default(),
         };
         let named = std::thread::Builder::new().name("hence-writer".to_owned());
         let thread = named
@@ -166,6 +168,7 @@ impl Local {
             capability: capability("log", levels),
             path: Path::Writer {
                 queue,
+                seat,
                 thread: Mutex::new(Some(thread)),
                 ended,
                 keeper,
@@ -202,14 +205,22 @@ impl Local {
                 }
                 match taken {
                     Taken::Now(receipts) => Submitted::Now(receipts),
-                    Taken::Later(receipts) => Submitted::Later(receipts),
+                    Taken::Later(receipts) => Submitted::Later(receipts, None),
                     Taken::Full(commit) => Submitted::Full(Box::new(commit.into_commit())),
                 }
             }
-            Path::Writer { queue, .. } => {
+            Path::Writer { queue, seat, .. } => {
                 let (answer, receipts) = oneshot::channel();
-                match queue.push(Request::Commit(commit, Some(answer)), wait) {
-                    Ok(()) => Submitted::Later(receipts),
+                let may_lead = wait && self.shared.figures.may_lead() && has_other_workers();
+                let request = Request::Commit(commit, Some(answer));
+                let turn = || Turn {
+                    seat: Arc::clone(seat),
+                    queue: Arc::clone(queue),
+                    shared: Arc::clone(&self.shared),
+                    leading: false,
+                };
+                match queue.push_or_lead(request, wait, may_lead) {
+                    Ok(leads) => Submitted::Later(receipts, leads.then(turn)),
                     Err(Refused::Stopped) => Submitted::Now(Err(closed())),
                     Err(Refused::Full(request)) => match *request {
                         Request::Commit(commit, _) => {
@@ -485,6 +496,15 @@ impl Local {
     }
 }
 
+/// Whether the runtime goes on with everything else while one of its threads waits for the disk.
+fn has_other_workers() -> bool {
+    let runtime = tokio::runtime::Handle::try_current();
+    runtime.is_ok_and(|runtime| {
+        runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
+            && runtime.metrics().num_workers() > 1
+    })
+}
+
 /// Forgets a wait that is given up.
 struct Forget<'a>(&'a Shared, u64);
 
@@ -527,17 +547,37 @@ impl Engine for Local {
         Box::pin(async move {
             match self.submit(commit, true) {
                 Submitted::Now(receipts) => receipts,
-                Submitted::Later(receipts) => answered(receipts).await,
+                Submitted::Later(receipts, None) => answered(receipts).await,
+                Submitted::Later(receipts, Some(turn)) => {
+                    // Whoever is ready to publish, too, joins the group.
+                    tokio::task::yield_now().await;
+                    turn.lead();
+                    answered(receipts).await
+                }
                 Submitted::Full(_) => Err(Code::QUEUE_FULL.error("the queue is full")),
             }
         })
+    }
+
+    fn commit_now(&self, commit: Commit) -> CommitNow {
+        if matches!(self.path, Path::Writer { .. }) {
+            return CommitNow::Waits(commit);
+        }
+        match self.submit(commit, false) {
+            Submitted::Now(receipts) => CommitNow::Done(receipts),
+            Submitted::Full(commit) => CommitNow::Waits(*commit),
+            Submitted::Later(..) => {
+                CommitNow::Done(Err(Code::INTERNAL.error("what was not to wait waits")))
+            }
+        }
     }
 
     fn try_commit(&self, commit: Commit) -> Result<Committing, TryCommitError> {
         match self.submit(commit, false) {
             Submitted::Now(Ok(receipts)) => Ok(Box::pin(std::future::ready(Ok(receipts)))),
             Submitted::Now(Err(error)) => Err(TryCommitError::Refused(error)),
-            Submitted::Later(receipts) => Ok(Box::pin(answered(receipts))),
+            // Only a commit that waits leads.
+            Submitted::Later(receipts, _) => Ok(Box::pin(answered(receipts))),
             Submitted::Full(commit) => Err(TryCommitError::Full(commit)),
         }
     }
@@ -596,7 +636,7 @@ impl Engine for Local {
         if core.closed {
             return Err(closed());
         }
-        let last = core.state.last();
+        let last = core.newest;
         let first = core.store.first().or_else(|| core.tail.oldest());
         let (store, in_memory) = (core.store.clone(), core.tail.bytes() as u64);
         drop(core);

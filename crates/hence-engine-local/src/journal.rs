@@ -21,6 +21,8 @@ use crate::subscription::Subscription;
 pub const COLD_EVENTS_MAX: usize = 256;
 /// Bytes of entries after which one read from the disk ends.
 pub const COLD_BYTES_MAX: usize = 1 << 20;
+/// Positions by which a search for the newest event goes back at first: what one crash leaves out.
+const GAP_LOOK: u64 = 1 << 17;
 
 /// Where entries are that are not in the tail. A copy reads the same log, so that the disk is never
 /// waited for under the engine's lock.
@@ -59,6 +61,28 @@ impl Store {
             }
         }
         Ok(next)
+    }
+
+    /// The newest event up to a position, behind which a crash may have left a gap; that position if
+    /// none is kept.
+    pub(crate) fn newest(&self, last: u64) -> Result<u64> {
+        let Self::Log(log, _) = self else {
+            return Ok(last);
+        };
+        let first = log.first_position();
+        let mut from = last.max(first);
+        let mut distance = GAP_LOOK;
+        loop {
+            let (mut reader, mut newest) = (log.reader(from), None);
+            while let Some(record) = reader.next_record().map_err(translate)? {
+                newest = Some(record.position);
+            }
+            if newest.is_some() || from == first {
+                return Ok(newest.unwrap_or(last));
+            }
+            from = last.saturating_sub(distance).max(first);
+            distance *= 2;
+        }
     }
 
     /// The oldest position that is kept; `None` in memory.

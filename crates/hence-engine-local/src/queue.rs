@@ -46,6 +46,17 @@ pub(crate) enum Stop {
     Abandon,
 }
 
+/// Who leads: stores what is in the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Led {
+    #[default]
+    Nobody,
+    /// The writer's.
+    Thread,
+    /// One whose commit found nobody at work.
+    Caller,
+}
+
 #[derive(Default)]
 struct Inner {
     taken: VecDeque<Request>,
@@ -53,6 +64,13 @@ struct Inner {
     /// Behind the taken ones, while these are too many. Each belongs to a caller that waits.
     waiting: VecDeque<Request>,
     stop: Option<Stop>,
+    led: Led,
+    /// Whether callers stored something since the thread last waited.
+    active: bool,
+    /// Whether the thread waits without an end.
+    parked: bool,
+    /// Whether the thread is to look after what callers leave to it.
+    look: bool,
 }
 
 /// The queue before the writer.
@@ -87,7 +105,18 @@ impl Queue {
 
     /// Puts a request into the queue; gives it back when there is no room and it is not to wait,
     /// or when the writer ends.
-    pub(crate) fn push(&self, mut request: Request, wait: bool) -> Result<(), Refused> {
+    pub(crate) fn push(&self, request: Request, wait: bool) -> Result<(), Refused> {
+        self.push_or_lead(request, wait, false).map(drop)
+    }
+
+    /// As [`Queue::push`]; true if the caller leads now, which it may where nobody is at work: it
+    /// stores what is in the queue and calls [`Queue::release`].
+    pub(crate) fn push_or_lead(
+        &self,
+        mut request: Request,
+        wait: bool,
+        may_lead: bool,
+    ) -> Result<bool, Refused> {
         let mut inner = self.lock();
         if inner.stop.is_some() {
             return Err(Refused::Stopped);
@@ -95,38 +124,68 @@ impl Queue {
         if inner.waiting.is_empty() && self.has_room(&inner) {
             request.accept();
             inner.bytes += request.size();
+            let leads = may_lead && inner.led == Led::Nobody && inner.taken.is_empty();
             inner.taken.push_back(request);
+            if leads {
+                inner.led = Led::Caller;
+            }
+            // Whoever leads hands over what is left.
+            let is_alone = inner.led == Led::Nobody;
             drop(inner);
-            self.work.notify_one();
-            return Ok(());
+            if is_alone {
+                self.work.notify_one();
+            }
+            return Ok(leads);
         }
         if !wait {
             return Err(Refused::Full(Box::new(request)));
         }
         inner.waiting.push_back(request);
-        Ok(())
+        Ok(false)
+    }
+
+    /// Moves everything into `work`, for a caller that leads.
+    pub(crate) fn lead(&self, work: &mut VecDeque<Request>) {
+        let mut inner = self.lock();
+        std::mem::swap(work, &mut inner.taken);
+        inner.bytes = 0;
+        self.admit(&mut inner);
+    }
+
+    /// Ends the lead of a caller; the thread goes on with what is left, or looks after the rest.
+    pub(crate) fn release(&self, look: bool) {
+        let mut inner = self.lock();
+        inner.led = Led::Nobody;
+        inner.active = true;
+        inner.look |= look || inner.parked;
+        let wake = inner.look || !inner.taken.is_empty() || inner.stop.is_some();
+        drop(inner);
+        if wake {
+            self.work.notify_one();
+        }
     }
 
     fn has_room(&self, inner: &Inner) -> bool {
         inner.taken.len() < self.commits_max && inner.bytes < QUEUE_BYTES_MAX
     }
 
-    /// Waits for work, for a while, and moves all of it into `work`.
+    /// Waits for work, for a while, and moves all of it into `work`, which may be nothing. From then
+    /// on until the next call the thread leads.
     pub(crate) fn take(&self, work: &mut VecDeque<Request>, patience: Option<Duration>) -> Wake {
         let mut inner = self.lock();
+        inner.led = match inner.led {
+            Led::Thread => Led::Nobody,
+            other => other,
+        };
+        inner.active = false;
         loop {
-            if inner.stop == Some(Stop::Abandon) {
-                return Wake::Stop(Stop::Abandon);
+            if inner.led == Led::Nobody
+                && let Some(wake) = self.woken(&mut inner, work)
+            {
+                inner.led = Led::Thread;
+                return wake;
             }
-            if !inner.taken.is_empty() {
-                std::mem::swap(work, &mut inner.taken);
-                inner.bytes = 0;
-                self.admit(&mut inner);
-                return Wake::Work;
-            }
-            if let Some(stop) = inner.stop {
-                return Wake::Stop(stop);
-            }
+            inner.parked = patience.is_none();
             inner = match patience {
                 None => self
                     .work
@@ -134,13 +193,35 @@ impl Queue {
                     .unwrap_or_else(PoisonError::into_inner),
                 Some(patience) => {
                     let waited = self.work.wait_timeout(inner, patience);
-                    let (inner, result) = waited.unwrap_or_else(PoisonError::into_inner);
-                    if result.timed_out() && inner.taken.is_empty() && inner.stop.is_none() {
+                    let (mut inner, result) = waited.unwrap_or_else(PoisonError::into_inner);
+                    let nothing = inner.taken.is_empty() && inner.stop.is_none() && !inner.look;
+                    let idle = inner.led == Led::Nobody && nothing;
+                    if result.timed_out() && !std::mem::take(&mut inner.active) && idle {
+                        inner.led = Led::Thread;
                         return Wake::Idle;
                     }
                     inner
                 }
             };
+            inner.parked = false;
+        }
+    }
+
+    /// What there is to do while nobody leads.
+    fn woken(&self, inner: &mut Inner, work: &mut VecDeque<Request>) -> Option<Wake> {
+        if inner.stop == Some(Stop::Abandon) {
+            return Some(Wake::Stop(Stop::Abandon));
+        }
+        let look = std::mem::take(&mut inner.look);
+        if !inner.taken.is_empty() {
+            std::mem::swap(work, &mut inner.taken);
+            inner.bytes = 0;
+            self.admit(inner);
+            return Some(Wake::Work);
+        }
+        match inner.stop {
+            Some(stop) => Some(Wake::Stop(stop)),
+            None => look.then_some(Wake::Work),
         }
     }
 

@@ -36,11 +36,12 @@ impl Settled {
 
     pub(crate) fn contains(&self, position: u64) -> bool {
         position <= self.low
-            || self
-                .ranges
-                .range(..=position)
-                .next_back()
-                .is_some_and(|(_, last)| position <= *last)
+            || !self.ranges.is_empty()
+                && self
+                    .ranges
+                    .range(..=position)
+                    .next_back()
+                    .is_some_and(|(_, last)| position <= *last)
     }
 
     /// The first position at or after this one that is not settled.
@@ -58,6 +59,10 @@ impl Settled {
     pub(crate) fn insert(&mut self, after: u64, last: u64) {
         let (mut first, mut last) = (after.max(self.low) + 1, last);
         if first > last {
+            return;
+        }
+        if first == self.low + 1 && self.ranges.is_empty() {
+            self.low = last;
             return;
         }
         let touching = |range: &BTreeMap<u64, u64>, first: u64, last: u64| {

@@ -225,6 +225,11 @@ impl Subscription {
         SubscriptionReport {
             name: self.name.clone(),
             types: self.types.iter().map(|taken| taken.name.clone()).collect(),
+            since: self
+                .types
+                .iter()
+                .map(|taken| Position(taken.since))
+                .collect(),
             settled: Position(settled.min(last)),
             lag: self.lag,
             in_flight: in_flight.unwrap_or(0) as u64,

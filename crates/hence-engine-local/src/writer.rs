@@ -1,11 +1,16 @@
-//! The writer of `log:`: one thread that decides, stores and shows commits, group by group.
+//! The writer of `log:`, which decides, stores and shows commits, group by group.
 //!
-//! It takes whatever waits, decides each commit in order, stores all of them with one write and
-//! one sync, applies them, and only then answers. While it syncs, the next group gathers.
+//! Whoever leads takes what waits, decides each commit in order, stores all of them with one write
+//! and one sync, applies them, and only then answers. While it syncs, the next group gathers.
+//!
+//! There is one lead. The writer's thread has it under load. A commit that comes when nobody is at
+//! work leads itself, if syncs are short and its runtime has more than one thread: the task lets
+//! others that are ready go first, so that they join its group, and then stores on its own thread
+//! what has gathered. Two threads fewer have to be woken for it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,6 +36,8 @@ use crate::tail::Tail;
 /// How long nothing is published before the log is marked as being at rest, and before what was
 /// only written is synced.
 pub const IDLE_MAX: Duration = Duration::from_millis(50);
+/// The time of a sync, in nanoseconds, from which on callers leave all storing to the thread.
+const LEAD_SYNC_MAX: u64 = 1_000_000;
 /// Memory for frames in the log itself: its readers here are those that are far behind.
 const LOG_TAIL_BYTES: usize = 1 << 20;
 
@@ -41,9 +48,28 @@ pub(crate) struct Figures {
     syncing_nanos: AtomicU64,
     ended: AtomicBool,
     snapshot_wanted: AtomicBool,
+    /// The time of one sync lately, in nanoseconds; 0 before the first.
+    lately: AtomicU64,
 }
 
 impl Figures {
+    /// Whether a caller may store its commit itself. To wake the thread and to be woken by it costs
+    /// more than a tenth of a short sync, and nothing beside a long one, which no caller's thread
+    /// should be held up for.
+    pub(crate) fn may_lead(&self) -> bool {
+        (1..LEAD_SYNC_MAX).contains(&self.lately.load(Ordering::Relaxed))
+    }
+
+    /// Only whoever leads calls this.
+    fn note_sync(&self, nanos: u64) {
+        let lately = match self.lately.load(Ordering::Relaxed) {
+            0 => nanos,
+            // So that one long sync ends it, and several short ones bring it back.
+            lately => nanos.max((lately * 7 + nanos) / 8),
+        };
+        self.lately.store(lately.max(1), Ordering::Relaxed);
+    }
+
     /// How often and how long it waited for stable storage.
     pub(crate) fn syncs(&self) -> (u64, Duration) {
         let nanos = self.syncing_nanos.load(Ordering::Relaxed);
@@ -82,13 +108,18 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
     let key = IdentityKey::of(log.id());
     let mut state = recover(&recovered, key, options)?;
     state.lean_on_entries(log.first_position());
+    let last = state.last();
     // Positions that a crash made doubtful are never used again.
     state.next = writer.next_position();
     let tail = Tail::new(state.next, options.tail_bytes, false);
     let frame = recovered.snapshot.map_or(0, |snapshot| snapshot.frame);
+    let store = Store::Log(log, storage);
+    let newest = store.newest(last)?;
+    let mut core = Core::new(state, tail, store, options.ready_events);
+    core.newest = newest;
     Ok(Opened {
         writer,
-        core: Core::new(state, tail, Store::Log(log, storage), options.ready_events),
+        core,
         key,
         snapshots: Snapshots::new(options, frame),
     })
@@ -109,14 +140,65 @@ fn recover(recovered: &Recovered, key: IdentityKey, options: &Options) -> Result
     Ok(state)
 }
 
-/// The thread's own things.
-pub(crate) struct Thread {
-    pub(crate) shared: Arc<Shared>,
+/// What storing takes. Whoever leads has it: the writer's thread, or a caller whose commit found
+/// nobody at work.
+pub(crate) struct Lead {
+    shared: Arc<Shared>,
+    writer: Writer,
+    snapshots: Snapshots,
+    encoded: Encoded,
+    work: VecDeque<Request>,
+    batch: Batch,
+    /// The commit that was staged last.
+    frame: u64,
+}
+
+/// Where the lead is kept between two turns; nothing is there any more when the writer has ended.
+pub(crate) type Seat = Mutex<Option<Lead>>;
+
+/// The turn of a caller that leads; when it is given up, the thread goes on.
+pub(crate) struct Turn {
+    pub(crate) seat: Arc<Seat>,
     pub(crate) queue: Arc<Queue>,
-    pub(crate) writer: Writer,
+    pub(crate) shared: Arc<Shared>,
+    /// Whether it is at work.
+    pub(crate) leading: bool,
+}
+
+impl Turn {
+    /// Stores what waits, on this thread.
+    pub(crate) fn lead(mut self) {
+        self.leading = true;
+        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lead) = seat.as_mut() {
+            self.queue.lead(&mut lead.work);
+            lead.store_all();
+        }
+        drop(seat);
+        self.leading = false;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.leading {
+            // It panicked: nobody knows what the tables hold now.
+            self.queue.stop(Stop::Abandon);
+            self.shared.lock().close();
+        }
+        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = seat.as_ref().is_some_and(Lead::wants_snapshot);
+        drop(seat);
+        self.queue.release(look);
+    }
+}
+
+/// The writer's thread.
+pub(crate) struct Thread {
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) ended: Arc<Notify>,
-    pub(crate) snapshots: Snapshots,
-    pub(crate) encoded: Encoded,
 }
 
 /// The operations of one frame as bytes, kept for its memory.
@@ -173,33 +255,70 @@ struct Decided {
 
 impl Thread {
     /// Works until it is told to stop.
-    pub(crate) fn run(mut self) {
-        let mut work = VecDeque::new();
-        let mut batch = Batch::default();
+    pub(crate) fn run(self) {
         let mut patience = Some(IDLE_MAX);
+        let mut work = VecDeque::new();
         let ending = Ending {
             shared: Arc::clone(&self.shared),
             queue: Arc::clone(&self.queue),
             ended: Arc::clone(&self.ended),
         };
         let stop = loop {
-            match self.queue.take(&mut work, patience) {
+            let wake = self.queue.take(&mut work, patience);
+            let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(lead) = seat.as_mut() else {
+                break None;
+            };
+            match wake {
                 Wake::Work => {
                     patience = Some(IDLE_MAX);
-                    while !work.is_empty() {
-                        self.group(&mut work, &mut batch);
-                    }
-                    self.snapshot();
+                    std::mem::swap(&mut lead.work, &mut work);
+                    lead.store_all();
+                    lead.snapshot();
                 }
                 Wake::Idle => {
                     patience = None;
-                    self.rest();
+                    lead.rest();
                 }
-                Wake::Stop(stop) => break stop,
+                Wake::Stop(stop) => break Some((stop, seat.take())),
             }
         };
-        self.end(stop);
+        if let Some((stop, Some(lead))) = stop {
+            lead.end(stop);
+        }
         drop(ending);
+    }
+}
+
+impl Lead {
+    pub(crate) fn new(shared: Arc<Shared>, writer: Writer, snapshots: Snapshots) -> Self {
+        Self {
+            shared,
+            writer,
+            snapshots,
+            encoded: Encoded::default(),
+            work: VecDeque::new(),
+            batch: Batch::default(),
+            frame: 0,
+        }
+    }
+
+    /// Stores everything that was taken from the queue, group by group.
+    fn store_all(&mut self) {
+        let (mut work, mut batch) = (
+            std::mem::take(&mut self.work),
+            std::mem::take(&mut self.batch),
+        );
+        while !work.is_empty() {
+            self.group(&mut work, &mut batch);
+        }
+        (self.work, self.batch) = (work, batch);
+    }
+
+    /// Whether it is time to store the tables, which is left to the thread.
+    fn wants_snapshot(&self) -> bool {
+        let wanted = self.shared.figures.snapshot_wanted.load(Ordering::Acquire);
+        self.snapshots.are_due(self.frame, wanted)
     }
 
     /// Stores the tables when it is time, beside the commits that go on.
@@ -352,6 +471,7 @@ impl Thread {
             });
         let time = u64::try_from(now.as_micros()).unwrap_or(0);
         let staged = self.writer.stage(time, stored).map_err(translate)?;
+        self.frame = staged.frame;
         assert!(
             staged.count == 0 || staged.first_position == first,
             "the log gives position {}, the state {first}",
@@ -368,6 +488,7 @@ impl Thread {
             let figures = &self.shared.figures;
             figures.syncs.fetch_add(1, Ordering::Relaxed);
             figures.syncing_nanos.fetch_add(nanos, Ordering::Relaxed);
+            figures.note_sync(nanos);
         }
         stored.map_err(|error| self.fail(error))
     }

@@ -9,12 +9,12 @@ use std::{fmt, io};
 use crate::backup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, Frame, HEAD_BYTES, Head, Role};
-use crate::group::Marked;
 use crate::log::READ_AHEAD_BYTES;
 use crate::recovery::{Scan, check_successor, each_head, look_ahead, scan};
 use crate::segment::{HEADER_BYTES, Header, Segment, Step, Walk, file_name, generation_of};
 use crate::snapshot;
 use crate::storage::{DiskStorage, Storage};
+use crate::tail::Marked;
 
 /// Problems that a report lists, at most.
 pub const PROBLEMS_MAX: usize = 1000;
@@ -312,18 +312,21 @@ pub fn salvage_on(storage: &dyn Storage, mut each: impl FnMut(Frame)) -> Result<
         };
         number = number.max(segment.header.number);
         walk_over_holes(&segment, &mut salvaged, |head, body| {
-            if frame::contents(&body, |_| {}).is_none() {
+            if frame::summary(head.role, head.time, &body, |_, _| {}).is_none() {
                 return;
             }
-            let position = segment.header.base + u64::from(head.position);
-            each(Frame {
-                number,
-                position,
-                time: head.time,
-                body,
+            let mut position = segment.header.base + u64::from(head.position);
+            frame::summary(head.role, head.time, &body, |span, found| {
+                each(Frame {
+                    number,
+                    position,
+                    time: span.time,
+                    body: body.slice(span.start..span.end),
+                });
+                number += 1;
+                position += found.appends;
+                frames += 1;
             });
-            number += 1;
-            frames += 1;
         })?;
     }
     Ok(Salvaged {
@@ -403,7 +406,7 @@ fn walk_over_holes(
         let (offset, what) = match walk.step()? {
             Step::Frame { head, .. } if head.role == Role::Seal => return Ok(()),
             Step::Frame { head, body, .. } => {
-                if head.role == Role::Commit {
+                if matches!(head.role, Role::Commit | Role::Group) {
                     each(head, body);
                 }
                 continue;

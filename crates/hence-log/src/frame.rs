@@ -1,4 +1,4 @@
-//! The frame: one commit, the atomic unit of the log, and its bytes.
+//! The frame: commits that are stored as one, the atomic unit of the log, and its bytes.
 //!
 //! All numbers are little-endian. A segment file is a header of 512 bytes, then frames without
 //! gaps, then eight zero bytes (the *end word*), then bytes without meaning: zeros, or what an
@@ -7,7 +7,8 @@
 //! ```text
 //! segment header                        frame
 //!   0  8  "HENCELOG"                      0  7  time, microseconds since 1970
-//!   8  4  format version (1)              7  1  role: C1 commit, C2 mark, C3 seal, C4 reserve
+//!   8  4  format version (2)              7  1  role: C1 commit, C2 mark, C3 seal, C4 reserve,
+//!                                               C5 group
 //!  12  4  CRC-32C of bytes 0..12          8  4  head CRC
 //!  16 16  log id, random                 12  4  CRC-32C of the body
 //!  32  8  generation, from 1             16  4  head CRC of the frame before (the chain)
@@ -15,13 +16,17 @@
 //!         append                         24  4  synced: bytes of this segment before this
 //!  48  8  number of the first commit             offset were durable when the frame was made
 //!  56  8  last commit before this        28  4  position of the first append, minus base
-//!         segment with an operation      32  …  body: operations
-//!         other than append, or 0
+//!         segment with an operation      32  …  body: of a commit its operations, of a group
+//!         other than append, or 0               its commits
 //!  64  4  size of the file             operation
 //!  68  4  head CRC of the frame before   0  1  kind: 0 append, others belong to the engine
 //!  72  …  zeros                          1  4  tag
 //! 508  4  CRC-32C of bytes 0..508        5  …  length of the body (LEB128, at most 5 bytes)
 //!                                        …  …  body
+//!                                      commit of a group
+//!                                        0  4  length of the rest
+//!                                        4  …  time minus that of the frame (zigzag LEB128)
+//!                                        …  …  operations
 //! ```
 //!
 //! * **Head CRC** = CRC-32C of: log id, generation (8), offset of the frame in the file (4), then
@@ -29,21 +34,24 @@
 //!   and at the offset for which it was made: neither a stale frame of a recycled file, nor a copy
 //!   of a frame inside a payload, nor a misdirected write passes. The body is covered through its
 //!   own CRC, so that a damaged body does not hide where the next frame begins.
+//! * A **group** holds commits that were stored together, so that many small ones share a head and
+//!   a checksum. Format 1 has none: there each commit is a frame. A frame is stored whole or not
+//!   at all, so each commit in it is, too.
 //! * **Commits** are numbered from 1; each append takes the next position, from 1. Marks, seals
 //!   and reservations take neither. Positions of successive commits have a gap only after a crash
 //!   behind a reservation.
 //! * A **mark** says that all before it is durable: written when the log goes idle (empty body), and
-//!   twice when it closes (1 to 4 KiB of zeros, then empty). A **seal** (empty body) is the last frame of a segment that has a successor. A
-//!   **reservation** (body: 8 bytes, a position) says that positions below it may have been seen by
+//!   twice when it closes (1 to 4 KiB of zeros, then empty). A **seal** (empty body) is the last
+//!   frame of a segment that has a successor. A **reservation** (body: 8 bytes, a position) says that positions below it may have been seen by
 //!   readers of unsynced groups: after a crash numbering continues from it, unless a mark follows.
-//! * The chain goes through all four roles, and over segments through the segment header.
+//! * The chain goes through all roles, and over segments through the segment header.
 
 use bytes::Bytes;
 
 use crate::planted::is_planted;
 
 /// The format that this version writes; it reads this one and all before it.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// The kind of an operation that appends: the only one that takes a position.
 pub const APPEND: u8 = 0;
 /// Bytes of a frame before its body.
@@ -54,6 +62,10 @@ pub(crate) const ROLE_OFFSET: usize = 7;
 pub(crate) const END_BYTES: usize = 8;
 /// The largest time a frame can carry, in microseconds: the year 4253.
 pub(crate) const TIME_MAX: u64 = (1 << 56) - 1;
+/// The bytes that stand for a role.
+pub(crate) const ROLES: std::ops::RangeInclusive<u8> = 0xC1..=0xC5;
+/// Bytes of a commit in a group before its time.
+pub(crate) const COMMIT_LENGTH_BYTES: usize = 4;
 /// Bytes of an operation before its body, at most.
 const OP_HEAD_BYTES_MAX: usize = 10;
 
@@ -96,9 +108,13 @@ fn encode_op_head(head: &mut [u8; OP_HEAD_BYTES_MAX], kind: u8, tag: u32, length
     let [k, t0, t1, t2, t3, varint @ ..] = head;
     *k = kind;
     [*t0, *t1, *t2, *t3] = tag.to_le_bytes();
-    let mut rest = length;
-    let mut used = 5;
-    for byte in varint {
+    5 + encode_number(varint, length as u64)
+}
+
+/// Writes a number as LEB128 into bytes that it fits in; says how many it took.
+fn encode_number(into: &mut [u8], mut rest: u64) -> usize {
+    let mut used = 0;
+    for byte in into {
         used += 1;
         if rest < 0x80 {
             *byte = rest as u8;
@@ -110,6 +126,32 @@ fn encode_op_head(head: &mut [u8; OP_HEAD_BYTES_MAX], kind: u8, tag: u32, length
     used
 }
 
+/// Reads a number written as LEB128, and where it ends.
+fn decode_number(bytes: &[u8], mut at: usize) -> Option<(u64, usize)> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *bytes.get(at)?;
+        at += 1;
+        number |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Some((number, at));
+        }
+    }
+    None
+}
+
+/// Appends what stands before the operations of a commit in a group; its length comes later.
+pub(crate) fn encode_commit(into: &mut bytes::BytesMut, time: u64, frame_time: u64) {
+    let delta = time.min(TIME_MAX) as i64 - frame_time.min(TIME_MAX) as i64;
+    let zigzag = ((delta << 1) ^ (delta >> 63)) as u64;
+    let mut bytes = [0; COMMIT_LENGTH_BYTES + 10];
+    let used = encode_number(
+        bytes.get_mut(COMMIT_LENGTH_BYTES..).unwrap_or_default(),
+        zigzag,
+    );
+    into.extend_from_slice(bytes.get(..COMMIT_LENGTH_BYTES + used).unwrap_or_default());
+}
+
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -118,15 +160,17 @@ pub(crate) enum Role {
     Mark = 0xC2,
     Seal = 0xC3,
     Reserve = 0xC4,
+    Group = 0xC5,
 }
 
 impl Role {
-    fn from_byte(byte: u8) -> Option<Self> {
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             0xC1 => Some(Self::Commit),
             0xC2 => Some(Self::Mark),
             0xC3 => Some(Self::Seal),
             0xC4 => Some(Self::Reserve),
+            0xC5 => Some(Self::Group),
             _ => None,
         }
     }
@@ -335,23 +379,96 @@ impl RawOp {
     }
 }
 
-/// What walking once over a body tells.
+/// Where one commit lies in the body of its frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) time: u64,
+    /// Its operations.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl Span {
+    /// The commit of a frame that begins at a place in its body.
+    pub(crate) fn decode(role: Role, frame_time: u64, body: &[u8], at: usize) -> Option<Self> {
+        if role != Role::Group {
+            let (time, start, end) = (frame_time, at, body.len());
+            return Some(Self { time, start, end });
+        }
+        let length = read_u32(body, at)? as usize;
+        let rest = at + COMMIT_LENGTH_BYTES;
+        let end = rest.checked_add(length).filter(|end| *end <= body.len())?;
+        let (zigzag, start) = decode_number(body.get(..end)?, rest)?;
+        let delta = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+        let time = u64::try_from((frame_time as i64).checked_add(delta)?).ok()?;
+        Some(Self { time, start, end })
+    }
+}
+
+/// What walking once over operations tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) appends: u64,
     pub(crate) others: bool,
 }
 
-/// Walks over all operations of a body; `None` if they do not fill it exactly.
-pub(crate) fn contents(body: &[u8], mut each: impl FnMut(RawOp)) -> Option<Contents> {
+/// Walks over all operations of a commit; `None` if they do not fill it exactly.
+pub(crate) fn contents(ops: &[u8], mut each: impl FnMut(RawOp)) -> Option<Contents> {
     let mut found = Contents::default();
     let mut at = 0;
-    while at < body.len() {
-        let op = RawOp::decode(body, at)?;
+    while at < ops.len() {
+        let op = RawOp::decode(ops, at)?;
         found.appends += u64::from(op.kind == APPEND);
         found.others |= op.kind != APPEND;
         at = op.end;
         each(op);
     }
     Some(found)
+}
+
+/// What the commits of one frame come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) commits: u64,
+    pub(crate) appends: u64,
+    /// Which of the commits is the last with an operation other than append, from 1; or 0.
+    pub(crate) last_other: u64,
+    /// The latest time of a commit.
+    pub(crate) last_time: u64,
+}
+
+impl Summary {
+    /// Adds the next commit.
+    pub(crate) fn add(&mut self, time: u64, found: Contents) {
+        self.commits += 1;
+        self.appends += found.appends;
+        self.last_time = self.last_time.max(time);
+        if found.others {
+            self.last_other = self.commits;
+        }
+    }
+}
+
+/// Walks over all commits of a frame; `None` if they do not fill its body exactly.
+pub(crate) fn summary(
+    role: Role,
+    frame_time: u64,
+    body: &[u8],
+    mut each: impl FnMut(Span, Contents),
+) -> Option<Summary> {
+    let mut found = Summary::default();
+    if !matches!(role, Role::Commit | Role::Group) {
+        return Some(found);
+    }
+    let mut at = 0;
+    loop {
+        let span = Span::decode(role, frame_time, body, at)?;
+        let contents = contents(body.get(span.start..span.end)?, |_| {})?;
+        found.add(span.time, contents);
+        each(span, contents);
+        at = span.end;
+        if at == body.len() {
+            return Some(found);
+        }
+    }
 }

@@ -17,15 +17,19 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{self, Contents, END_BYTES, HEAD_BYTES, Head, Op, Role};
-use crate::log::{Chunk, Shared, Visible};
+use crate::frame::{
+    self, COMMIT_LENGTH_BYTES, Contents, END_BYTES, FORMAT_VERSION, HEAD_BYTES, Head, Op, Role,
+    Summary, TIME_MAX,
+};
+use crate::log::{Chunk, Shared};
 use crate::planted::is_planted;
 use crate::retention;
-use crate::segment::{Header, Segment, TRAILER_BYTES};
+use crate::segment::{Header, POSITIONS_MAX, Segment};
 use crate::storage::{is_full, read_full, write_all};
+use crate::tail::{Marked, Tail};
 
 /// Bytes after which a group is full.
 pub const GROUP_BYTES_MAX: usize = 1 << 20;
@@ -40,8 +44,14 @@ const MARK_FILLER_BYTES: usize = 4096;
 const MARK_FILLER_BYTES_MIN: usize = 1024;
 /// Bytes written between two looks at the free space, at most.
 const SPACE_CHECK_BYTES: u64 = 1 << 20;
-/// Bytes the group buffer has at least when a group begins.
-const BUFFER_BYTES: usize = 256 << 10;
+/// Bytes after which a frame takes no more commits: as much as a look at one of them has to verify,
+/// and as much as damage to one of them takes along.
+const FRAME_BYTES: usize = 32 << 10;
+/// Bytes of a group below which its frames are copied for readers, so that many small groups do
+/// not take a buffer each.
+const COPY_BYTES_MAX: usize = 32 << 10;
+/// Frames of such a size that a segment has room for, at least.
+const FRAMES_MIN: usize = 16;
 
 /// How safe a group is when its commit returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,13 +73,13 @@ pub struct Staged {
     pub count: u64,
 }
 
-/// A frame in the group buffer; its head is filled in when the group is committed.
+/// A frame in the group buffer; its head is filled in when the group is stored.
 struct Draft {
     start: usize,
     end: usize,
     time: u64,
     position: u64,
-    contents: Contents,
+    found: Summary,
 }
 
 /// A frame that was laid out in a segment, to be noted in its index.
@@ -78,69 +88,7 @@ struct Note {
     offset: u32,
     position: u64,
     head: Head,
-    contents: Contents,
-}
-
-/// Where the next frame goes.
-#[derive(Clone)]
-pub(crate) struct Tail {
-    pub(crate) segment: Arc<Segment>,
-    pub(crate) end: u32,
-    pub(crate) chain: u32,
-    /// Bytes of the segment before this are durable.
-    pub(crate) synced: u32,
-    pub(crate) next_number: u64,
-    pub(crate) next_position: u64,
-    pub(crate) last_time: u64,
-    pub(crate) last_other: u64,
-    /// Positions below this are covered by a durable reservation.
-    pub(crate) reserved: u64,
-    pub(crate) marked: Marked,
-}
-
-/// With what marks a log ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Marked {
-    No,
-    /// With one.
-    Idle,
-    /// With the two of a clean end.
-    Closed,
-}
-
-impl Tail {
-    fn room(&self) -> usize {
-        (self.segment.header.bytes - self.end).saturating_sub(TRAILER_BYTES) as usize
-    }
-
-    /// Fills in a head for the end of the tail, and moves the tail behind the frame.
-    fn lay_out(&mut self, role: Role, time: u64, position: u64, body: &[u8]) -> (Head, [u8; 32]) {
-        let mut head = Head {
-            role,
-            time,
-            crc: 0,
-            body_crc: crc32c::crc32c(body),
-            previous: self.chain,
-            length: u32::try_from(body.len()).expect("a frame is smaller than its segment"),
-            synced: self.synced,
-            position: u32::try_from(position - self.segment.header.base)
-                .expect("a segment has fewer positions than bytes"),
-        };
-        let bytes = head.encode(self.segment.salt, self.end);
-        self.end += HEAD_BYTES as u32 + head.length;
-        self.chain = head.crc;
-        self.marked = Marked::No;
-        (head, bytes)
-    }
-
-    fn visible(&self) -> Visible {
-        Visible {
-            next_position: self.next_position,
-            next_number: self.next_number,
-            generation: self.segment.header.generation,
-            end: self.end,
-        }
-    }
+    found: Summary,
 }
 
 /// The one writer of a log.
@@ -152,6 +100,8 @@ pub struct Writer {
     notes: Vec<Note>,
     /// Tags of the appends in the group, each once.
     tags: Vec<u32>,
+    /// Commits in the group.
+    commits: u64,
     ops: usize,
     next_position: u64,
     /// Bytes written since the free space was looked at.
@@ -171,6 +121,7 @@ impl Writer {
             drafts: Vec::new(),
             notes: Vec::new(),
             tags: Vec::new(),
+            commits: 0,
             ops: 0,
             unchecked: 0,
             look_after: 0,
@@ -190,11 +141,13 @@ impl Writer {
     ) -> Result<Staged> {
         self.shared.check_poison()?;
         self.look_at_space()?;
-        if self.drafts.is_empty() && self.buffer.capacity() < BUFFER_BYTES {
-            self.buffer = BytesMut::with_capacity(BUFFER_BYTES);
-        }
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(&[0; HEAD_BYTES]);
+        let begin = self.buffer.len();
+        let limit = Segment::frame_bytes_max(self.shared.options.segment_bytes);
+        let open = self.open_draft(FRAME_BYTES.min(limit / FRAMES_MIN));
+        let start = begin + if open.is_some() { 0 } else { HEAD_BYTES };
+        self.buffer.resize(start, 0);
+        let frame_time = open.unwrap_or(time);
+        frame::encode_commit(&mut self.buffer, time, frame_time);
         let mut contents = Contents::default();
         let mut count = 0;
         for op in ops {
@@ -207,33 +160,61 @@ impl Writer {
                 contents.others = true;
             }
         }
-        let end = self.buffer.len();
-        let limit = Segment::frame_bytes_max(self.shared.options.segment_bytes);
-        let refused = if end - start > limit {
+        let length = self.buffer.len() - start;
+        let refused = if HEAD_BYTES + length > limit {
             Some(ErrorKind::TooLarge { limit })
         } else {
             (self.scarce && contents.appends > 0).then_some(ErrorKind::Full)
         };
         if let Some(kind) = refused {
-            self.buffer.truncate(start);
+            self.buffer.truncate(begin);
             return Err(Error::new(kind));
         }
-        let position = self.next_position;
+        let rest = (length - COMMIT_LENGTH_BYTES) as u32;
+        if let Some(slot) = self.buffer.get_mut(start..start + COMMIT_LENGTH_BYTES) {
+            slot.copy_from_slice(&rest.to_le_bytes());
+        }
+        let is_new = open.is_none() || length > FRAME_BYTES.min(limit / FRAMES_MIN);
+        if is_new && open.is_some() {
+            // Too large to share a frame: it gets a head of its own.
+            self.buffer.resize(begin + HEAD_BYTES + length, 0);
+            self.buffer
+                .copy_within(begin..begin + length, begin + HEAD_BYTES);
+        }
+        self.draft(begin, is_new.then_some(frame_time), time, contents);
+        let first_position = self.next_position;
         self.next_position += contents.appends;
         self.ops += count;
-        self.drafts.push(Draft {
-            start,
-            end,
-            time,
-            position,
-            contents,
-        });
-        let frame = self.tail.next_number + self.drafts.len() as u64 - 1;
+        self.commits += 1;
         Ok(Staged {
-            frame,
-            first_position: position,
+            frame: self.tail.next_number + self.commits - 1,
+            first_position,
             count: contents.appends,
         })
+    }
+
+    /// The time of the last frame, if it may take one more commit.
+    fn open_draft(&self, limit: usize) -> Option<u64> {
+        let last = self.drafts.last()?;
+        (last.end - last.start < limit).then_some(last.time)
+    }
+
+    /// Takes what was encoded from `begin` on as a frame of this time, or into the last one.
+    fn draft(&mut self, begin: usize, frame_time: Option<u64>, time: u64, found: Contents) {
+        let end = self.buffer.len();
+        if let Some(frame_time) = frame_time {
+            self.drafts.push(Draft {
+                start: begin,
+                end,
+                time: frame_time,
+                position: self.next_position,
+                found: Summary::default(),
+            });
+        }
+        if let Some(draft) = self.drafts.last_mut() {
+            draft.end = end;
+            draft.found.add(time.min(TIME_MAX), found);
+        }
     }
 
     /// The position of the next append that is staged.
@@ -248,7 +229,7 @@ impl Writer {
         }
         self.commit(Level::Synced)?;
         let header = &self.tail.segment.header;
-        if u32::try_from(position - header.base).is_err() {
+        if position - header.base > POSITIONS_MAX {
             let (name, end) = (&self.tail.segment.name, u64::from(self.tail.end));
             let what = "the gap behind it has more positions than a segment can tell";
             return Err(Error::corrupt(name, end, what));
@@ -341,7 +322,7 @@ impl Writer {
         self.write_frame(&tail.segment, offset, &frame)?;
         tail.segment
             .index_mut()
-            .note(offset, position, &head, Contents::default());
+            .note(offset, position, &head, Summary::default());
         tail.reserved = 0;
         tail.marked = marked;
         self.tail = tail;
@@ -429,24 +410,22 @@ impl Writer {
                 .get_mut(draft.start..draft.end)
                 .unwrap_or_default();
             let (slot, body) = bytes.split_at_mut(HEAD_BYTES);
-            let (head, encoded) = self
-                .tail
-                .lay_out(Role::Commit, draft.time, draft.position, body);
+            let (position, found) = (draft.position, draft.found);
+            let (head, encoded) = self.tail.lay_out(Role::Group, draft.time, position, body);
             slot.copy_from_slice(&encoded);
-            if draft.contents.others {
-                self.tail.last_other = self.tail.next_number;
+            if found.last_other > 0 {
+                self.tail.last_other = self.tail.next_number + found.last_other - 1;
             }
-            self.tail.next_number += 1;
-            self.tail.next_position = draft.position + draft.contents.appends;
-            self.tail.last_time = self.tail.last_time.max(draft.time);
+            self.tail.next_number += found.commits;
+            self.tail.next_position = position + found.appends;
+            self.tail.last_time = self.tail.last_time.max(found.last_time);
             let segment = Arc::clone(&self.tail.segment);
-            let (position, contents) = (draft.position, draft.contents);
             self.notes.push(Note {
                 segment,
                 offset,
                 position,
                 head,
-                contents,
+                found,
             });
             next += 1;
         }
@@ -460,6 +439,7 @@ impl Writer {
         let (offset, position) = (old.end, old.next_position);
         let (head, bytes) = old.lay_out(Role::Seal, old.last_time, position, &[]);
         let header = Header {
+            version: FORMAT_VERSION,
             log: self.shared.id,
             generation: old.segment.header.generation + 1,
             base: old.next_position,
@@ -473,14 +453,13 @@ impl Writer {
         self.write_frame(&old.segment, offset, &bytes)?;
         self.tail = old;
         self.sync_tail()?;
-        let contents = Contents::default();
         let sealed = Arc::clone(&self.tail.segment);
         self.notes.push(Note {
             segment: sealed,
             offset,
             position,
             head,
-            contents,
+            found: Summary::default(),
         });
         self.tail.end = crate::segment::HEADER_BYTES;
         self.tail.synced = self.tail.end;
@@ -516,7 +495,7 @@ impl Writer {
             offset,
             position,
             head,
-            contents: Contents::default(),
+            found: Summary::default(),
         });
         Ok(())
     }
@@ -545,11 +524,11 @@ impl Writer {
             let Some(first) = run.first() else { continue };
             let mut index = first.segment.index_mut();
             // Tags of the whole group: a segment may list one too many, never one too few.
-            if run.iter().any(|note| note.contents.appends > 0) {
+            if run.iter().any(|note| note.found.appends > 0) {
                 self.tags.iter().for_each(|&tag| index.tags.add(tag));
             }
             for note in run {
-                index.note(note.offset, note.position, &note.head, note.contents);
+                index.note(note.offset, note.position, &note.head, note.found);
             }
         }
         if !created.is_empty() {
@@ -569,19 +548,35 @@ impl Writer {
             self.forget_group();
             return;
         };
+        let (first_position, end) = (first.position, last.end);
+        let (held, bytes) = self.hand_over(end);
         let chunk = Chunk {
-            first_number: self.tail.next_number - self.drafts.len() as u64,
+            first_number: self.tail.next_number - self.commits,
             next_number: self.tail.next_number,
-            first_position: first.position,
+            first_position,
             next_position: self.tail.next_position,
-            bytes: self.buffer.split_to(last.end).freeze(),
+            held,
+            bytes,
         };
-        self.buffer.advance(END_BYTES);
         self.forget_group();
         self.shared.publish(self.tail.visible(), chunk);
     }
 
+    /// The frames of the group as readers hold them, and the memory that they take: a copy of few,
+    /// the buffer itself of many, which gives way to one that no reader holds any more.
+    fn hand_over(&mut self, end: usize) -> (usize, Bytes) {
+        if end < COPY_BYTES_MAX {
+            let frames = self.buffer.get(..end).unwrap_or_default();
+            return (end, Bytes::copy_from_slice(frames));
+        }
+        let fresh = self.shared.take_used_buffer();
+        let mut frames = std::mem::replace(&mut self.buffer, fresh);
+        frames.truncate(end);
+        (frames.capacity(), frames.freeze())
+    }
+
     fn forget_group(&mut self) {
+        self.commits = 0;
         self.buffer.clear();
         self.drafts.clear();
         self.notes.clear();

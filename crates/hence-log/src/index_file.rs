@@ -13,11 +13,12 @@
 
 use std::io;
 
-use crate::frame::{FORMAT_VERSION, read_u32, read_u64};
+use crate::frame::{read_u32, read_u64};
 use crate::segment::{Entry, Header, Index, Segment, Tags};
 use crate::storage::{Storage, read_full, write_all};
 
 const MAGIC: &[u8; 8] = b"HENCEIDX";
+const VERSION: u32 = 1;
 const HEAD: usize = 88;
 const ENTRY: usize = 20;
 /// The largest index that is read.
@@ -36,7 +37,7 @@ pub(crate) fn is_index(name: &str) -> bool {
 fn encode(header: &Header, index: &Index) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD + index.entries.len() * ENTRY);
     out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
     out.extend_from_slice(&header.log);
     let numbers = [
@@ -71,7 +72,7 @@ fn encode(header: &Header, index: &Index) -> Vec<u8> {
 fn decode(header: &Header, bytes: &[u8]) -> Option<Index> {
     let (body, crc) = bytes.split_last_chunk::<4>()?;
     let mine = body.starts_with(MAGIC)
-        && read_u32(body, 8)? == FORMAT_VERSION
+        && read_u32(body, 8)? == VERSION
         && u32::from_le_bytes(*crc) == crc32c::crc32c(body)
         && body.get(16..32)? == header.log
         && read_u64(body, 32)? == header.generation;

@@ -51,6 +51,7 @@ mod segment;
 pub mod sim;
 mod snapshot;
 mod storage;
+mod tail;
 
 pub use backup::{Backup, backup, backup_on, restore, restore_on, survey, verify, verify_on};
 pub use check::{

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::Writer;
@@ -115,6 +115,8 @@ pub(crate) struct Chunk {
     pub(crate) next_number: u64,
     pub(crate) first_position: u64,
     pub(crate) next_position: u64,
+    /// The memory behind the frames, in bytes.
+    pub(crate) held: usize,
     /// Frames without gaps, heads included.
     pub(crate) bytes: Bytes,
 }
@@ -124,16 +126,26 @@ pub(crate) struct Chunk {
 pub(crate) struct Hot {
     pub(crate) chunks: VecDeque<Arc<Chunk>>,
     bytes: usize,
+    /// The memory of a group that nobody reads any more, for the next one.
+    used: Option<BytesMut>,
 }
 
 impl Hot {
     fn push(&mut self, chunk: Chunk, limit: usize) {
-        self.bytes += chunk.bytes.len();
+        self.bytes += chunk.held;
         self.chunks.push_back(Arc::new(chunk));
         while self.bytes > limit
             && let Some(oldest) = self.chunks.pop_front()
         {
-            self.bytes -= oldest.bytes.len();
+            self.bytes -= oldest.held;
+            let unread = Arc::into_inner(oldest).map(|chunk| chunk.bytes.try_into_mut());
+            if let Some(Ok(mut used)) = unread {
+                used.clear();
+                let known = self.used.as_ref().map_or(0, BytesMut::capacity);
+                if used.capacity() > known {
+                    self.used = Some(used);
+                }
+            }
         }
     }
 }
@@ -158,6 +170,8 @@ pub(crate) struct Shared {
     hooks: Mutex<Arc<Vec<(u64, Hook)>>>,
     next_hook: AtomicU64,
     poison: Mutex<Option<String>>,
+    /// Whether there is one, for a look without a lock.
+    is_poisoned: AtomicBool,
     /// Names of spare files.
     pub(crate) spares: Mutex<Vec<String>>,
     /// The commits that stored snapshots reflect, oldest first.
@@ -191,6 +205,7 @@ impl Shared {
             hooks: Mutex::default(),
             next_hook: AtomicU64::new(0),
             poison: Mutex::new(None),
+            is_poisoned: AtomicBool::new(false),
             spares: Mutex::default(),
             snapshots: Mutex::default(),
             _lock: lock,
@@ -216,16 +231,25 @@ impl Shared {
         }
     }
 
+    /// Memory for the next group, if there is any that was used before.
+    pub(crate) fn take_used_buffer(&self) -> BytesMut {
+        let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
+        hot.used.take().unwrap_or_default()
+    }
+
     /// Drops groups from memory that are no longer stored.
     pub(crate) fn forget_before(&self, number: u64) {
         let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
         while let Some(oldest) = hot.chunks.pop_front_if(|chunk| chunk.next_number <= number) {
-            hot.bytes -= oldest.bytes.len();
+            hot.bytes -= oldest.held;
         }
     }
 
     /// Refuses to go on after a failed write or sync.
     pub(crate) fn check_poison(&self) -> Result<()> {
+        if !self.is_poisoned.load(Ordering::Acquire) {
+            return Ok(());
+        }
         match &*locked(&self.poison) {
             None => Ok(()),
             Some(cause) => Err(poisoned(std::io::Error::other(cause.clone()))),
@@ -235,6 +259,7 @@ impl Shared {
     /// Makes the log read-only for ever: nobody knows what the disk holds now.
     pub(crate) fn poison(&self, cause: std::io::Error) -> Error {
         locked(&self.poison).get_or_insert_with(|| cause.to_string());
+        self.is_poisoned.store(true, Ordering::Release);
         poisoned(cause)
     }
 

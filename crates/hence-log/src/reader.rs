@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{self, APPEND, Frame, HEAD_BYTES, RawOp, Role, read_u32, read_u64};
+use crate::frame::{self, APPEND, Frame, HEAD_BYTES, RawOp, Role, Span, read_u32, read_u64};
 use crate::log::{Chunk, Shared, Visible};
 use crate::segment::{Segment, Step, Walk};
 
@@ -38,14 +38,28 @@ enum Source {
     Hot {
         chunk: Arc<Chunk>,
         at: usize,
-        number: u64,
-        position: u64,
     },
     Cold {
         walk: Walk,
         end: u32,
-        number: u64,
     },
+}
+
+/// A frame whose commits are being given out.
+struct Opened {
+    role: Role,
+    time: u64,
+    body: Bytes,
+    /// Where the next commit begins.
+    at: usize,
+}
+
+/// One commit in the frame that is open.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    number: u64,
+    position: u64,
+    span: Span,
 }
 
 /// A reader of whole commits.
@@ -53,6 +67,10 @@ pub struct Frames {
     shared: Arc<Shared>,
     wanted: Wanted,
     source: Source,
+    opened: Option<Opened>,
+    /// The number and the position of the next commit of the source.
+    number: u64,
+    position: u64,
     /// Sorted; segments without any of them are skipped.
     tags: Option<Vec<u32>>,
     read_ahead: u32,
@@ -74,6 +92,9 @@ impl Frames {
             shared,
             wanted,
             source: Source::Nowhere,
+            opened: None,
+            number: 0,
+            position: 0,
             tags: None,
             read_ahead,
         }
@@ -84,32 +105,82 @@ impl Frames {
     /// # Errors
     /// `Expired` if retention removed it, `Corrupt` if its bytes are damaged.
     pub fn next_frame(&mut self) -> Result<Option<Frame>> {
+        let found = self.next_commit()?;
+        Ok(found.map(|found| Frame {
+            number: found.number,
+            position: found.position,
+            time: found.span.time,
+            body: self.opened_body().slice(found.span.start..found.span.end),
+        }))
+    }
+
+    /// The body in which the commit lies that was found last.
+    fn opened_body(&self) -> Bytes {
+        let opened = self.opened.as_ref();
+        opened.map_or_else(Bytes::new, |opened| opened.body.clone())
+    }
+
+    /// Goes on to the next commit.
+    fn next_commit(&mut self) -> Result<Option<Found>> {
         loop {
-            let found = match &mut self.source {
+            if let Some(found) = self.next_opened()? {
+                // A look-up finds a frame in which the wanted commit is, or behind which it is.
+                if matches!(self.wanted, Wanted::Number(n) if found.number < n) {
+                    continue;
+                }
+                self.wanted = Wanted::Number(found.number + 1);
+                return Ok(Some(found));
+            }
+            // Dropped before more is read, so that its memory can be used again.
+            self.opened = None;
+            self.opened = match &mut self.source {
                 Source::Nowhere => {
                     if !self.look_up()? {
                         return Ok(None);
                     }
                     continue;
                 }
-                Source::Hot {
-                    chunk,
-                    at,
-                    number,
-                    position,
-                } => next_hot(chunk, at, number, position),
-                Source::Cold { walk, end, number } => next_cold(walk, *end, number)?,
+                Source::Hot { chunk, at } => next_hot(chunk, at),
+                Source::Cold { walk, end } => next_cold(walk, *end, &mut self.position)?,
             };
-            match found {
-                None => self.source = Source::Nowhere,
-                // A look-up by number finds a place at or before the wanted frame.
-                Some(frame) if matches!(self.wanted, Wanted::Number(n) if frame.number < n) => {}
-                Some(frame) => {
-                    self.wanted = Wanted::Number(frame.number + 1);
-                    return Ok(Some(frame));
-                }
+            if self.opened.is_none() {
+                self.source = Source::Nowhere;
             }
         }
+    }
+
+    /// The next commit of the frame that is open.
+    fn next_opened(&mut self) -> Result<Option<Found>> {
+        let Some(opened) = &mut self.opened else {
+            return Ok(None);
+        };
+        // A commit without operations is a frame without a body.
+        let is_empty = opened.body.is_empty() && opened.at == 0;
+        if opened.at >= opened.body.len() && !is_empty {
+            return Ok(None);
+        }
+        let parse = || {
+            let span = Span::decode(opened.role, opened.time, &opened.body, opened.at)?;
+            let ops = opened.body.get(span.start..span.end)?;
+            Some((span, frame::contents(ops, |_| {})?))
+        };
+        let Some((span, contents)) = parse() else {
+            let (file, offset) = match &self.source {
+                Source::Cold { walk, .. } => (walk.segment().name.clone(), walk.offset()),
+                Source::Hot { .. } | Source::Nowhere => Default::default(),
+            };
+            let what = "the contents of a frame do not fit together";
+            return Err(Error::corrupt(&file, offset.into(), what));
+        };
+        opened.at = span.end.max(1);
+        let (number, position) = (self.number, self.position);
+        self.number += 1;
+        self.position += contents.appends;
+        Ok(Some(Found {
+            number,
+            position,
+            span,
+        }))
     }
 
     /// Finds the next wanted frame; false at the watermark.
@@ -124,13 +195,9 @@ impl Frames {
                 return Ok(false);
             }
             if let Some(chunk) = self.find_hot() {
-                let (number, position) = (chunk.first_number, chunk.first_position);
-                self.source = Source::Hot {
-                    chunk,
-                    at: 0,
-                    number,
-                    position,
-                };
+                self.number = chunk.first_number;
+                self.position = chunk.first_position;
+                self.source = Source::Hot { chunk, at: 0 };
                 return Ok(true);
             }
             let segment = self.find_segment()?;
@@ -202,62 +269,51 @@ impl Frames {
         let end = if last { visible.end } else { index.end };
         drop(index);
         let read_ahead = self.read_ahead;
-        let (walk, number) = match entry {
-            Some(entry) => (Walk::from(segment, entry.offset, read_ahead), entry.number),
-            None => {
-                let number = segment.header.number;
-                (Walk::whole(segment, read_ahead), number)
-            }
+        self.number = entry.map_or(segment.header.number, |entry| entry.number);
+        let walk = match entry {
+            Some(entry) => Walk::from(segment, entry.offset, read_ahead),
+            None => Walk::whole(segment, read_ahead),
         };
-        self.source = Source::Cold { walk, end, number };
+        self.source = Source::Cold { walk, end };
     }
 }
 
 /// The frame at a place in a chunk. What lies in memory was encoded here, or verified.
-fn next_hot(chunk: &Chunk, at: &mut usize, number: &mut u64, position: &mut u64) -> Option<Frame> {
-    let time = read_u64(&chunk.bytes, *at)? & frame::TIME_MAX;
-    let length = read_u32(&chunk.bytes, *at + 20)? as usize;
+fn next_hot(chunk: &Chunk, at: &mut usize) -> Option<Opened> {
+    let head = chunk.bytes.get(*at..*at + HEAD_BYTES)?;
+    let time = read_u64(head, 0)? & frame::TIME_MAX;
+    let role = Role::from_byte(*head.get(frame::ROLE_OFFSET)?)?;
     let start = *at + HEAD_BYTES;
-    let body = chunk.bytes.slice(start..start + length);
-    let found = Frame {
-        number: *number,
-        position: *position,
+    let end = start + read_u32(head, 20)? as usize;
+    *at = end;
+    Some(Opened {
+        role,
         time,
-        body,
-    };
-    let contents = frame::contents(&found.body, |_| {})?;
-    *at = start + length;
-    *number += 1;
-    *position += contents.appends;
-    Some(found)
+        body: chunk.bytes.slice(start..end),
+        at: 0,
+    })
 }
 
-/// The next commit of a segment; `None` at the end.
-fn next_cold(walk: &mut Walk, end: u32, number: &mut u64) -> Result<Option<Frame>> {
+/// The next frame of a segment with commits, and the position of the first; `None` at the end.
+fn next_cold(walk: &mut Walk, end: u32, position: &mut u64) -> Result<Option<Opened>> {
     while walk.offset() < end {
-        let segment = Arc::clone(walk.segment());
         let (offset, what) = match walk.step()? {
-            Step::Frame { head, body, offset } => {
-                if head.role != Role::Commit {
-                    continue;
-                }
-                if frame::contents(&body, |_| {}).is_some() {
-                    let position = segment.header.base + u64::from(head.position);
-                    let found = Frame {
-                        number: *number,
-                        position,
-                        time: head.time,
-                        body,
-                    };
-                    *number += 1;
-                    return Ok(Some(found));
-                }
-                (offset, "the contents of a frame do not fit together")
+            Step::Frame { head, .. } if !matches!(head.role, Role::Commit | Role::Group) => {
+                continue;
+            }
+            Step::Frame { head, body, .. } => {
+                *position = walk.segment().header.base + u64::from(head.position);
+                return Ok(Some(Opened {
+                    role: head.role,
+                    time: head.time,
+                    body,
+                    at: 0,
+                }));
             }
             Step::End { offset } => (offset, "a frame that was durable is not there"),
             Step::Bad { offset, what } => (offset, what),
         };
-        return Err(Error::corrupt(&segment.name, offset.into(), what));
+        return Err(Error::corrupt(&walk.segment().name, offset.into(), what));
     }
     Ok(None)
 }
@@ -267,8 +323,18 @@ pub struct Reader {
     frames: Frames,
     /// The next position wanted.
     next: u64,
-    current: Option<Frame>,
+    /// The commit that is being read.
+    current: Option<Current>,
+}
+
+/// Where a reader stands in a commit.
+struct Current {
+    /// The body of its frame.
+    body: Bytes,
+    time: u64,
     at: usize,
+    end: usize,
+    /// Of the next append.
     position: u64,
 }
 
@@ -283,8 +349,6 @@ impl Reader {
             frames: Frames::wanting(shared, Wanted::Position(next)),
             next,
             current: None,
-            at: 0,
-            position: 0,
         }
     }
 
@@ -310,39 +374,49 @@ impl Reader {
     /// `Expired` if retention removed it, `Corrupt` if its bytes are damaged.
     pub fn next_record(&mut self) -> Result<Option<Record>> {
         loop {
-            while let Some(current) = &self.current {
-                let Some(op) = RawOp::decode(&current.body, self.at) else {
-                    self.current = None;
-                    break;
-                };
-                self.at = op.end;
-                if op.kind != APPEND {
-                    continue;
-                }
-                let position = self.position;
-                self.position += 1;
-                let filtered = self.frames.tags.as_ref();
-                if position < self.next
-                    || filtered.is_some_and(|tags| tags.binary_search(&op.tag).is_err())
-                {
-                    continue;
-                }
-                self.next = position + 1;
-                let body = current.body.slice(op.start..op.end);
-                return Ok(Some(Record {
-                    position,
-                    time: current.time,
-                    tag: op.tag,
-                    body,
-                }));
+            if let Some(record) = self.next_current() {
+                return Ok(Some(record));
             }
-            let Some(frame) = self.frames.next_frame()? else {
+            // Dropped before more is read, so that its memory can be used again.
+            self.current = None;
+            let Some(found) = self.frames.next_commit()? else {
                 return Ok(None);
             };
-            self.at = 0;
-            self.position = frame.position;
-            self.current = Some(frame);
+            self.current = Some(Current {
+                body: self.frames.opened_body(),
+                time: found.span.time,
+                at: found.span.start,
+                end: found.span.end,
+                position: found.position,
+            });
         }
+    }
+
+    /// The next wanted append of the commit that is being read.
+    fn next_current(&mut self) -> Option<Record> {
+        let current = self.current.as_mut()?;
+        while current.at < current.end {
+            let op = RawOp::decode(&current.body, current.at)?;
+            current.at = op.end;
+            if op.kind != APPEND {
+                continue;
+            }
+            let position = current.position;
+            current.position += 1;
+            let tags = self.frames.tags.as_ref();
+            let is_other = tags.is_some_and(|tags| tags.binary_search(&op.tag).is_err());
+            if position < self.next || is_other {
+                continue;
+            }
+            self.next = position + 1;
+            return Some(Record {
+                position,
+                time: current.time,
+                tag: op.tag,
+                body: current.body.slice(op.start..op.end),
+            });
+        }
+        None
     }
 
     /// The next position this reader may return; all before are read or not wanted.

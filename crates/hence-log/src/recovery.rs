@@ -13,16 +13,21 @@ use std::sync::Arc;
 
 use crate::backup;
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{self, END_BYTES, Frame, HEAD_BYTES, Head, ROLE_OFFSET, Role, read_u64};
-use crate::group::{Marked, Tail, Writer};
+use crate::frame::{
+    self, END_BYTES, FORMAT_VERSION, Frame, HEAD_BYTES, Head, ROLE_OFFSET, Role, read_u64,
+};
+use crate::group::Writer;
 use crate::index_file;
 use crate::log::{Log, Options, Shared, Visible, locked};
 use crate::planted::is_planted;
 use crate::reader::Frames;
 use crate::retention::{self, Step as MakeStep};
-use crate::segment::{HEADER_BYTES, Header, Index, Segment, Step, Walk, file_name, generation_of};
+use crate::segment::{
+    HEADER_BYTES, Header, Index, POSITIONS_MAX, Segment, Step, Walk, file_name, generation_of,
+};
 use crate::snapshot::{self, Snapshot};
 use crate::storage::{Lock, Storage, read_full, write_all};
+use crate::tail::{Marked, Tail};
 
 /// The directory for bytes that were cut off or replaced, never read by the log.
 pub(crate) const QUARANTINE: &str = "quarantine";
@@ -125,28 +130,36 @@ pub(crate) fn scan(
             }
         };
         let position = header.base + u64::from(head.position);
-        let tags = &mut scan.index.tags;
-        let contents = match head.role {
-            Role::Commit => frame::contents(&body, |op| {
-                if op.kind == frame::APPEND {
-                    tags.add(op.tag);
-                }
-            }),
-            Role::Mark | Role::Seal | Role::Reserve => Some(frame::Contents::default()),
+        let reserved = match head.role {
+            Role::Reserve => read_u64(&body, 0).unwrap_or(0),
+            Role::Commit | Role::Group | Role::Mark | Role::Seal => 0,
         };
-        let Some(contents) = contents.filter(|_| position >= scan.index.next_position) else {
+        let farthest = header.base.saturating_add(POSITIONS_MAX);
+        let told = scan.index.next_position..=farthest;
+        let fits = told.contains(&position) && reserved <= farthest && head.synced <= offset;
+        let found = frame::summary(head.role, head.time, &body, |_, _| {});
+        let Some(found) = found.filter(|_| fits) else {
             scan.bad = Some("the contents of a frame do not fit together");
             break;
         };
-        if head.role == Role::Commit {
-            let number = scan.index.next_number;
+        let (mut number, mut at) = (scan.index.next_number, position);
+        let tags = &mut scan.index.tags;
+        frame::summary(head.role, head.time, &body, |span, found| {
+            let ops = body.slice(span.start..span.end);
+            frame::contents(&ops, |op| {
+                if op.kind == frame::APPEND {
+                    tags.add(op.tag);
+                }
+            });
             each(Frame {
                 number,
-                position,
-                time: head.time,
-                body: body.clone(),
+                position: at,
+                time: span.time,
+                body: ops,
             });
-        }
+            number += 1;
+            at += found.appends;
+        });
         scan.synced = scan.synced.max(head.synced);
         scan.marked = match (head.role, body.len()) {
             (Role::Mark, 0) if filler => Marked::Closed,
@@ -155,11 +168,11 @@ pub(crate) fn scan(
         };
         filler = head.role == Role::Mark && !body.is_empty();
         match head.role {
-            Role::Reserve => scan.reserved = read_u64(&body, 0).unwrap_or(0),
+            Role::Reserve => scan.reserved = reserved,
             Role::Mark => scan.reserved = 0,
-            Role::Commit | Role::Seal => {}
+            Role::Commit | Role::Group | Role::Seal => {}
         }
-        scan.index.note(offset, position, &head, contents);
+        scan.index.note(offset, position, &head, found);
     }
     Ok(scan)
 }
@@ -194,6 +207,13 @@ pub(crate) fn each_head(
     let mut bytes = vec![0; LOOK_BYTES.min(room)];
     let mut at = from;
     while segment.header.bytes.saturating_sub(at) >= HEAD_BYTES as u32 {
+        // What was never written has no head; one may end behind it.
+        let written = segment.file.next_written(at.into());
+        let written = written.map_err(|e| Error::io("look into", &segment.name, e))?;
+        let Some(written) = written.and_then(|written| u32::try_from(written).ok()) else {
+            break;
+        };
+        at = at.max(written.saturating_sub(HEAD_BYTES as u32 - 1));
         let count = read_full(&*segment.file, &mut bytes, u64::from(at))
             .map_err(|e| Error::io("read", &segment.name, e))?;
         let window = bytes.get(..count).unwrap_or_default();
@@ -202,7 +222,7 @@ pub(crate) fn each_head(
         for (block, bytes) in roles.chunks(LOOK_BLOCK).enumerate() {
             if !bytes
                 .iter()
-                .fold(false, |any, byte| any | (0xC1..=0xC4).contains(byte))
+                .fold(false, |any, byte| any | frame::ROLES.contains(byte))
             {
                 continue;
             }
@@ -354,6 +374,7 @@ fn create_first(storage: &dyn Storage, names: &[String], options: &Options) -> R
         return Err(Error::new(ErrorKind::Foreign { file }));
     }
     let header = Header {
+        version: FORMAT_VERSION,
         log: storage
             .unique()
             .map_err(|e| Error::io("draw a random id for", ".", e))?,

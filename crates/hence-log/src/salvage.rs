@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::check::{Problem, Report, at_rest, check_on, existing, names, salvage_on};
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{APPEND, Frame, Op, StoredOp};
+use crate::frame::{APPEND, FORMAT_VERSION, Frame, Op, StoredOp};
 use crate::group::{Level, Writer};
 use crate::index_file;
 use crate::log::{Log, Options};
@@ -192,6 +192,7 @@ impl Copy {
     fn begin(&mut self, number: u64, position: u64) -> Result<&mut Writer> {
         if self.writer.is_none() {
             let header = Header {
+                version: FORMAT_VERSION,
                 log: self.id,
                 generation: 1,
                 base: position,

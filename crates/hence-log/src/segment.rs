@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{
-    self, Contents, END_BYTES, FORMAT_VERSION, HEAD_BYTES, Head, Role, read_u32, read_u64,
+    self, END_BYTES, FORMAT_VERSION, HEAD_BYTES, Head, Role, Summary, read_u32, read_u64,
 };
 use crate::storage::{self, File, Storage};
 
@@ -20,6 +20,9 @@ pub const SEGMENT_BYTES_MAX: u32 = 1 << 30;
 pub(crate) const INDEX_STRIDE: u32 = 64 << 10;
 /// Distinct tags that an index lists; with more it says nothing about tags.
 pub(crate) const TAGS_MAX: usize = 1024;
+/// How far positions of a segment lie from its base, at most: so far that gaps fit, and so near that
+/// every append that fits behind them still has a position that a frame can tell.
+pub(crate) const POSITIONS_MAX: u64 = 3 << 30;
 /// Bytes that must stay free behind the frames of a segment: a seal and the end word.
 pub(crate) const TRAILER_BYTES: u32 = (HEAD_BYTES + END_BYTES) as u32;
 
@@ -44,6 +47,8 @@ pub(crate) fn generation_of(name: &str) -> Option<u64> {
 /// What the first sector of a segment says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    /// The format of its frames.
+    pub(crate) version: u32,
     pub(crate) log: [u8; 16],
     pub(crate) generation: u64,
     /// The position of the first append in this segment.
@@ -61,7 +66,7 @@ impl Header {
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES as usize] {
         let mut fields = Vec::with_capacity(HEADER_BYTES as usize);
         fields.extend_from_slice(MAGIC);
-        fields.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        fields.extend_from_slice(&self.version.to_le_bytes());
         fields.extend_from_slice(&crc32c::crc32c(&fields).to_le_bytes());
         fields.extend_from_slice(&self.log);
         for field in [self.generation, self.base, self.number, self.last_other] {
@@ -98,6 +103,7 @@ impl Header {
                 return None;
             }
             Some(Self {
+                version,
                 log: *bytes.get(16..)?.first_chunk()?,
                 generation: read_u64(bytes, 32)?,
                 base: read_u64(bytes, 40)?,
@@ -182,13 +188,13 @@ impl Index {
     }
 
     /// Takes note of a frame that lies at `offset` and behind all noted before.
-    pub(crate) fn note(&mut self, offset: u32, position: u64, head: &Head, found: Contents) {
+    pub(crate) fn note(&mut self, offset: u32, position: u64, head: &Head, found: Summary) {
         self.chain = head.crc;
         self.end = offset + HEAD_BYTES as u32 + head.length;
         self.sealed = head.role == Role::Seal;
         // Behind a gap left by a crash this is the only trace of the positions given up.
         self.next_position = position;
-        if head.role != Role::Commit {
+        if found.commits == 0 {
             return;
         }
         let last = self.entries.last().map_or(0, |entry| entry.offset);
@@ -199,12 +205,12 @@ impl Index {
                 offset,
             });
         }
-        if found.others {
-            self.last_other = self.next_number;
+        if found.last_other > 0 {
+            self.last_other = self.next_number + found.last_other - 1;
         }
-        self.next_number += 1;
+        self.next_number += found.commits;
         self.next_position += found.appends;
-        self.last_time = self.last_time.max(head.time);
+        self.last_time = self.last_time.max(found.last_time);
     }
 }
 
@@ -339,7 +345,10 @@ impl Walk {
         if bytes.first_chunk() == Some(&[0; END_BYTES]) {
             return Ok(Step::End { offset });
         }
-        let Some(head) = Head::decode(&bytes, self.segment.salt, offset) else {
+        let head = Head::decode(&bytes, self.segment.salt, offset);
+        // Held no longer, so that the memory behind it can be used again.
+        drop(bytes);
+        let Some(head) = head else {
             return bad("the head of a frame fails its checksum");
         };
         let behind = offset + HEAD_BYTES as u32;
@@ -368,13 +377,22 @@ impl Walk {
         if let Some(bytes) = slice(&self.buffer, self.buffer_offset) {
             return Ok(bytes);
         }
-        let wanted = length
-            .max(self.read_ahead)
-            .min(self.segment.header.bytes - offset);
-        let mut fresh = BytesMut::zeroed(wanted as usize);
-        let count = storage::read_full(&*self.segment.file, &mut fresh, u64::from(offset))
-            .map_err(|e| Error::io("read", &self.segment.name, e))?;
+        let room = self.segment.header.bytes - offset;
+        let wanted = length.max(self.read_ahead).min(room) as usize;
+        // If nobody holds a part of what was read before, its memory is used again.
+        let mut fresh = std::mem::take(&mut self.buffer)
+            .try_into_mut()
+            .unwrap_or_default();
+        fresh.resize(wanted, 0);
+        let segment = &self.segment;
+        let count = storage::read_full(&*segment.file, &mut fresh, u64::from(offset))
+            .map_err(|e| Error::io("read", &segment.name, e))?;
         fresh.truncate(count);
+        // The disk works on while this is looked at; whoever reads little at once wants no more.
+        if self.read_ahead > INDEX_STRIDE {
+            let behind = u64::from(offset) + wanted as u64;
+            segment.file.will_read(behind, 2 * wanted as u64);
+        }
         self.buffer = fresh.freeze();
         self.buffer_offset = offset;
         Ok(self.buffer.slice(..count.min(length as usize)))

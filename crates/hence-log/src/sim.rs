@@ -5,7 +5,7 @@
 //! changes of each directory that were not synced. Calls are counted, and the Nth can be made to
 //! fail, to write short, to write elsewhere, or to be the last before the power goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -19,18 +19,41 @@ const SECTOR: usize = 512;
 
 /// A small random generator with a seed (SplitMix64): the same seed gives the same run.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Dice {
+    state: u64,
+    /// Numbers that come first.
+    script: VecDeque<u16>,
+}
 
 impl Dice {
     /// A generator for a seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        let script = VecDeque::new();
+        Self {
+            state: seed,
+            script,
+        }
+    }
+
+    /// Numbers of two bytes each, as whoever looks for bad luck wants them; then those of seed 0.
+    pub fn scripted(bytes: &[u8]) -> Self {
+        let numbers = bytes.chunks(2).map(|pair| {
+            let high = pair.get(1).copied().unwrap_or(0);
+            u16::from_le_bytes([pair.first().copied().unwrap_or(0), high])
+        });
+        Self {
+            state: 0,
+            script: numbers.collect(),
+        }
     }
 
     /// The next random number.
     pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
+        if let Some(number) = self.script.pop_front() {
+            return number.into();
+        }
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)

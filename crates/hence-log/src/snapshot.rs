@@ -12,7 +12,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{FORMAT_VERSION, read_u32, read_u64};
+use crate::frame::{read_u32, read_u64};
 use crate::log::{Log, locked};
 use crate::recovery::QUARANTINE;
 use crate::storage::{File, Storage, read_full, write_all};
@@ -23,6 +23,7 @@ pub(crate) const SNAPSHOTS_KEPT: usize = 2;
 pub(crate) const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 
 const MAGIC: &[u8; 8] = b"HENCESNP";
+const VERSION: u32 = 1;
 const HEAD: usize = 56;
 const PREFIX: &str = "snapshot-";
 const SUFFIX: &str = ".hsnp";
@@ -60,7 +61,7 @@ pub(crate) fn frame_of(name: &str) -> Option<u64> {
 fn encode(log: &[u8; 16], frame: u64, bytes: &[u8]) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD);
     head.extend_from_slice(MAGIC);
-    head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    head.extend_from_slice(&VERSION.to_le_bytes());
     head.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
     head.extend_from_slice(log);
     head.extend_from_slice(&frame.to_le_bytes());
@@ -85,7 +86,7 @@ pub(crate) fn decode(log: &[u8; 16], name: &str, bytes: &Bytes) -> Result<Option
     let Some(version) = parse() else {
         return Ok(None);
     };
-    if version > FORMAT_VERSION {
+    if version > VERSION {
         let file = name.to_owned();
         return Err(Error::new(ErrorKind::Format {
             file,

@@ -48,6 +48,13 @@ pub trait File: Send + Sync {
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// The length in bytes.
     fn length(&self) -> io::Result<u64>;
+    /// Says that bytes will be read soon; nothing has to come of it.
+    fn will_read(&self, _offset: u64, _bytes: u64) {}
+    /// The first byte at or behind an offset that was ever written; all between the two are zero.
+    /// `None` if there is none. Whoever does not know answers with the offset.
+    fn next_written(&self, offset: u64) -> io::Result<Option<u64>> {
+        Ok(Some(offset))
+    }
 }
 
 /// A lock that is held as long as this value lives.
@@ -137,6 +144,24 @@ impl File for DiskFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn will_read(&self, offset: u64, bytes: u64) {
+        let bytes = std::num::NonZeroU64::new(bytes);
+        // Advice: if it is not taken, reading takes longer.
+        let _ = rustix::fs::fadvise(&self.0, offset, bytes, rustix::fs::Advice::WillNeed);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn next_written(&self, offset: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(at) => Ok(Some(at)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            // A file system that does not know of holes.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOTSUP) => Ok(Some(offset)),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

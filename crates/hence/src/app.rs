@@ -19,6 +19,7 @@ use tower::{Layer, Service};
 
 use crate::after;
 use crate::bus::Bus;
+use crate::explain::Explainer;
 use crate::runtime::dispatch::Pump;
 use crate::runtime::metrics::{Metrics, SubscriptionMetrics};
 use crate::source::Source;
@@ -349,6 +350,7 @@ impl App {
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
             stop: CancellationToken::new(),
+            explainer: Explainer::new(engine),
         };
         running.start(self, &source).await
     }
@@ -375,6 +377,7 @@ pub struct Running {
     tasks: TaskTracker,
     drain: CancellationToken,
     stop: CancellationToken,
+    explainer: Explainer,
 }
 
 /// How a drain went.
@@ -403,7 +406,18 @@ impl Running {
             spec.after.clone_from(&options.after);
             let deliveries = engine.subscribe(spec).await?;
             let (engine, states) = (Arc::clone(&engine), Arc::clone(&states));
-            let pump = Pump::new(subscription, engine, states, metrics, source, &*deliveries);
+            let questions = self
+                .explainer
+                .add(&subscription.name, &subscription.options.after);
+            let pump = Pump::new(
+                subscription,
+                engine,
+                states,
+                metrics,
+                source,
+                &*deliveries,
+                questions,
+            );
             self.tasks
                 .spawn(pump.run(deliveries, self.drain.clone(), self.stop.clone()));
         }
@@ -436,6 +450,12 @@ impl Running {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Says of an event which subscriptions take it, by which clause, and what each waits for.
+    #[must_use]
+    pub fn explainer(&self) -> &Explainer {
+        &self.explainer
     }
 
     /// Stops pulling, lets handlers finish for up to [`DRAIN_MAX`], and closes the engine.

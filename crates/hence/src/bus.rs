@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::future::IntoFuture;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hence_core::emit::encode;
 use hence_core::engine::{DeliveryReport, TryCommitError};
 use hence_core::notice::RESERVED;
 use hence_core::{
-    Attributes, BoxFuture, Code, Commit, Durability, Engine, Error, Event, EventType, Message,
-    Position, Read, Reader, Receipt, Result, Timestamp, envelope,
+    Attributes, BoxFuture, Code, Commit, CommitNow, Durability, Engine, Error, Event, EventType,
+    Message, Position, Read, Reader, Receipt, Result, Timestamp, envelope,
 };
 
 use crate::id;
@@ -128,13 +130,20 @@ impl Bus {
         messages: Vec<Message>,
         durability: Durability,
     ) -> Result<Vec<Receipt>> {
+        let commit = self.checked(messages, durability)?;
+        match self.engine.commit_now(commit) {
+            CommitNow::Done(receipts) => receipts,
+            CommitNow::Waits(commit) => self.engine.commit(commit).await,
+        }
+    }
+
+    /// A commit of what may be published here.
+    fn checked(&self, messages: Vec<Message>, durability: Durability) -> Result<Commit> {
         for message in &messages {
             check_type(message.attributes().event_type())?;
         }
         self.engine.capability().check(durability)?;
-        self.engine
-            .commit(Commit::publish(messages, durability))
-            .await
+        Ok(Commit::publish(messages, durability))
     }
 
     /// The ordering key within data of a version of a type that this application knows; `None` when
@@ -311,18 +320,57 @@ impl<'a> Publish<'a> {
 
 impl<'a> IntoFuture for Publish<'a> {
     type Output = Result<Receipt>;
-    type IntoFuture = BoxFuture<'a, Result<Receipt>>;
+    type IntoFuture = Publishing<'a>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let mut receipts = self
-                .bus
-                .commit(vec![self.message?], self.durability)
-                .await?;
-            receipts
-                .pop()
-                .ok_or_else(|| Code::INTERNAL.error("a commit without a receipt"))
-        })
+    fn into_future(self) -> Publishing<'a> {
+        Publishing(Step::Begins(Some(self)))
+    }
+}
+
+/// A publish that is awaited.
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Publishing<'a>(Step<'a>);
+
+enum Step<'a> {
+    /// Nothing has happened; empty once it is done.
+    Begins(Option<Publish<'a>>),
+    Waits(BoxFuture<'a, Result<Vec<Receipt>>>),
+}
+
+impl Future for Publishing<'_> {
+    type Output = Result<Receipt>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let receipts = match &mut self.0 {
+            Step::Begins(publish) => {
+                // An engine that never waits would never let another task of this thread run.
+                let turn = ready!(tokio::task::coop::poll_proceed(context));
+                let publish = publish
+                    .take()
+                    .expect("a future is not polled once it is done");
+                turn.made_progress();
+                let commit = publish
+                    .bus
+                    .checked(vec![publish.message?], publish.durability)?;
+                match publish.bus.engine.commit_now(commit) {
+                    CommitNow::Done(receipts) => receipts?,
+                    CommitNow::Waits(commit) => {
+                        let waiting = publish.bus.engine.commit(commit);
+                        self.0 = Step::Waits(waiting);
+                        return self.poll(context);
+                    }
+                }
+            }
+            Step::Waits(waiting) => ready!(waiting.as_mut().poll(context))?,
+        };
+        let receipt = receipts.into_iter().next_back();
+        Poll::Ready(receipt.ok_or_else(|| Code::INTERNAL.error("a commit without a receipt")))
+    }
+}
+
+impl std::fmt::Debug for Publishing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publishing").finish_non_exhaustive()
     }
 }
 

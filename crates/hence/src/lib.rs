@@ -46,6 +46,7 @@ mod blocking;
 mod bus;
 pub mod dead_letter;
 pub mod defaults;
+pub mod explain;
 mod id;
 mod macros;
 mod runtime;

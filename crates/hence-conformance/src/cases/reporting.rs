@@ -261,6 +261,12 @@ async fn subscriptions_tell_how_they_stand(world: World<'_>) -> Checked {
         "it takes {:?}",
         report.types
     );
+    let begins = places.first().copied().unwrap_or_default();
+    ensure!(
+        matches!(report.since[..], [since] if since <= begins),
+        "it takes what is at {begins}, and is told to begin at {:?}",
+        report.since
+    );
     ensure!(report.attached, "attached, and it is not told");
     ensure!(
         report.lag == 5,

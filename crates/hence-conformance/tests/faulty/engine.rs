@@ -397,6 +397,10 @@ impl Engine for Reference {
             SubscriptionReport {
                 name: name.clone(),
                 types: progress.types.clone(),
+                since: match place.is(Fault::SinceNotTold) {
+                    true => Vec::new(),
+                    false => vec![Position(progress.from); progress.types.len()],
+                },
                 settled: stored.low(name, place.fault),
                 lag: lag + if place.is(Fault::LagGrows) { dead } else { 0 },
                 in_flight: outlet.map_or(0, |outlet| outlet.given.len() as u64),

@@ -260,6 +260,8 @@ faults! {
     ReportsForgotten => a_report_tells_attempts_after_a_kill;
     /// A delivery that was given out is reported as waiting.
     RunningNotTold => a_report_tells_where_a_delivery_stands;
+    /// It is not told where a subscription begins.
+    SinceNotTold => subscriptions_tell_how_they_stand;
     /// The lag counts what is settled.
     LagGrows => subscriptions_tell_how_they_stand;
     /// The newest position is told too low.

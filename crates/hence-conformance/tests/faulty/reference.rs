@@ -30,7 +30,7 @@ pub(crate) struct Dead {
 #[derive(Clone, Default)]
 pub(crate) struct Progress {
     pub(crate) types: Vec<String>,
-    from: u64,
+    pub(crate) from: u64,
     settled: BTreeSet<u64>,
     pub(crate) tried: BTreeMap<u64, (u32, Timestamp)>,
     pub(crate) dead: BTreeMap<u64, Dead>,

@@ -40,10 +40,8 @@ pub(super) fn text(name: &str, text: &str) -> Result<()> {
 }
 
 fn characters(name: &str, text: &str) -> Result<()> {
-    // Almost every attribute is plain ASCII, and is looked at as a whole; only others are looked
-    // at character by character.
-    let odd = |odd, byte: &u8| odd | !(0x20..0x7F).contains(byte);
-    if !text.as_bytes().iter().fold(false, odd) {
+    // Almost every attribute is plain ASCII; only others are looked at character by character.
+    if is_plain(text.as_bytes()) {
         return Ok(());
     }
     match text.chars().find(|c| is_forbidden(*c)) {
@@ -57,6 +55,24 @@ fn characters(name: &str, text: &str) -> Result<()> {
     }
 }
 
+/// Whether all bytes are from 0x20 to 0x7E; eight are looked at in one go.
+fn is_plain(bytes: &[u8]) -> bool {
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    // Borrows and carries go from one byte to the next only where a byte is not plain anyway.
+    let odd = |eight: [u8; 8]| {
+        let word = u64::from_ne_bytes(eight);
+        let low = word.wrapping_sub(u64::from_ne_bytes([0x20; 8])) & !word;
+        let high = word.wrapping_add(u64::from_ne_bytes([1; 8])) | word;
+        (low | high) & HIGH
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [b' '; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    words.iter().fold(odd(last), |all, word| all | odd(*word)) == 0
+}
+
 fn is_forbidden(c: char) -> bool {
     let code = u32::from(c);
     c.is_control() || (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
@@ -64,15 +80,13 @@ fn is_forbidden(c: char) -> bool {
 
 pub(super) fn uri_reference(name: &str, reference: &str) -> Result<()> {
     text(name, reference)?;
-    // As a whole, too: a source has a dozen bytes, and every event has a source.
-    let odd = |odd, byte: &u8| {
-        let found = matches!(
+    let odd = |byte: u8| {
+        matches!(
             byte,
             b' ' | b'<' | b'>' | b'"' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'`'
-        );
-        odd | found
+        )
     };
-    if reference.as_bytes().iter().fold(false, odd) {
+    if reference.bytes().any(odd) {
         return invalid(format!(
             "attribute '{name}' is not a URI-reference: '{reference}'"
         ));

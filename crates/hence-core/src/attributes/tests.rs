@@ -147,3 +147,17 @@ fn a_value_that_breaks_a_rule_is_refused_and_changes_nothing() {
         assert_eq!(all, full(), "{name} {value}");
     }
 }
+
+#[test]
+fn every_character_is_judged_wherever_it_stands() {
+    for code in 0..=0x2FF_u32 {
+        let Some(odd) = char::from_u32(code) else {
+            continue;
+        };
+        for before in 0..18 {
+            let text = format!("{}{odd}{}", "x".repeat(before), "y".repeat(17 - before));
+            let valid = Attributes::new(text, "/s", "t").is_ok();
+            assert_eq!(valid, !odd.is_control(), "U+{code:04X} behind {before}");
+        }
+    }
+}

@@ -11,26 +11,28 @@ use crate::common::*;
 
 /// A simulated disk whose syncs can be held up, or made to fail.
 #[derive(Clone, Default)]
-struct Gated {
+pub(crate) struct Gated {
     disk: SimStorage,
     gate: Arc<(Mutex<Gate>, Condvar)>,
 }
 
 #[derive(Default)]
-struct Gate {
-    shut: bool,
+pub(crate) struct Gate {
+    pub(crate) shut: bool,
     broken: bool,
     waiting: usize,
+    /// The name of the thread that synced last.
+    pub(crate) last: String,
 }
 
 impl Gated {
-    fn set(&self, change: impl FnOnce(&mut Gate)) {
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Gate)) {
         change(&mut self.gate.0.lock().unwrap());
         self.gate.1.notify_all();
     }
 
     /// Waits until a sync is held up.
-    fn wait_for_sync(&self) {
+    pub(crate) fn wait_for_sync(&self) {
         let gate = self.gate.0.lock().unwrap();
         drop(
             self.gate
@@ -43,6 +45,7 @@ impl Gated {
     fn pass(&self) -> io::Result<()> {
         let mut gate = self.gate.0.lock().unwrap();
         gate.waiting += 1;
+        gate.last = std::thread::current().name().unwrap_or_default().to_owned();
         self.gate.1.notify_all();
         gate = self.gate.1.wait_while(gate, |gate| gate.shut).unwrap();
         gate.waiting -= 1;
@@ -121,7 +124,7 @@ impl Storage for Gated {
     }
 }
 
-fn gated() -> (Gated, Bench) {
+pub(crate) fn gated() -> (Gated, Bench) {
     let disk = Gated::default();
     let bench = Bench::storage(Arc::new(disk.clone()));
     (disk, bench)

@@ -12,6 +12,7 @@ mod delivery;
 mod fault;
 mod gates;
 mod index;
+mod leading;
 mod lifecycle;
 mod limits;
 mod model;

@@ -208,6 +208,11 @@ fn a_receipt_names_the_place_behind_positions_that_a_crash_made_doubtful() {
         end(engine, clean).await;
 
         let engine = bench.open();
+        assert_eq!(
+            engine.health().unwrap().last,
+            position(1),
+            "the newest event"
+        );
         let mut deliveries = subscribe(&engine, "s").await;
         assert_eq!(positions(&ready(&mut deliveries).await), [1]);
         let read = Read {
@@ -219,13 +224,14 @@ fn a_receipt_names_the_place_behind_positions_that_a_crash_made_doubtful() {
         assert!(reader.next(9).await.unwrap().is_empty(), "the end is found");
         drop((deliveries, reader));
         let receipts = publish(&engine, vec![event("2")]).await.unwrap();
-        let position = receipts[0].position.unwrap();
-        assert_eq!(engine.get(position).await.unwrap().message, event("2"));
+        let second = receipts[0].position.unwrap();
+        assert_eq!(engine.get(second).await.unwrap().message, event("2"));
         end(engine, clean).await;
 
         let engine = bench.open();
-        assert_eq!(engine.get(position).await.unwrap().message, event("2"));
-        assert_eq!(engine.find(None, "2").await.unwrap(), [position]);
+        assert_eq!(engine.health().unwrap().last, second);
+        assert_eq!(engine.get(second).await.unwrap().message, event("2"));
+        assert_eq!(engine.find(None, "2").await.unwrap(), [second]);
     });
 }
 

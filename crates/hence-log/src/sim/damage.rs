@@ -4,6 +4,9 @@
 use std::sync::Arc;
 
 use super::{Dice, SimStorage};
+use crate::frame::ROLE_OFFSET;
+use crate::recovery::each_head;
+use crate::segment::{HEADER_BYTES, Segment};
 use crate::{ErrorKind, Frame, Level, Log, Op, Options, Result, salvage_on};
 
 const SEGMENT_BYTES: u32 = 16 << 10;
@@ -25,6 +28,8 @@ pub struct Tally {
 pub struct Specimen {
     storage: SimStorage,
     frames: Vec<Known>,
+    /// Commits that were stored at once, at most: so many may share a frame.
+    together: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +72,7 @@ impl Specimen {
                 .count();
             segments as u64 >= SEGMENTS
         };
-        let mut rest = 30;
+        let (mut rest, mut waiting, mut together) = (30, 0, 0);
         while rest > 0 {
             let body: Vec<u8> = (0..dice.below(400)).map(|_| dice.roll() as u8).collect();
             let ops = [
@@ -84,15 +89,22 @@ impl Specimen {
                 position: staged.first_position,
                 ops: kept,
             });
+            waiting += 1;
+            together = waiting.max(together);
             if dice.below(3) == 0 {
                 writer.commit(Level::Synced)?;
+                waiting = 0;
             }
             rest -= u64::from(full(&storage));
         }
         writer.commit(Level::Synced)?;
         writer.close()?;
         drop(log);
-        Ok(Self { storage, frames })
+        Ok(Self {
+            storage,
+            frames,
+            together,
+        })
     }
 
     /// The names of its files.
@@ -106,7 +118,7 @@ impl Specimen {
     }
 
     /// Damages a copy and says how it ended; `Err` describes what was lost in silence. After a
-    /// refusal `salvage` must return all frames but `hit` of them.
+    /// refusal `salvage` must return all commits but those of `hit` frames.
     pub fn try_out(
         &self,
         file: &str,
@@ -148,7 +160,8 @@ impl Specimen {
         let mut found = Vec::new();
         salvage_on(storage, |frame| found.push(Known::of(&frame)))
             .map_err(|e| format!("salvage failed: {e:?}"))?;
-        if found.len().saturating_add(hit) < self.frames.len() {
+        let gone = hit.saturating_mul(self.together);
+        if found.len().saturating_add(gone) < self.frames.len() {
             return Err(format!(
                 "salvage found {} of {}",
                 found.len(),
@@ -209,6 +222,38 @@ pub fn flips(step: u64) -> Result<Tally, String> {
                 .try_out(&file, 1, flip, &mut tally)
                 .map_err(|e| format!("bit {} of byte {}: {e}", at % 8, at / 8))?;
             at += step;
+        }
+    }
+    Ok(tally)
+}
+
+/// Changes every bit of the role of every frame of the specimen: what a frame is for must be as
+/// safe as what it says.
+pub fn roles() -> Result<Tally, String> {
+    let specimen = Specimen::new().map_err(|e| e.to_string())?;
+    let mut tally = Tally::default();
+    for file in specimen.files() {
+        let Ok(segment) = Segment::open(&specimen.storage, &file) else {
+            continue;
+        };
+        let mut places = Vec::new();
+        each_head(&segment, HEADER_BYTES, |offset, _| {
+            places.push(offset as usize + ROLE_OFFSET);
+            true
+        })
+        .map_err(|e| e.to_string())?;
+        for (place, bit) in places
+            .into_iter()
+            .flat_map(|at| (0..8).map(move |bit| (at, bit)))
+        {
+            let flip = |bytes: &mut Vec<u8>| {
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte ^= 1 << bit;
+                }
+            };
+            specimen
+                .try_out(&file, 1, flip, &mut tally)
+                .map_err(|e| format!("bit {bit} of the role at byte {place}: {e}"))?;
         }
     }
     Ok(tally)

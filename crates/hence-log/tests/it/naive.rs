@@ -37,7 +37,7 @@ pub(crate) fn read(files: &BTreeMap<String, Vec<u8>>) -> Vec<(u64, Vec<Op>)> {
     for (name, file) in files {
         let header = &file[..512];
         assert_eq!(&header[..8], b"HENCELOG");
-        assert_eq!(number(&header[8..12]), 1);
+        assert!((1..=2).contains(&number(&header[8..12])));
         assert_eq!(number(&header[12..16]), u64::from(crc(&header[..12])));
         assert_eq!(number(&header[508..]), u64::from(crc(&header[..508])));
         assert_eq!(number(&header[64..68]), file.len() as u64);
@@ -70,6 +70,24 @@ pub(crate) fn read(files: &BTreeMap<String, Vec<u8>>) -> Vec<(u64, Vec<Op>)> {
                 0xC1 => {
                     let time = number(&head[..7]);
                     commits.push((time, operations(body, base + number(&head[28..32]))));
+                }
+                0xC5 => {
+                    let frame_time = number(&head[..7]) as i64;
+                    let mut position = base + number(&head[28..32]);
+                    let mut rest = body;
+                    while !rest.is_empty() {
+                        let (commit, behind) = rest[4..].split_at(number(&rest[..4]) as usize);
+                        rest = behind;
+                        let begin = commit.iter().position(|byte| *byte < 128).unwrap() + 1;
+                        let zigzag = commit[..begin]
+                            .iter()
+                            .rev()
+                            .fold(0, |all, byte| (all << 7) | u64::from(byte % 128));
+                        let delta = (zigzag / 2) as i64 ^ -((zigzag % 2) as i64);
+                        let ops = operations(&commit[begin..], position);
+                        position += ops.iter().filter(|op| op.0 == 0).count() as u64;
+                        commits.push(((frame_time + delta) as u64, ops));
+                    }
                 }
                 0xC2 | 0xC4 => {}
                 0xC3 => break,

@@ -11,6 +11,7 @@ mod dlq;
 mod error;
 mod errors;
 mod event;
+mod explain;
 mod filter;
 mod format;
 mod get;
@@ -85,6 +86,7 @@ enum Command {
     Tail(tail::Tail),
     Get(get::Get),
     Trace(trace::Trace),
+    Explain(explain::Explain),
     Graph(graph::Graph),
     Plan(plan::Plan),
     Simulate(simulate::Simulate),
@@ -168,6 +170,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Tail(tail) => asked(tail.run(out, &global)),
         Command::Get(get) => asked(get.run(out, &global)),
         Command::Trace(trace) => asked(trace.run(out, &global)),
+        Command::Explain(explain) => asked(explain.run(out, &global)),
         Command::Graph(graph) => asked(graph.run(out, &global)),
         Command::Plan(plan) => asked(plan.run(out, &global)),
         Command::Simulate(simulate) => asked(simulate.run(out, &global)),

@@ -1,6 +1,7 @@
 //! `hence trace`: the causation tree of an event, and what each subscription did.
 
 mod drawing;
+mod waterfall;
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use self::drawing::Drawing;
+use self::waterfall::Waterfall;
 use super::error::Result;
 use super::event::{Event, read};
 use super::get;
@@ -20,6 +22,7 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   hence trace 1
   hence trace 2 --up
+  hence trace 1 --waterfall
   hence trace 1 --down --json";
 
 /// Shows what caused an event and what followed from it.
@@ -37,6 +40,10 @@ pub(crate) struct Trace {
     /// Only the event and what followed from it.
     #[arg(long)]
     down: bool,
+
+    /// Bars in place of a tree: when each delivery waited, ran and backed off.
+    #[arg(long)]
+    waterfall: bool,
 
     #[command(flatten)]
     times: Times,
@@ -162,13 +169,10 @@ impl Trace {
                 .filter(|node| kept.contains(&*node.position))
                 .collect(),
         };
-        let roots = drawing.nodes.iter().filter(|node| {
-            let cause = node.cause.as_deref();
-            cause.is_none_or(|cause| !kept.contains(cause))
-        });
-        let lines: Vec<_> = roots
-            .flat_map(|root| drawing.branch(root).lines())
-            .collect();
+        let lines = match self.waterfall {
+            true => Waterfall::of(&drawing.nodes).lines(drawing.out),
+            false => drawing.lines(kept),
+        };
         for line in lines {
             out.line(&line)?;
         }

@@ -76,7 +76,7 @@ fn fit(entries: &[Entry]) -> usize {
 }
 
 fn size(entry: &Entry) -> usize {
-    entry.message.data().map_or(0, |data| data.len())
+    entry.message.data().map_or(0, bytes::Bytes::len)
 }
 
 impl Gateway {
@@ -197,7 +197,7 @@ impl Gateway {
     }
 
     /// The event at the position that a path names.
-    async fn entry(&self, text: &str) -> Result<Entry, Problem> {
+    pub(super) async fn entry(&self, text: &str) -> Result<Entry, Problem> {
         let position: Position = text.parse().map_err(|_| no_event(text))?;
         if let Ok(entry) = self.bus.engine().get(position).await {
             return Ok(entry);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use hence::explain::Explainer;
 use hence::{Bus, Metrics, Running, Topology};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ pub(crate) mod auth;
 mod cloudevents;
 mod dead_letters;
 mod events;
+mod explain;
 mod health;
 mod idempotency;
 mod jobs;
@@ -49,6 +51,7 @@ pub(crate) struct Gateway {
     bus: Bus,
     topology: Topology,
     metrics: Metrics,
+    explainer: Explainer,
     limits: Limits,
     access: Access,
     keys: idempotency::Keys,
@@ -74,6 +77,7 @@ impl Gateway {
             bus: running.bus().clone(),
             topology: running.topology().clone(),
             metrics: running.metrics().clone(),
+            explainer: running.explainer().clone(),
             keys: idempotency::Keys::new(limits.idempotency, dedup),
             counters: metrics::Counters::default(),
             jobs: jobs::Jobs::default(),

@@ -70,8 +70,9 @@ pub(crate) struct Delivery<'a> {
     attempts: Vec<Attempt<'a>>,
 }
 
+/// One attempt that has ended.
 #[derive(Serialize)]
-struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     attempt: u32,
     outcome: &'static str,
     ended: String,
@@ -99,7 +100,7 @@ impl<'a> Delivery<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn of(report: &'a AttemptReport) -> Self {
+    pub(crate) fn of(report: &'a AttemptReport) -> Self {
         Self {
             attempt: report.attempt,
             outcome: report.outcome,

@@ -21,12 +21,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::problem::{Code, Problem};
 use super::suggest::did_you_mean;
 use super::{
-    Gateway, cloudevents, dead_letters, events, health, jobs, limits, metrics, plan, publish, tail,
-    topology,
+    Gateway, cloudevents, dead_letters, events, explain, health, jobs, limits, metrics, plan,
+    publish, tail, topology,
 };
 
 /// Every resource, for "did you mean".
-const PATHS: [&str; 21] = [
+const PATHS: [&str; 22] = [
     "/v1/events",
     "/v1/events/{position}",
     "/v1/events/{position}/deliveries",
@@ -41,6 +41,7 @@ const PATHS: [&str; 21] = [
     "/v1/deadletters/{id}/redrive",
     "/v1/jobs",
     "/v1/jobs/{id}",
+    "/v1/explain",
     "/v1/plan",
     "/v1/plan/whatif",
     "/v1/status",
@@ -77,6 +78,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/v1/deadletters/{id}/redrive", post(dead_letters::redrive))
         .route("/v1/jobs", get(jobs::list).post(jobs::begin))
         .route("/v1/jobs/{id}", get(jobs::one).delete(jobs::cancel))
+        .route("/v1/explain", post(explain::explain))
         .route("/v1/plan", get(plan::plan))
         .route("/v1/plan/whatif", post(plan::what_if))
         .route("/v1/status", get(health::status))

@@ -13,6 +13,7 @@ fn arguments(leaf: &[String]) -> Option<Vec<&'static str>> {
         ["tail"] => vec!["tail"],
         ["get"] => vec!["get", "1"],
         ["trace"] => vec!["trace", "1"],
+        ["explain"] => vec!["explain", "1"],
         ["graph"] => vec!["graph"],
         ["status"] => vec!["status"],
         ["plan"] => vec!["plan"],

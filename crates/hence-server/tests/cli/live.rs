@@ -25,6 +25,8 @@ fn asking(server: &Server) -> Vec<Vec<String>> {
         words("tail --from earliest --count 2"),
         words("get 1"),
         words("trace 1"),
+        words("trace 1 --waterfall"),
+        words("explain 1"),
         words("graph"),
         words("status"),
         words("dlq ls"),

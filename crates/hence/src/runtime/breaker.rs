@@ -62,8 +62,8 @@ impl Breaker {
     }
 
     /// Whether it is time to try with one event.
-    pub(crate) fn is_ready(&mut self, now: Instant) -> bool {
-        if matches!(self.state, State::Open { until } if now >= until) {
+    pub(crate) fn is_ready(&mut self) -> bool {
+        if matches!(self.state, State::Open { until } if Instant::now() >= until) {
             self.state = State::Ready;
         }
         self.state == State::Ready

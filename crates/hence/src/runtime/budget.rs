@@ -72,8 +72,8 @@ impl Pace {
     }
 
     /// When a call may begin that may not begin now.
-    pub(crate) fn wake(&self, now: Instant) -> Option<Instant> {
-        let rate = self.rate?;
+    pub(crate) fn wake(&self) -> Option<Instant> {
+        let (rate, now) = (self.rate?, Instant::now());
         let spacing = rate.per / rate.calls.max(1);
         // A call may begin as long as those before it leave room for it within one period.
         let free = self.used + spacing;
@@ -81,9 +81,9 @@ impl Pace {
     }
 
     /// A call begins.
-    pub(crate) fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self) {
         if let Some(rate) = self.rate {
-            self.used = self.used.max(now) + rate.per / rate.calls.max(1);
+            self.used = self.used.max(Instant::now()) + rate.per / rate.calls.max(1);
         }
     }
 }

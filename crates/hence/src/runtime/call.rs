@@ -1,23 +1,74 @@
 //! One call of a handler: begun, limited in time, and told apart by how it ended.
 
-use std::panic::AssertUnwindSafe;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use hence_core::{Call, Code, Delivery, Undecodable, Unhandled};
+use futures_util::future::poll_fn;
+use hence_core::{BoxFuture, Call, Code, Delivery, Draft, Undecodable, Unhandled};
 use tokio::time::Instant;
 
 use super::settle::Verdict;
 use crate::subscription::AnyHandler;
+
+/// How long a call may keep its thread to itself and still count as brief.
+const BRIEF: Duration = Duration::from_micros(50);
+/// So many brief calls in a row make a handler that is called where its deliveries are pulled.
+const BRIEF_CALLS: u32 = 16;
 
 /// A call that has ended, and how.
 pub(crate) struct Ended {
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) verdict: Verdict,
     pub(crate) ran: Duration,
+    pub(crate) at: Instant,
     /// Deliveries that were with a handler when it began; `None` when no handler was called.
     pub(crate) beside: Option<usize>,
+    /// It ended without having waited for anything.
+    pub(crate) at_once: bool,
+}
+
+/// What a handler is to do, once it has begun.
+pub(crate) type Work = BoxFuture<'static, Result<Vec<Draft>, Unhandled>>;
+
+/// Whether calls are so brief that a task for each would cost more than the call.
+///
+/// A handler that waits, or that keeps its thread, has tasks of its own from the next call on: it
+/// may hold up its subscription once, and never again.
+#[derive(Debug, Default)]
+pub(crate) struct Brevity(u32);
+
+impl Brevity {
+    /// Whether a call may be made where its deliveries were pulled.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.0 >= BRIEF_CALLS
+    }
+
+    /// Learns how a call went.
+    pub(crate) fn learn(&mut self, at_once: bool, ran: Duration) {
+        self.0 = match at_once && ran <= BRIEF {
+            true => (self.0 + 1).min(BRIEF_CALLS),
+            false => 0,
+        };
+    }
+}
+
+/// Calls a handler that is usually brief; gives what it has still to do if it waits after all.
+///
+/// Nobody is woken for it, so whoever goes on with it has to ask it anew.
+pub(crate) fn at_once(handler: &dyn AnyHandler, call: Call) -> Result<Verdict, Work> {
+    let begin = AssertUnwindSafe(|| {
+        let mut work = handler.call(call);
+        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(reply) => Ok(verdict(reply)),
+            Poll::Pending => Err(work),
+        }
+    });
+    catch_unwind(begin).unwrap_or_else(|panic| Ok(panicked(&*panic)))
 }
 
 /// Calls the handler, for as long as `limit`; `beside` deliveries are with it already.
@@ -28,23 +79,47 @@ pub(crate) async fn run(
     limit: Duration,
     beside: usize,
 ) -> Ended {
-    let began = Instant::now();
     // The handler is called within the future, so a panic before its first await counts.
-    let work = AssertUnwindSafe(async move { handler.call(call).await }).catch_unwind();
-    let result = tokio::time::timeout(limit, work).await;
-    let ran = began.elapsed();
+    let work = Box::pin(async move { handler.call(call).await });
+    go_on(work, deliveries, limit, (beside, Instant::now())).await
+}
+
+/// Goes on with a call that `began` at a moment, for as long as `limit` in all.
+pub(crate) async fn go_on(
+    work: Work,
+    deliveries: Vec<Delivery>,
+    limit: Duration,
+    (beside, began): (usize, Instant),
+) -> Ended {
+    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+    let mut polls = 0_u32;
+    let counted = poll_fn(|context| {
+        polls = polls.saturating_add(1);
+        work.as_mut().poll(context)
+    });
+    let result = tokio::time::timeout(limit.saturating_sub(began.elapsed()), counted).await;
+    let at = Instant::now();
     let verdict = match result {
-        Ok(Ok(Ok(drafts))) => Verdict::Done(drafts),
-        Ok(Ok(Err(unhandled))) => unhandled_verdict(unhandled),
-        Ok(Err(panic)) => failed(Code::HANDLER_PANICKED.error(panic_text(&*panic))),
+        Ok(Ok(reply)) => verdict(reply),
+        Ok(Err(panic)) => panicked(&*panic),
         Err(_) => failed(Code::HANDLER_TIMEOUT.error(format!("no answer within {limit:?}"))),
     };
     Ended {
         deliveries,
         verdict,
-        ran,
+        ran: at.duration_since(began),
+        at,
         beside: Some(beside),
+        at_once: polls == 1,
     }
+}
+
+fn verdict(reply: Result<Vec<Draft>, Unhandled>) -> Verdict {
+    reply.map_or_else(unhandled_verdict, Verdict::Done)
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Verdict {
+    failed(Code::HANDLER_PANICKED.error(panic_text(panic)))
 }
 
 /// The verdict on an attempt that an error of Hence ended.
@@ -72,7 +147,7 @@ fn unhandled_verdict(unhandled: Unhandled) -> Verdict {
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a message".to_owned())

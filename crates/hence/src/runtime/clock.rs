@@ -23,6 +23,11 @@ impl Clock {
 
     /// The moment of the call.
     pub(crate) fn now(&self) -> Timestamp {
-        self.at.after(self.began.elapsed())
+        self.at(Instant::now())
+    }
+
+    /// A moment of the timers, as wall-clock time.
+    pub(crate) fn at(&self, moment: Instant) -> Timestamp {
+        self.at.after(moment.duration_since(self.began))
     }
 }

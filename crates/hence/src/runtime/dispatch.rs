@@ -2,6 +2,7 @@
 
 mod pulling;
 mod settling;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -12,20 +13,25 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Options, States};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::pulling::{Again, Credit, pull};
-use self::settling::Answered;
+use self::settling::{Answered, Done};
 use super::breaker::Breaker;
 use super::budget::{Budget, Pace};
-use super::call::{self, Ended};
+use super::call::{self, Brevity, Ended};
 use super::clock::Clock;
 use super::lanes::Lanes;
 use super::metrics::SubscriptionMetrics;
 use super::settle::Settler;
+use super::standing::Question;
 use crate::subscription::Subscription;
+
+/// The most calls that are made here before others may run.
+const TURN_MAX: usize = 128;
 
 /// The pump of one subscription.
 pub(crate) struct Pump {
@@ -53,6 +59,13 @@ pub(crate) struct Pump {
     again: Option<Again>,
     /// The engine is closed: nothing can be settled any more.
     closed: bool,
+    /// Whether calls are brief enough to be made here.
+    brevity: Brevity,
+    /// How many calls were made here in this turn.
+    turn: usize,
+    /// What is settled as done and will be committed together.
+    done: Done,
+    questions: mpsc::Receiver<Question>,
 }
 
 impl Pump {
@@ -63,6 +76,7 @@ impl Pump {
         metrics: Arc<SubscriptionMetrics>,
         source: &str,
         deliveries: &dyn Deliveries,
+        questions: mpsc::Receiver<Question>,
     ) -> Self {
         let (clock, now) = (Clock::start(), Instant::now());
         let options = &subscription.options;
@@ -88,6 +102,10 @@ impl Pump {
             paused: false,
             again: None,
             closed: false,
+            brevity: Brevity::default(),
+            turn: 0,
+            done: Done::default(),
+            questions,
             subscription,
             engine,
             states,
@@ -128,15 +146,24 @@ impl Pump {
         loop {
             // Before the question whether there is anything left: nothing else would wake it.
             pulling &= !drain.is_cancelled();
+            self.flush();
             if self.closed || !pulling && self.running + self.committing == 0 {
                 return;
             }
+            self.turn = 0;
             if pulling {
                 self.start_calls();
+                // What an engine answers on the spot may let more of a key begin.
+                while self.flush() && self.turn < TURN_MAX {
+                    self.start_calls();
+                }
+                self.flush();
             } else {
                 // Nothing begins any more, so nothing may wake the pump for it.
                 self.batch_due = None;
             }
+            // Others want to run, too.
+            let more = self.turn >= TURN_MAX;
             let credit = if pulling { self.credit() } else { Credit::None };
             let wake = self.next_wake();
             tokio::select! {
@@ -155,6 +182,8 @@ impl Pump {
                     pulling &= self.pulled(pulled, &mut *deliveries);
                 }
                 () = sleep_until(wake), if wake.is_some() => self.lanes.wake(self.clock.now()),
+                () = tokio::task::yield_now(), if more => {}
+                Some(question) = self.questions.recv() => self.tell(question),
             }
         }
     }
@@ -166,7 +195,7 @@ impl Pump {
             .lanes
             .next_due()
             .map(|due| Instant::now() + due.since(self.clock.now()));
-        let pace = self.pace.wake(Instant::now());
+        let pace = self.pace.wake();
         // A batch that may not begin anyway would wake the pump again and again.
         let batch = self.batch_due.filter(|_| self.may_start());
         let again = self
@@ -193,7 +222,7 @@ impl Pump {
             }
             self.start_fit(deliveries);
         }
-        while self.breaker.is_ready(Instant::now()) {
+        while self.breaker.is_ready() {
             let Some(probe) = self.lanes.pop(1).pop() else {
                 return;
             };
@@ -207,8 +236,9 @@ impl Pump {
     /// Whether a call may begin now, if there is something for it.
     fn may_start(&self) -> bool {
         self.breaker.is_closed()
+            && self.turn < TURN_MAX
             && self.calls.len() < self.subscription.options.concurrency
-            && self.pace.wake(Instant::now()).is_none()
+            && self.pace.wake().is_none()
     }
 
     /// Starts a call for those that are fit for one, settles the others, and says whether there
@@ -228,13 +258,15 @@ impl Pump {
                 deliveries: vec![delivery],
                 verdict,
                 ran: Duration::ZERO,
+                at: Instant::now(),
                 beside: None,
+                at_once: false,
             });
         }
         if deliveries.is_empty() {
             return false;
         }
-        self.pace.begin(Instant::now());
+        self.pace.begin();
         let first = deliveries.iter().filter(|d| d.attempt == 1).count();
         self.budget.delivered(first);
         self.start(deliveries);
@@ -263,19 +295,42 @@ impl Pump {
     }
 
     fn start(&mut self, deliveries: Vec<Delivery>) {
-        let now = self.clock.now();
+        let began = Instant::now();
+        let now = self.clock.at(began);
         for delivery in &deliveries {
-            self.metrics.wait.record(now.since(delivery.appended));
+            self.metrics.wait.count(now.since(delivery.appended));
         }
         let beside = self.running;
         self.running += deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         let name = Arc::clone(&self.subscription.name);
-        let call = Call::new(name, deliveries.clone(), Arc::clone(&self.states));
-        let handler = Arc::clone(&self.subscription.handler);
+        let call = Call::new(name, &deliveries, Arc::clone(&self.states));
         let limit = self.subscription.options.timeout;
-        self.calls
-            .spawn(call::run(handler, call, deliveries, limit, beside));
+        if !self.brevity.is_usual() {
+            let handler = Arc::clone(&self.subscription.handler);
+            let call = call::run(handler, call, deliveries, limit, beside);
+            drop(self.calls.spawn(call));
+            return;
+        }
+        self.turn += 1;
+        match call::at_once(&*self.subscription.handler, call) {
+            Ok(verdict) => {
+                let at = Instant::now();
+                self.settle(Ended {
+                    deliveries,
+                    verdict,
+                    ran: at.duration_since(began),
+                    at,
+                    beside: Some(beside),
+                    at_once: true,
+                });
+            }
+            Err(work) => {
+                self.brevity.learn(false, Duration::ZERO);
+                let call = call::go_on(work, deliveries, limit, (beside, began));
+                drop(self.calls.spawn(call));
+            }
+        }
     }
 }
 

@@ -5,11 +5,14 @@
 //! its key waits, and other keys go on. Deliveries without a key, and all of an order that knows
 //! no keys, wait in one [`Pool`].
 
+mod place;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hence_core::{Delivery, Order, Position, Timestamp};
+use hence_core::{Delivery, Message, Order, Position, Timestamp};
 
 use super::clock::Clock;
 use super::pool::Pool;
@@ -47,6 +50,11 @@ impl Load {
         self.bytes -= other.bytes;
     }
 
+    fn change(&mut self, before: Self, after: Self) {
+        self.add(after);
+        self.take(before);
+    }
+
     fn of(delivery: &Delivery) -> Self {
         Self {
             events: 1,
@@ -55,8 +63,17 @@ impl Load {
     }
 }
 
-#[derive(Default)]
+/// As what the deliveries of one lane count.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    blocked: Load,
+    ready: Load,
+    parked: Load,
+    crowded: usize,
+}
+
 struct Lane {
+    name: Arc<str>,
     /// Deliveries in order; those from the dead letters stand before the others.
     redriven: VecDeque<Delivery>,
     queue: VecDeque<Delivery>,
@@ -75,6 +92,50 @@ struct Lane {
 }
 
 impl Lane {
+    fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            redriven: VecDeque::new(),
+            queue: VecDeque::new(),
+            bytes: 0,
+            busy: 0,
+            retrying: 0,
+            held: BTreeSet::new(),
+            discarded: BTreeSet::new(),
+            listed: false,
+        }
+    }
+
+    /// As what its deliveries count, where so many of them may be handled in one call.
+    fn tally(&self, width: usize) -> Tally {
+        let (length, bytes) = (self.len(), self.bytes);
+        if self.is_blocked() {
+            return Tally {
+                blocked: Load {
+                    events: length,
+                    bytes,
+                },
+                crowded: usize::from(length >= BLOCKED_PER_KEY_MAX),
+                ..Tally::default()
+            };
+        }
+        let ready = match self.busy {
+            0 => length.min(width),
+            _ => 0,
+        };
+        Tally {
+            ready: Load {
+                events: ready,
+                bytes: 0,
+            },
+            parked: Load {
+                events: length - ready,
+                bytes,
+            },
+            ..Tally::default()
+        }
+    }
+
     fn has_next(&self) -> bool {
         self.busy == 0
             && self.retrying == 0
@@ -176,9 +237,9 @@ impl Lane {
 pub(crate) struct Lanes {
     order: Order,
     clock: Clock,
-    lanes: HashMap<Box<str>, Lane>,
+    lanes: HashMap<Arc<str>, Lane>,
     /// Lanes that have something to give, oldest first.
-    listed: VecDeque<Box<str>>,
+    listed: VecDeque<Arc<str>>,
     /// Deliveries without a lane.
     free: Pool,
     /// Deliveries that wait for their next attempt, soonest first.
@@ -222,7 +283,9 @@ impl Lanes {
         };
         for (position, key) in held {
             if let Some(key) = lanes.lane_of(key.as_deref()) {
-                lanes.lanes.entry(key).or_default().held.insert(position);
+                lanes.change(key, |lane| {
+                    lane.held.insert(position);
+                });
             }
         }
         lanes
@@ -230,15 +293,13 @@ impl Lanes {
 
     /// Takes a delivery from the engine.
     pub(crate) fn push(&mut self, delivery: Delivery) {
-        let key = self.key_of(&delivery);
+        let message = delivery.message.clone();
         if let Some(due) = delivery.due.filter(|due| *due > self.clock.now()) {
-            if let Some(key) = key {
-                self.change(key, |lane| lane.retrying += 1);
-            }
+            self.change_of(&message, |lane| lane.retrying += 1);
             self.wait(delivery, due);
             return;
         }
-        let Some(key) = key else {
+        let Some(key) = self.lane_of(message.attributes().key()) else {
             self.ready.add(Load::of(&delivery));
             self.free.push(delivery);
             return;
@@ -261,7 +322,7 @@ impl Lanes {
             let Some(key) = self.listed.pop_front() else {
                 break;
             };
-            self.change(key, |lane| {
+            self.change(&key, |lane| {
                 lane.listed = false;
                 if lane.has_next() {
                     popped.extend(lane.take(max - popped.len()));
@@ -269,7 +330,7 @@ impl Lanes {
             });
         }
         while popped.len() < max
-            && let Some(delivery) = self.free.pop(self.clock.now())
+            && let Some(delivery) = self.free.pop(|| self.clock.now())
         {
             self.ready.take(Load::of(&delivery));
             popped.push(delivery);
@@ -286,23 +347,19 @@ impl Lanes {
 
     /// Frees the lane of a delivery that is settled as done, or as dead without a hold.
     pub(crate) fn done(&mut self, delivery: &Delivery) {
-        if let Some(key) = self.key_of(delivery) {
-            self.change(key, |lane| {
-                lane.free(delivery.position);
-                lane.held.remove(&delivery.position);
-            });
-        }
+        self.change_of(&delivery.message, |lane| {
+            lane.free(delivery.position);
+            lane.held.remove(&delivery.position);
+        });
     }
 
     /// Frees the lane of a delivery that became a dead letter; the rest of the key waits for it.
     pub(crate) fn hold(&mut self, delivery: &Delivery) {
-        if let Some(key) = self.key_of(delivery) {
-            self.change(key, |lane| {
-                if lane.free(delivery.position) {
-                    lane.held.insert(delivery.position);
-                }
-            });
-        }
+        self.change_of(&delivery.message, |lane| {
+            if lane.free(delivery.position) {
+                lane.held.insert(delivery.position);
+            }
+        });
     }
 
     /// Forgets dead letters that were discarded: what is behind them goes on.
@@ -324,12 +381,10 @@ impl Lanes {
     pub(crate) fn back_off(&mut self, delivery: Delivery) {
         let due = delivery.due.unwrap_or_else(|| self.clock.now());
         let mut is_wanted = true;
-        if let Some(key) = self.key_of(&delivery) {
-            self.change(key, |lane| {
-                is_wanted = lane.free(delivery.position);
-                lane.retrying += usize::from(is_wanted);
-            });
-        }
+        self.change_of(&delivery.message, |lane| {
+            is_wanted = lane.free(delivery.position);
+            lane.retrying += usize::from(is_wanted);
+        });
         if is_wanted {
             self.wait(delivery, due);
         }
@@ -358,7 +413,8 @@ impl Lanes {
                 continue;
             };
             self.retrying.take(Load::of(&delivery));
-            match self.key_of(&delivery) {
+            let message = delivery.message.clone();
+            match self.lane_of(message.attributes().key()) {
                 None => {
                     self.ready.add(Load::of(&delivery));
                     self.free.put_back(delivery);
@@ -414,70 +470,52 @@ impl Lanes {
         }
     }
 
-    fn lane_of(&self, key: Option<&str>) -> Option<Box<str>> {
+    /// The lane of a message, as far as it has one.
+    fn lane_of<'a>(&self, key: Option<&'a str>) -> Option<&'a str> {
         match self.order {
-            Order::Fifo => Some(FIFO.into()),
-            Order::PerKey => key.map(Into::into),
+            Order::Fifo => Some(FIFO),
+            Order::PerKey => key,
             _ => None,
         }
     }
 
-    fn key_of(&self, delivery: &Delivery) -> Option<Box<str>> {
-        self.lane_of(delivery.message.attributes().key())
+    /// Changes the lane of a message and keeps the counts and the list true; whether it has one.
+    fn change_of(&mut self, message: &Message, change: impl FnOnce(&mut Lane)) -> bool {
+        let lane = self.lane_of(message.attributes().key());
+        if let Some(key) = lane {
+            self.change(key, change);
+        }
+        lane.is_some()
     }
 
-    /// Changes a lane and keeps the counts and the list true.
-    fn change(&mut self, key: Box<str>, change: impl FnOnce(&mut Lane)) {
-        self.count(&key, false);
-        let lane = self.lanes.entry(key.clone()).or_default();
+    fn change(&mut self, key: &str, change: impl FnOnce(&mut Lane)) {
+        let lane = match self.lanes.get_mut(key) {
+            Some(lane) => lane,
+            None => {
+                let name: Arc<str> = key.into();
+                let lane = Lane::new(Arc::clone(&name));
+                self.lanes.entry(name).or_insert(lane)
+            }
+        };
+        let before = lane.tally(self.width);
         change(lane);
         if lane.has_next() && !lane.listed {
             lane.listed = true;
-            self.listed.push_back(key.clone());
+            self.listed.push_back(Arc::clone(&lane.name));
         }
-        if lane.is_idle() && !lane.listed {
-            self.lanes.remove(&key);
-        } else {
-            self.count(&key, true);
+        let after = lane.tally(self.width);
+        let over = lane.is_idle() && !lane.listed;
+        self.count(before, after);
+        if over {
+            self.lanes.remove(key);
         }
     }
 
-    fn count(&mut self, key: &str, add: bool) {
-        let Some(lane) = self.lanes.get(key) else {
-            return;
-        };
-        let (blocked, length) = (lane.is_blocked(), lane.len());
-        let crowded = usize::from(blocked && length >= BLOCKED_PER_KEY_MAX);
-        let ready = match lane.busy {
-            0 if !blocked => length.min(self.width),
-            _ => 0,
-        };
-        let bytes = lane.bytes;
-        let load = |events, bytes| Load { events, bytes };
-        let changes = if blocked {
-            [
-                (&mut self.blocked, load(length, bytes)),
-                (&mut self.ready, load(0, 0)),
-            ]
-        } else {
-            let parked = load(length - ready, bytes);
-            [
-                (&mut self.parked, parked),
-                (&mut self.ready, load(ready, 0)),
-            ]
-        };
-        for (count, load) in changes {
-            if add {
-                count.add(load);
-            } else {
-                count.take(load);
-            }
-        }
-        if add {
-            self.crowded += crowded;
-        } else {
-            self.crowded -= crowded;
-        }
+    fn count(&mut self, before: Tally, after: Tally) {
+        self.blocked.change(before.blocked, after.blocked);
+        self.ready.change(before.ready, after.ready);
+        self.parked.change(before.parked, after.parked);
+        self.crowded = self.crowded + after.crowded - before.crowded;
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use hence_core::{Commit, Delivery, Options, Outcome, RejectReason, Timestamp};
+use hence_core::{Delivery, Message, Options, Outcome, RejectReason, Settlement, Timestamp};
 
 pub use self::keys::KeyCounts;
 use self::keys::Sketch;
@@ -115,9 +115,13 @@ struct Counts {
 /// A call that has ended.
 pub(crate) struct Call<'a> {
     pub(crate) deliveries: &'a [Delivery],
-    pub(crate) commit: &'a Commit,
+    pub(crate) settle: &'a [Settlement],
+    /// What follows from it.
+    pub(crate) publish: &'a [Message],
     /// How long the handler ran.
     pub(crate) ran: Duration,
+    /// When it ended.
+    pub(crate) now: Timestamp,
     /// How many deliveries were with a handler when it began.
     pub(crate) beside: usize,
 }
@@ -147,7 +151,7 @@ impl Meter {
         if call.ran == Duration::ZERO {
             return;
         }
-        let now = Timestamp::now();
+        let now = call.now;
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
         let age = now.since(began);
@@ -214,18 +218,14 @@ impl Default for State {
 
 impl State {
     fn arrived(&mut self, delivery: &Delivery, window: u64) {
-        if let Some(count) = self.arrivals.at(window, WINDOWS_MAX) {
-            *count = count.saturating_add(1);
-        }
+        tick(&mut self.arrivals, window);
         let attributes = delivery.message.attributes();
         if attributes.causation_id().is_none() {
             let name = attributes.event_type();
-            if !self.inflows.contains_key(name) && self.inflows.len() < TYPES_MAX {
-                self.inflows.insert(name.to_owned(), Series::default());
-            }
-            let series = self.inflows.get_mut(name);
-            if let Some(count) = series.and_then(|series| series.at(window, WINDOWS_MAX)) {
-                *count = count.saturating_add(1);
+            if let Some(series) = self.inflows.get_mut(name) {
+                tick(series, window);
+            } else if self.inflows.len() < TYPES_MAX {
+                tick(self.inflows.entry(name.to_owned()).or_default(), window);
             }
         }
         if let Some(key) = attributes.key() {
@@ -266,7 +266,7 @@ impl Counts {
                 self.response.record(now.since(ready));
             }
         }
-        for settlement in &call.commit.settle {
+        for settlement in call.settle {
             match settlement.outcome {
                 Outcome::Done => self.done += 1,
                 Outcome::Retry { .. }
@@ -279,7 +279,7 @@ impl Counts {
                 Outcome::Expired { .. } => {}
             }
         }
-        for message in &call.commit.publish {
+        for message in call.publish {
             let name = message.attributes().event_type();
             if let Some(count) = self.emitted.get_mut(name) {
                 *count += 1;
@@ -310,9 +310,18 @@ impl Counts {
     }
 }
 
+/// Counts one more arrival in a window.
+fn tick(series: &mut Series<u16>, window: u64) {
+    if let Some(count) = series.at(window, WINDOWS_MAX) {
+        *count = count.saturating_add(1);
+    }
+}
+
 /// How many whole steps a time has.
 fn steps(time: Duration, step: Duration) -> u64 {
-    u64::try_from(time.as_nanos() / step.as_nanos().max(1)).unwrap_or(u64::MAX)
+    // In 64 bits, because it is asked several times for each event; a microsecond is fine enough.
+    let micros = |time: Duration| time.as_secs() * 1_000_000 + u64::from(time.subsec_micros());
+    micros(time) / micros(step).max(1)
 }
 
 #[cfg(test)]

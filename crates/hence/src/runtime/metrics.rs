@@ -23,16 +23,20 @@ pub struct Histogram {
 impl Histogram {
     /// Counts one duration.
     pub fn record(&self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let index = BOUNDS
-            .iter()
-            .position(|bound| seconds <= *bound)
-            .unwrap_or(BOUNDS.len());
+        let (index, micros) = place(duration);
         if let Some(bucket) = self.buckets.get(index) {
             bucket.fetch_add(1, Relaxed);
         }
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.sum_micros.fetch_add(micros, Relaxed);
+    }
+
+    /// Counts one duration, where one task alone counts and any may read.
+    pub(crate) fn count(&self, duration: Duration) {
+        let (index, micros) = place(duration);
+        if let Some(bucket) = self.buckets.get(index) {
+            add(bucket, 1);
+        }
+        add(&self.sum_micros, micros);
     }
 
     /// The count of each bucket; the last is for what is beyond every bound.
@@ -49,6 +53,22 @@ impl Histogram {
     pub fn sum(&self) -> f64 {
         Duration::from_micros(self.sum_micros.load(Relaxed)).as_secs_f64()
     }
+}
+
+/// The bucket of a duration, and its microseconds.
+fn place(duration: Duration) -> (usize, u64) {
+    let seconds = duration.as_secs_f64();
+    let micros = duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros());
+    (BOUNDS.partition_point(|bound| *bound < seconds), micros)
+}
+
+/// Counts one more, where one task alone counts and any may read.
+pub(crate) fn count(number: &AtomicU64) {
+    add(number, 1);
+}
+
+fn add(number: &AtomicU64, more: u64) {
+    number.store(number.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
 /// What was counted of one subscription since the process began.

@@ -10,3 +10,4 @@ pub mod measure;
 pub(crate) mod metrics;
 mod pool;
 pub(crate) mod settle;
+pub(crate) mod standing;

@@ -110,8 +110,37 @@ impl Pool {
         }
     }
 
+    /// Whether a delivery waits here.
+    pub(crate) fn holds(&self, position: Position) -> bool {
+        match self {
+            Self::Queue(queue) => queue.iter().any(|other| other.position == position),
+            Self::Ranked { waiting, .. } => waiting.contains_key(&position),
+            Self::Adaptive { waiting, .. } => waiting.contains_key(&position),
+            Self::Weighed(weighed) => {
+                let mut classes = weighed.classes.values();
+                classes.any(|class| class.contains_key(&position))
+            }
+        }
+    }
+
+    /// How many go before a delivery that waits here, where that does not change as time goes by.
+    pub(crate) fn ahead(&self, position: Position) -> Option<usize> {
+        match self {
+            Self::Queue(queue) => queue.iter().position(|other| other.position == position),
+            Self::Ranked {
+                rank,
+                next,
+                waiting,
+            } => {
+                let own = (rank(waiting.get(&position)?), position);
+                Some(next.iter().filter(|Reverse(other)| *other < own).count())
+            }
+            Self::Adaptive { .. } | Self::Weighed(_) => None,
+        }
+    }
+
     /// Gives the next one.
-    pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Delivery> {
+    pub(crate) fn pop(&mut self, now: impl FnOnce() -> Timestamp) -> Option<Delivery> {
         match self {
             Self::Queue(queue) => queue.pop_front(),
             Self::Ranked { next, waiting, .. } => {
@@ -125,7 +154,7 @@ impl Pool {
                 };
                 next.map(|(_, delivery)| delivery)
             }
-            Self::Weighed(weighed) => weighed.pop(now),
+            Self::Weighed(weighed) => weighed.pop(now()),
         }
     }
 

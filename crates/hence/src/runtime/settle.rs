@@ -68,6 +68,17 @@ impl Settler {
         Ok(Commit::publish(vec![message], self.durability))
     }
 
+    /// How deliveries are settled that are done, with nothing that follows.
+    pub(crate) fn done(&self, delivery: &Delivery, ran: Duration) -> Settlement {
+        Settlement {
+            subscription: Arc::clone(&self.subscription),
+            position: delivery.position,
+            attempt: delivery.attempt,
+            outcome: Outcome::Done,
+            ran,
+        }
+    }
+
     /// One commit for all deliveries of a call: they settle together, or not at all. What failed
     /// waits so much longer than its back-off says.
     ///

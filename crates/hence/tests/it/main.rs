@@ -10,8 +10,10 @@ mod kit;
 
 mod after;
 mod blocking;
+mod brief;
 mod defaults;
 mod drain;
+mod explain;
 mod failure;
 mod flow;
 mod measure;

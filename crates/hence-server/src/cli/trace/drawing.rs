@@ -22,6 +22,15 @@ pub(super) struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
+    /// The lines of the trees, each from an event whose cause is not among those that are kept.
+    pub(super) fn lines(&self, kept: &BTreeSet<&str>) -> Vec<String> {
+        let roots = self.nodes.iter().filter(|node| {
+            let cause = node.cause.as_deref();
+            cause.is_none_or(|cause| !kept.contains(cause))
+        });
+        roots.flat_map(|root| self.branch(root).lines()).collect()
+    }
+
     /// An event, below it what each subscription did, below that what followed.
     pub(super) fn branch(&self, node: &Node) -> Branch {
         let mut branch = Branch::new(self.event(node));

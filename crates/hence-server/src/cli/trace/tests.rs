@@ -21,6 +21,7 @@ fn flags(up: bool, down: bool) -> Trace {
         event: String::new(),
         up,
         down,
+        waterfall: false,
         times: Times::default(),
     }
 }

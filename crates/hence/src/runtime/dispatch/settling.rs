@@ -5,23 +5,35 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
-use hence_core::{Code, Commit, Delivery, Error, Event, Outcome, Result};
+use hence_core::{Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Settlement};
 use tokio::time::Instant;
 
 use super::Pump;
 use crate::runtime::breaker::Change;
 use crate::runtime::call::{Ended, failed};
 use crate::runtime::measure;
+use crate::runtime::metrics::count;
 use crate::runtime::settle::Verdict;
 
 /// How long the pump waits before it commits again what the engine could not take.
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
+
+/// The most settlements that one commit brings together.
+const TOGETHER_MAX: usize = 64;
 
 /// A commit that has been answered.
 pub(super) struct Answered {
     deliveries: Vec<Delivery>,
     commit: Commit,
     result: Result<()>,
+}
+
+/// Deliveries that are done, with nothing that follows: they share a commit, because each of them
+/// alone would be as true without the others.
+#[derive(Default)]
+pub(super) struct Done {
+    deliveries: Vec<Delivery>,
+    settle: Vec<Settlement>,
 }
 
 impl Pump {
@@ -31,11 +43,21 @@ impl Pump {
             mut deliveries,
             mut verdict,
             ran,
+            at,
             beside,
+            at_once,
         } = ended;
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
+        if beside.is_some() {
+            self.brevity.learn(at_once, ran);
+        }
         self.note(&deliveries, &verdict, ran);
+        if let (Verdict::Done(drafts), [_]) = (&verdict, &*deliveries)
+            && drafts.is_empty()
+        {
+            return self.done(deliveries, (ran, at), beside);
+        }
         if let Verdict::Undecodable { position, .. } = &verdict {
             let bad = deliveries
                 .iter()
@@ -65,12 +87,55 @@ impl Pump {
         if let Some(beside) = beside {
             self.metrics.meter.ended(&measure::Call {
                 deliveries: &deliveries,
-                commit: &commit,
+                settle: &commit.settle,
+                publish: &commit.publish,
                 ran,
+                now: self.clock.at(at),
                 beside,
             });
         }
         self.commit(deliveries, commit, None);
+    }
+
+    /// Notes a delivery that is done, to be committed with others.
+    fn done(
+        &mut self,
+        mut deliveries: Vec<Delivery>,
+        (ran, at): (Duration, Instant),
+        beside: Option<usize>,
+    ) {
+        let settle = deliveries.first().map(|one| self.settler.done(one, ran));
+        if let Some(beside) = beside {
+            self.metrics.meter.ended(&measure::Call {
+                deliveries: &deliveries,
+                settle: settle.as_slice(),
+                publish: &[],
+                ran,
+                now: self.clock.at(at),
+                beside,
+            });
+        }
+        self.committing += deliveries.len();
+        self.done.settle.extend(settle);
+        self.done.deliveries.append(&mut deliveries);
+        if self.done.settle.len() >= TOGETHER_MAX {
+            self.flush();
+        }
+    }
+
+    /// Commits what is done; whether the engine has answered on the spot.
+    pub(super) fn flush(&mut self) -> bool {
+        let Done { deliveries, settle } = std::mem::take(&mut self.done);
+        if settle.is_empty() {
+            return false;
+        }
+        self.committing -= deliveries.len();
+        let commit = Commit {
+            settle,
+            durability: self.settler.durability,
+            ..Commit::default()
+        };
+        self.commit(deliveries, commit, None)
     }
 
     /// Counts a call that has ended, and stops or resumes the subscription.
@@ -84,8 +149,11 @@ impl Pump {
                 None
             }
         };
-        self.metrics.duration.record(ran);
+        self.metrics.duration.count(ran);
         self.lanes.served(deliveries, ran);
+        if change.is_none() {
+            return;
+        }
         let subscription = self.settler.subscription.to_string();
         match (change, verdict) {
             (Some(Change::Tripped), Verdict::Failed { error, .. }) => {
@@ -135,19 +203,33 @@ impl Pump {
     /// Publishes what happened to the subscription itself.
     fn raise(&mut self, event: &impl Event) {
         match self.settler.notice(event) {
-            Ok(commit) => self.commit(Vec::new(), commit, None),
+            Ok(commit) => drop(self.commit(Vec::new(), commit, None)),
             Err(error) => tracing::error!(%error, "cannot say what happened"),
         }
     }
 
+    /// Commits, after a while if one is given; whether the engine has answered on the spot.
     pub(super) fn commit(
         &mut self,
         deliveries: Vec<Delivery>,
-        commit: Commit,
+        mut commit: Commit,
         after: Option<Duration>,
-    ) {
+    ) -> bool {
         if after.is_none() {
             self.committing += deliveries.len();
+            // Kept, because a commit that fails is tried again.
+            let kept = commit.clone();
+            match self.engine.commit_now(commit) {
+                CommitNow::Done(result) => {
+                    self.answered(Answered {
+                        deliveries,
+                        commit: kept,
+                        result: result.map(drop),
+                    });
+                    return true;
+                }
+                CommitNow::Waits(back) => commit = back,
+            }
         }
         let engine = Arc::clone(&self.engine);
         self.commits.push(Box::pin(async move {
@@ -161,6 +243,7 @@ impl Pump {
                 result,
             }
         }));
+        false
     }
 
     /// Moves the lanes on, now that the engine has answered.
@@ -177,15 +260,15 @@ impl Pump {
         for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
             match settlement.outcome {
                 Outcome::Done => {
-                    self.metrics.done.fetch_add(1, Relaxed);
+                    count(&self.metrics.done);
                     self.lanes.done(&delivery);
                 }
                 Outcome::Expired { .. } => {
-                    self.metrics.expired.fetch_add(1, Relaxed);
+                    count(&self.metrics.expired);
                     self.lanes.done(&delivery);
                 }
                 Outcome::Retry { due, .. } => {
-                    self.metrics.retried.fetch_add(1, Relaxed);
+                    count(&self.metrics.retried);
                     let attempt = delivery.attempt + 1;
                     self.lanes.back_off(Delivery {
                         attempt,
@@ -194,7 +277,7 @@ impl Pump {
                     });
                 }
                 Outcome::Reject { hold, .. } => {
-                    self.metrics.rejected.fetch_add(1, Relaxed);
+                    count(&self.metrics.rejected);
                     if hold {
                         self.lanes.hold(&delivery);
                     } else {
@@ -219,7 +302,8 @@ impl Pump {
         let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
         if error.is_retryable() || passes {
             tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
-            return self.commit(deliveries, commit, Some(COMMIT_AGAIN));
+            self.commit(deliveries, commit, Some(COMMIT_AGAIN));
+            return;
         }
         // What an event of the handler breaks, another attempt may not; the engine said no
         // to the whole commit, so the attempt counts as failed.
@@ -235,8 +319,23 @@ impl Pump {
                 deliveries,
                 verdict: failed(error),
                 ran: Duration::ZERO,
+                at: Instant::now(),
                 beside: None,
+                at_once: false,
             });
+        }
+        if commit.settle.len() > 1 && !self.subscription.signature.batch {
+            // They only shared a commit: what is wrong with one of them says nothing about others.
+            self.committing -= deliveries.len();
+            for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
+                let commit = Commit {
+                    settle: vec![settlement],
+                    durability: commit.durability,
+                    ..Commit::default()
+                };
+                self.commit(vec![delivery], commit, None);
+            }
+            return;
         }
         tracing::error!(subscription = %name, %error, "cannot settle; the key waits for a restart");
         self.metrics.trouble.set(format!("cannot settle: {error}"));

@@ -73,6 +73,7 @@ async fn stand() -> Stand {
         Arc::clone(&metrics),
         "/test",
         &*deliveries,
+        tokio::sync::mpsc::channel(1).1,
     );
     let app = App::new("other")
         .start_on(Arc::clone(&engine))

@@ -19,7 +19,7 @@ fn delivery(position: u64, event_type: &str, priority: i32, appended: i64) -> De
 
 fn drained(pool: &mut Pool, now: i64) -> Vec<u64> {
     let now = Timestamp::from_micros(now);
-    std::iter::from_fn(|| pool.pop(now).map(|next| next.position.0)).collect()
+    std::iter::from_fn(|| pool.pop(|| now).map(|next| next.position.0)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -27,7 +27,10 @@ async fn adaptive_lifo_turns_round_while_it_is_congested() {
     let mut pool = Pool::new(Order::AdaptiveLifo);
     (1..=4).for_each(|position| pool.push(delivery(position, "t", 0, 0)));
     tokio::time::advance(CONGESTED / 2).await;
-    assert_eq!(pool.pop(Timestamp::from_micros(0)).unwrap().position.0, 1);
+    assert_eq!(
+        pool.pop(|| Timestamp::from_micros(0)).unwrap().position.0,
+        1
+    );
     tokio::time::advance(CONGESTED / 2).await;
     assert_eq!(drained(&mut pool, 0), [4, 3, 2]);
     // Empty once: it begins again as it came.

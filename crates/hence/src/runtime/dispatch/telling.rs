@@ -1,0 +1,50 @@
+//! What the pump says when it is asked where a delivery is.
+
+use hence_core::Timestamp;
+use tokio::time::Instant;
+
+use super::Pump;
+use crate::runtime::standing::{Question, Standing, Stop};
+
+impl Pump {
+    /// Answers one question.
+    pub(super) fn tell(&self, question: Question) {
+        let standing = Standing {
+            place: self.lanes.place(question.position, question.key.as_deref()),
+            stops: self.stops(),
+            attempts: self.subscription.options.retry.attempts,
+        };
+        // Whoever asked may be gone.
+        question.answer.send(standing).unwrap_or_default();
+    }
+
+    fn stops(&self) -> Vec<Stop> {
+        let now = Instant::now();
+        let mut stops = Vec::new();
+        if !self.breaker.is_closed() {
+            stops.push(Stop::Tripped(self.breaker.wake().map(|at| self.moment(at))));
+        }
+        if self.paused {
+            stops.push(Stop::Paused(self.lanes.limit()));
+        }
+        if let Some(again) = self.again.filter(|again| again.at > now) {
+            stops.push(Stop::Reading(self.moment(again.at)));
+        }
+        if let Some(at) = self.pace.wake() {
+            stops.push(Stop::Rate(self.moment(at)));
+        }
+        let concurrency = self.subscription.options.concurrency;
+        if self.calls.len() >= concurrency {
+            stops.push(Stop::Concurrency(concurrency));
+        }
+        if let Some(due) = self.batch_due.filter(|due| *due > now) {
+            stops.push(Stop::Batch(self.moment(due)));
+        }
+        stops
+    }
+
+    /// An instant of the runtime as a moment of events.
+    fn moment(&self, at: Instant) -> Timestamp {
+        self.clock.now().after(at.duration_since(Instant::now()))
+    }
+}

@@ -1,0 +1,74 @@
+//! What a pump says when it is asked where a delivery is and what it waits for.
+
+use hence_core::{Position, Timestamp};
+use tokio::sync::oneshot;
+
+/// Questions that a pump has not answered yet; whoever asks beyond them waits.
+pub(crate) const QUESTIONS_MAX: usize = 16;
+
+/// Where one delivery is.
+pub(crate) struct Question {
+    pub(crate) position: Position,
+    /// The key of its event.
+    pub(crate) key: Option<String>,
+    pub(crate) answer: oneshot::Sender<Standing>,
+}
+
+/// How a subscription stands, as far as one delivery has to do with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Where the delivery is.
+    pub place: Place,
+    /// What keeps the whole subscription from beginning another call now.
+    pub stops: Vec<Stop>,
+    /// How many attempts a delivery has in all.
+    pub attempts: u32,
+}
+
+/// Where a delivery is in the runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// It waits for nothing here: it has not been pulled, is with a handler, or is settled.
+    Elsewhere,
+    /// Its last attempt failed, and the next one begins at this moment.
+    BacksOff(Timestamp),
+    /// It waits for its turn.
+    Waits {
+        /// How many go before it: of its key, or of those without a key; `None` where that changes
+        /// as time goes by.
+        ahead: Option<usize>,
+        /// Why those of its key do not go on.
+        behind: Option<Behind>,
+    },
+}
+
+/// What the first of a key waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Behind {
+    /// One that is with a handler, or is being settled.
+    Running,
+    /// One whose attempt failed and which is tried again at this moment.
+    BacksOff(Position, Timestamp),
+    /// A dead letter, until it is redriven or discarded.
+    DeadLetter(Position),
+}
+
+/// What keeps a subscription from beginning a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// As many calls as it may have run.
+    Concurrency(usize),
+    /// Its rate permits the next one at this moment.
+    Rate(Timestamp),
+    /// A storm of failures has stopped it; it tries with one event at this moment, or does so now.
+    Tripped(Option<Timestamp>),
+    /// So much waits behind failures that no more is pulled; this is the limit, in words.
+    Paused(String),
+    /// A batch is not full yet, and not old enough before this moment.
+    Batch(Timestamp),
+    /// The engine cannot be read; it is tried again at this moment.
+    Reading(Timestamp),
+}
