@@ -8,8 +8,7 @@ use hence_core::commit::{Commit, Durability, Receipt};
 use hence_core::dead_letter::{DeadLetter, DeadLetterQuery};
 use hence_core::delivery::Position;
 use hence_core::engine::{
-    Capability, CommitNow, Committing, Deliveries, DeliveryReport, DeliveryState, Engine,
-    EngineReport, Entry,
+    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry,
     Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
@@ -24,10 +23,9 @@ use crate::clock::Clock;
 use crate::core::{Core, attached};
 use crate::decide::Prepared;
 use crate::deliveries::Attached;
-use crate::history::Attempt;
 use crate::identity::IdentityKey;
 use crate::index::{Index, Indexer};
-use crate::journal::{AttemptScan, Store, no_entry};
+use crate::journal::{Store, no_entry};
 use crate::keeper::{Duty, Keeper};
 use crate::memory::{self, Taken, closed};
 use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
@@ -78,7 +76,7 @@ enum Path {
 
 /// The local engine.
 pub(crate) struct Local {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     capability: Capability,
     path: Path,
 }
@@ -376,12 +374,12 @@ impl Local {
     }
 
     /// The engine, unless it is closed.
-    fn open(&self) -> Result<MutexGuard<'_, Core>> {
+    pub(crate) fn open(&self) -> Result<MutexGuard<'_, Core>> {
         let core = self.shared.lock();
         if core.closed { Err(closed()) } else { Ok(core) }
     }
 
-    fn entry(&self, position: u64) -> Result<Entry> {
+    pub(crate) fn entry(&self, position: u64) -> Result<Entry> {
         let store = {
             let core = self.open()?;
             // Memory may still have what the log has let go of.
@@ -395,14 +393,6 @@ impl Local {
             }
         };
         store.get(position)
-    }
-
-    fn letter(&self, id: &str) -> Result<(DeadLetter, Message)> {
-        let (letter, message) = self.open()?.state.dead_letter(id)?;
-        match message {
-            Some(message) => Ok((letter, message)),
-            None => Ok((letter.clone(), self.entry(letter.position.0)?.message)),
-        }
     }
 
     async fn positions_of(&self, source: Option<&str>, id: &str) -> Result<Vec<Position>> {
@@ -430,39 +420,6 @@ impl Local {
             }
             positions.extend(entries.iter().map(|entry| entry.position));
         }
-    }
-
-    async fn deliveries_of(&self, position: u64) -> Result<Vec<DeliveryReport>> {
-        let entry = self.entry(position)?;
-        let places = self.shared.index.as_ref();
-        let places = places.and_then(|index| index.attempts(position));
-        let (reports, attempts, store) = {
-            let core = self.shared.lock();
-            let store = core.store.clone();
-            (core.deliveries_of(&entry), core.attempts(position), store)
-        };
-        let attempts = match (attempts, store) {
-            (Some(attempts), _) => attempts,
-            (None, Store::Memory) => Vec::new(),
-            (None, Store::Log(log, _)) => {
-                let wanted: Vec<_> = reports
-                    .iter()
-                    .map(|(id, wanted, _)| (*id, *wanted))
-                    .collect();
-                let scan = AttemptScan::new(&log, position, places);
-                on_a_thread("hence-report", move || scan.all(&wanted)).await?
-            }
-        };
-        let with_attempts = |(id, _, mut report): (u32, _, DeliveryReport)| {
-            let own = attempts.iter().filter(|attempt| attempt.subscription == id);
-            report.attempts = own.map(Attempt::to_report).collect();
-            let last = attempts.iter().rfind(|attempt| attempt.subscription == id);
-            if report.state == DeliveryState::Done && last.is_some_and(Attempt::is_discard) {
-                report.state = DeliveryState::Discarded;
-            }
-            report
-        };
-        Ok(reports.into_iter().map(with_attempts).collect())
     }
 
     async fn until_settled(&self, position: u64) -> Result<()> {
@@ -515,7 +472,7 @@ impl Drop for Forget<'_> {
 }
 
 /// Runs what reads much from the disk on a thread of its own.
-async fn on_a_thread<T: Send + 'static>(
+pub(crate) async fn on_a_thread<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

@@ -15,7 +15,7 @@
 //!
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`,
 //! `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
-//! `writer`, `snapshot`, `keeper`, `deliveries`, `reader`, `index`, `history`, `engine`.
+//! `writer`, `snapshot`, `keeper`, `deliveries`, `reader`, `index`, `history`, `report`, `engine`.
 
 mod clock;
 mod core;
@@ -36,6 +36,7 @@ mod outlet;
 mod planted;
 mod queue;
 mod reader;
+mod report;
 mod settled;
 mod snapshot;
 mod state;
