@@ -7,6 +7,7 @@ mod load;
 mod log;
 mod plan;
 mod report;
+mod runtime;
 mod spine;
 
 use clap::Parser;
@@ -40,6 +41,28 @@ enum Name {
         /// How many.
         events: usize,
     },
+    /// The way of an event in memory, beside a channel, RustStream and Watermill.
+    Runtime,
+    /// A fixed program that measures nothing: for valgrind, as a child of `runtime`.
+    #[command(hide = true)]
+    CountRuntime {
+        /// By which library.
+        who: runtime::Who,
+        /// What travels.
+        payload: runtime::Payload,
+        /// What is done with it.
+        work: runtime::Work,
+        /// How many.
+        events: usize,
+    },
+    /// Publishes that many as fast as it can, and says what memory that took: a child of `runtime`.
+    #[command(hide = true)]
+    Burst {
+        /// By which library.
+        who: runtime::Who,
+        /// How many.
+        events: usize,
+    },
     /// Predicted response times beside measured ones.
     Plan,
     /// Publishes and handles that many events and measures nothing: for callgrind and profilers.
@@ -61,6 +84,14 @@ fn main() -> anyhow::Result<()> {
         Name::Spine => spine::run(bench.short),
         Name::Log { part } => log::run(bench.short, part.as_deref()),
         Name::Fill { dir, events } => log::many::fill(&dir, events),
+        Name::Runtime => runtime::run(bench.short),
+        Name::CountRuntime {
+            who,
+            payload,
+            work,
+            events,
+        } => runtime::program(who, payload, work, events),
+        Name::Burst { who, events } => runtime::burst(who, events),
         Name::Plan => plan::run(bench.short),
         Name::Count {
             events,

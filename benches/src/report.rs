@@ -6,7 +6,7 @@ use std::io::Write as _;
 use serde::Serialize;
 
 /// One measured figure.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Row {
     /// What was measured.
     pub(crate) row: String,
@@ -67,12 +67,28 @@ impl Row {
         self
     }
 
+    /// The same beside one more.
+    pub(crate) fn also(mut self, name: &str, value: f64) -> Self {
+        let found = format!("{name} {}", number(value));
+        self.beside = Some(match self.beside {
+            Some(before) => format!("{before}, {found}"),
+            None => found,
+        });
+        self
+    }
+
     /// The same with a goal that the value should reach.
     pub(crate) fn reach(mut self, goal: f64) -> Self {
         self.goal = Some(goal);
         self.met = Some(self.value >= goal);
         self
     }
+}
+
+/// Says what a run could not measure, and why.
+pub(crate) fn not_covered(what: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "NOT COVERED: {what}")?;
+    Ok(())
 }
 
 /// The middle of some figures.

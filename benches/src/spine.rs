@@ -82,6 +82,7 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
         let group = report::median(groups.into_iter());
         rows.push(Row::plain("  events in one sync", group, "events"));
     }
+    rows.push(runtime.block_on(index(&sizes))?);
     for batch in [64, 1_024] {
         let mut rounds = Vec::new();
         for _ in 0..sizes.rounds {
@@ -96,6 +97,25 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
     }
     rows.extend(instructions()?);
     report::finish("spine", &rows)
+}
+
+/// What the index costs: the same events with and without it, in turns.
+async fn index(sizes: &Sizes) -> anyhow::Result<Row> {
+    let mut rounds = Vec::new();
+    for _ in 0..sizes.rounds {
+        let mut rates = [0.0; 2];
+        for (rate, parameter) in rates.iter_mut().zip(["", "?index=false"]) {
+            let dir = tempfile::Builder::new()
+                .prefix("bench")
+                .tempdir_in("target")?;
+            let url = format!("log:{}{parameter}", dir.path().join("log").display());
+            *rate = publish(&url, sizes.log, 4, WINDOW).await?.rate;
+        }
+        let [with, without] = rates;
+        rounds.push((with, without));
+    }
+    let name = format!("log with its index, 4 publisher(s), window {WINDOW}");
+    Ok(Row::beside(&name, "events/s", "without index", &rounds).goal(0.9))
 }
 
 struct Measured {

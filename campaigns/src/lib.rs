@@ -9,6 +9,7 @@ mod cycle;
 mod damage;
 mod faults;
 pub mod fuzz;
+mod handlers;
 mod line;
 mod oracle;
 mod place;
@@ -68,6 +69,8 @@ enum Campaign {
     Faults(Extent),
     /// Runs the whole engine on a simulated disk.
     Sim(Extent),
+    /// Runs applications whose handlers fail, hang, panic and are dropped.
+    Handlers(Extent),
     /// Plants known bugs, and demands that the campaigns find each.
     Planted(Extent),
     /// Runs every input that fuzzing has left, and some that differ a little.
@@ -99,6 +102,7 @@ fn run(campaign: Campaign) -> Result<bool> {
         Campaign::Damage(extent) => damage::run(extent),
         Campaign::Faults(extent) => faults::run(extent),
         Campaign::Sim(extent) => sim::run(extent),
+        Campaign::Handlers(extent) => handlers::run(extent),
         Campaign::Planted(extent) => planted::run(extent),
         Campaign::Fuzz(extent) => fuzz::run(extent),
         Campaign::Scorecard => scorecard::run(),

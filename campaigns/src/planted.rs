@@ -52,7 +52,10 @@ const PLANTS: &[Plant] = &[
     plant("dedup-lost-at-snapshot", "crash", 20),
     plant("timer-on-wall-clock", "sim", 50),
     plant("forget-dead-letters", "sim", 50),
+    plant("forget-dead-letters", "handlers", 200),
     plant("forget-attempts", "crash", 20),
+    plant("forget-attempts", "handlers", 200),
+    plant("settle-past-a-gap", "handlers", 200),
 ];
 
 /// Runs them all.

@@ -10,7 +10,7 @@ use crate::report::{FOLDER, Report, Verdict, say};
 
 const PAGE: &str = "docs/reference/reliability.md";
 const CAMPAIGNS: &[&str] = &[
-    "crash", "powercut", "damage", "faults", "sim", "fuzz", "planted",
+    "crash", "powercut", "damage", "faults", "sim", "handlers", "fuzz", "planted",
 ];
 
 const HEAD: &str = "\

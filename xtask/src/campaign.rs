@@ -4,6 +4,7 @@
 //! A campaign prints a table and writes `target/campaigns/NAME.json`, or `NAME-short.json`, from
 //! which `scorecard` makes `docs/reference/reliability.md`.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -49,6 +50,18 @@ pub(crate) fn run(root: &Path, name: &str, extent: Extent) -> Result<bool> {
     for (flag, number) in numbers {
         cargo.args(number.map(|number| format!("{flag}={number}")));
     }
+    let form = if extent.short { "-short" } else { "" };
+    let report = root.join(format!("target/campaigns/{name}{form}.json"));
+    // What an earlier run found must not be taken for what this one does.
+    if name != "scorecard" && report.exists() {
+        fs::remove_file(&report)?;
+    }
     let status = cargo.status().context("cargo could not be started")?;
+    if !status.success() {
+        println!("{name} ended with {status}");
+    } else if name != "scorecard" && !report.exists() {
+        println!("{name} ended and left no report");
+        return Ok(false);
+    }
     Ok(status.success())
 }

@@ -63,6 +63,8 @@ enum Task {
     Faults(campaign::Extent),
     /// Run the whole engine on a simulated disk, from one seed.
     Sim(campaign::Extent),
+    /// Run applications whose handlers fail, hang, panic and are dropped.
+    Handlers(campaign::Extent),
     /// Plant known bugs, and demand that the campaigns catch each.
     Planted(campaign::Extent),
     /// Let libFuzzer make up inputs for the log and the engine; needs a C++ compiler.
@@ -93,6 +95,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Damage(extent) => campaign::run(&root, "damage", extent),
         Task::Faults(extent) => campaign::run(&root, "faults", extent),
         Task::Sim(extent) => campaign::run(&root, "sim", extent),
+        Task::Handlers(extent) => campaign::run(&root, "handlers", extent),
         Task::Planted(extent) => campaign::run(&root, "planted", extent),
         Task::Fuzz(fuzz) => fuzz::run(&root, &fuzz),
         Task::Scorecard => campaign::run(&root, "scorecard", campaign::Extent::default()),

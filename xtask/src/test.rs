@@ -109,6 +109,10 @@ const STEPS: &[Step] = &[
         run: |workshop| campaigns::run(workshop, "sim"),
     },
     Step {
+        name: "handlers",
+        run: |workshop| campaigns::run(workshop, "handlers"),
+    },
+    Step {
         name: "fuzz",
         run: |workshop| campaigns::run(workshop, "fuzz"),
     },
@@ -123,9 +127,9 @@ const STEPS: &[Step] = &[
 ];
 
 /// The names that `--only` takes.
-pub(crate) const STEP_NAMES: [&str; 14] = [
+pub(crate) const STEP_NAMES: [&str; 15] = [
     "fmt", "clippy", "doc", "tidy", "deny", "unit", "crash", "powercut", "damage", "faults", "sim",
-    "fuzz", "examples", "interop",
+    "handlers", "fuzz", "examples", "interop",
 ];
 
 /// Runs the steps and prints the sum; true when nothing failed.

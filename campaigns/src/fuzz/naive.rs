@@ -37,6 +37,38 @@ fn appends(body: &[u8]) -> Option<u64> {
     (at == body.len()).then_some(count)
 }
 
+/// The commits of a group, with their times; nothing if any of them does not parse.
+fn group(time: u64, body: &[u8]) -> Option<Vec<(u64, &[u8])>> {
+    let (mut all, mut at) = (Vec::new(), 0);
+    loop {
+        let end = at + 4 + usize::try_from(number(body, at, 4)?).ok()?;
+        let rest = body.get(at + 4..end)?;
+        let (mut zigzag, mut used) = (0_u128, 0);
+        loop {
+            let byte = *rest.get(used)?;
+            if used == 10 {
+                return None;
+            }
+            zigzag |= u128::from(byte & 0x7F) << (7 * used);
+            used += 1;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        // Bits beyond the 64th are not looked at.
+        let zigzag = zigzag as u64;
+        let delta = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+        let time = u64::try_from((time as i64).checked_add(delta)?).ok()?;
+        let ops = rest.get(used..)?;
+        appends(ops)?;
+        all.push((time, ops));
+        at = end;
+        if at == body.len() {
+            return Some(all);
+        }
+    }
+}
+
 /// All commits of a segment whose header is intact.
 pub(super) fn commits(file: &[u8]) -> Vec<Commit> {
     let mut all = Vec::new();
@@ -78,10 +110,17 @@ fn walk(file: &[u8], all: &mut Vec<Commit>) -> Option<()> {
         chain = number(head, 8, 4)?;
         at += 32 + length;
         next = position;
+        let time = number(head, 0, 7)?;
         match head.get(7)? {
             0xC1 => {
                 next += appends(body)?;
-                all.push((number(head, 0, 7)?, position, body.to_vec()));
+                all.push((time, position, body.to_vec()));
+            }
+            0xC5 => {
+                for (time, ops) in group(time, body)? {
+                    all.push((time, next, ops.to_vec()));
+                    next += appends(ops)?;
+                }
             }
             0xC2 | 0xC4 => {}
             _ => return None,

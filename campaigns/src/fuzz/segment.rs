@@ -90,7 +90,7 @@ fn made_up(input: &mut Input<'_>) -> Vec<u8> {
         }
     };
     let mut header = b"HENCELOG".to_vec();
-    header.extend_from_slice(&1_u32.to_le_bytes());
+    header.extend_from_slice(&2_u32.to_le_bytes());
     header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
     header.extend_from_slice(&[7; 16]);
     for number in [1_u64, 1, 1, 0] {
@@ -104,13 +104,14 @@ fn made_up(input: &mut Input<'_>) -> Vec<u8> {
     while !input.is_empty() && at + 32 < SEGMENT_BYTES {
         let how = input.byte();
         let role = match how & 7 {
-            0..=3 => 0xC1,
+            0 | 1 => 0xC1,
+            2 | 3 => 0xC5,
             4 => 0xC2,
             5 => 0xC3,
             6 => 0xC4,
             _ => input.byte(),
         };
-        let body = body(input, how);
+        let body = body(input, how, role == 0xC5);
         let synced = match how >> 6 {
             0 => 512,
             1 | 2 => at as u32,
@@ -158,22 +159,35 @@ fn made_up(input: &mut Input<'_>) -> Vec<u8> {
     file
 }
 
-/// Operations, or bytes that are none.
-fn body(input: &mut Input<'_>, how: u8) -> Vec<u8> {
+/// Operations, or bytes that are none; of a group its commits.
+fn body(input: &mut Input<'_>, how: u8, group: bool) -> Vec<u8> {
     let count = usize::from(input.byte());
     if how & 0x10 == 0 {
         return input.take(count).to_vec();
     }
+    if !group {
+        return operations(input, count);
+    }
     let mut body = Vec::new();
-    for _ in 0..count % 4 {
-        body.extend_from_slice(&[input.byte() & 3, 1, 0, 0, 0]);
-        let length = input.byte() & 0x7F;
-        body.push(length);
-        let bytes = input.take(length.into());
-        body.extend_from_slice(bytes);
-        body.resize(body.len() + usize::from(length) - bytes.len(), b'x');
+    for _ in 0..=count % 3 {
+        let commit = [vec![input.byte() & 0x7F], operations(input, count)].concat();
+        body.extend_from_slice(&(commit.len() as u32).to_le_bytes());
+        body.extend_from_slice(&commit);
     }
     body
+}
+
+fn operations(input: &mut Input<'_>, count: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    for _ in 0..count % 4 {
+        all.extend_from_slice(&[input.byte() & 3, 1, 0, 0, 0]);
+        let length = input.byte() & 0x7F;
+        all.push(length);
+        let bytes = input.take(length.into());
+        all.extend_from_slice(bytes);
+        all.resize(all.len() + usize::from(length) - bytes.len(), b'x');
+    }
+    all
 }
 
 /// What was written where, and what of it must survive.

@@ -22,6 +22,7 @@ pub struct Call {
     deliveries: Handed,
     states: Arc<States>,
     published: OnceLock<Arc<Mutex<Vec<Draft>>>>,
+    replay: Option<Arc<str>>,
 }
 
 /// Almost every call is for one delivery, which needs no list.
@@ -44,7 +45,21 @@ impl Call {
             deliveries,
             states,
             published: OnceLock::new(),
+            replay: None,
         }
+    }
+
+    /// The same call, as a part of a replay.
+    #[must_use]
+    pub fn with_replay(mut self, id: &str) -> Self {
+        self.replay = Some(id.into());
+        self
+    }
+
+    /// The id of the replay that it is a part of; `None` for a delivery.
+    #[must_use]
+    pub fn replay(&self) -> Option<&str> {
+        self.replay.as_deref()
     }
 
     /// The name of the subscription.
@@ -285,6 +300,16 @@ impl Extract for Attempt {
                 .max()
                 .unwrap_or(1),
         ))
+    }
+}
+
+/// The id of the replay that brings the event; `None` when it is delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay(pub Option<Arc<str>>);
+
+impl Extract for Replay {
+    fn extract(call: &Call) -> Result<Self, Failure> {
+        Ok(Self(call.replay.clone()))
     }
 }
 

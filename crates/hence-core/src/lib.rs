@@ -36,7 +36,7 @@ pub use envelope::{Envelope, Value};
 pub use error::{Code, Error, Kind, Result};
 pub use event::{Event, EventType};
 pub use extract::{
-    Attempt, Batch, Call, Extract, Input, Key, Publisher, State, States, Undecodable,
+    Attempt, Batch, Call, Extract, Input, Key, Publisher, Replay, State, States, Undecodable,
 };
 pub use handler::{BoxFuture, Handler, HandlerExt, Reply, Signature, Unhandled};
 pub use message::Message;

@@ -215,7 +215,6 @@ impl Local {
                     seat: Arc::clone(seat),
                     queue: Arc::clone(queue),
                     shared: Arc::clone(&self.shared),
-                    leading: false,
                 };
                 match queue.push_or_lead(request, wait, may_lead) {
                     Ok(leads) => Submitted::Later(receipts, leads.then(turn)),
@@ -506,7 +505,7 @@ impl Engine for Local {
                 Submitted::Now(receipts) => receipts,
                 Submitted::Later(receipts, None) => answered(receipts).await,
                 Submitted::Later(receipts, Some(turn)) => {
-                    // Whoever is ready to publish, too, joins the group.
+                    // Whoever is ready to publish, too, goes first, and then it is a group.
                     tokio::task::yield_now().await;
                     turn.lead();
                     answered(receipts).await

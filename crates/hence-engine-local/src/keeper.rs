@@ -120,8 +120,17 @@ impl Duty {
                 let first = log.first_position();
                 tracing::info!(segments, bytes, first, "events were retired");
             }
+            // What is old goes also where nothing is published that would fill its segment.
+            let is_old = retention
+                .older_than
+                .is_some_and(|limit| log.is_older(limit));
+            if is_old {
+                self.shared.figures.want_seal();
+            }
             if retired.waits {
                 self.shared.figures.want_snapshot();
+            }
+            if is_old || retired.waits {
                 // The writer looks when it has work; this is work that stores nothing.
                 let nothing = Prepared::new(self.shared.key, Commit::default());
                 let _ = self.queue.push(Request::Commit(nothing, None), false);

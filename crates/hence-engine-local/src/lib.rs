@@ -5,11 +5,11 @@
 //!   commit ─────────► operations ─────────► state ──► outlets ──► deliveries
 //!                         │            ▲      │
 //!                         ▼            │      └─────► tail ─────► readers
-//!                  journal (memory: none; log: one frame, synced)
+//!                  journal (memory: none; log: in a frame, synced)
 //! ```
 //!
 //! A commit is decided against the state and becomes a list of operations; these go into the
-//! journal as one frame; when it is as durable as was asked for, they are applied, shown to
+//! journal as one; when it is as durable as was asked for, they are applied, shown to
 //! subscriptions and readers, and the publisher is answered. `memory:` and `log:` differ in the
 //! journal alone, so that what tests run on answers as what runs in production.
 //!

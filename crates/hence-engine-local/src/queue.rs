@@ -53,7 +53,10 @@ enum Led {
     Nobody,
     /// The writer's.
     Thread,
-    /// One whose commit found nobody at work.
+    /// By nobody yet: the commit of a caller found nobody at work. Whoever comes next wakes the
+    /// thread instead, because that caller need not come back.
+    Claimed,
+    /// A caller's, until it returns.
     Caller,
 }
 
@@ -109,8 +112,8 @@ impl Queue {
         self.push_or_lead(request, wait, false).map(drop)
     }
 
-    /// As [`Queue::push`]; true if the caller leads now, which it may where nobody is at work: it
-    /// stores what is in the queue and calls [`Queue::release`].
+    /// As [`Queue::push`]; true if the caller may lead now, since nobody is at work: it asks
+    /// [`Queue::lead`] for it, or gives it up with [`Queue::give_up`].
     pub(crate) fn push_or_lead(
         &self,
         mut request: Request,
@@ -124,15 +127,19 @@ impl Queue {
         if inner.waiting.is_empty() && self.has_room(&inner) {
             request.accept();
             inner.bytes += request.size();
-            let leads = may_lead && inner.led == Led::Nobody && inner.taken.is_empty();
+            let is_first = inner.led == Led::Nobody && inner.taken.is_empty();
+            // A thread that waits without an end would never look after what is not led after all.
+            let leads = may_lead && is_first && !inner.parked;
             inner.taken.push_back(request);
-            if leads {
-                inner.led = Led::Caller;
-            }
             // Whoever leads hands over what is left.
-            let is_alone = inner.led == Led::Nobody;
+            let wake = !leads && matches!(inner.led, Led::Nobody | Led::Claimed);
+            match inner.led {
+                _ if leads => inner.led = Led::Claimed,
+                Led::Claimed => inner.led = Led::Nobody,
+                Led::Nobody | Led::Thread | Led::Caller => {}
+            }
             drop(inner);
-            if is_alone {
+            if wake {
                 self.work.notify_one();
             }
             return Ok(leads);
@@ -144,12 +151,28 @@ impl Queue {
         Ok(false)
     }
 
-    /// Moves everything into `work`, for a caller that leads.
-    pub(crate) fn lead(&self, work: &mut VecDeque<Request>) {
+    /// Begins the lead of a caller, and moves everything into `work`; false if the thread has it by
+    /// now. It ends with [`Queue::release`].
+    pub(crate) fn lead(&self, work: &mut VecDeque<Request>) -> bool {
         let mut inner = self.lock();
+        if inner.led != Led::Claimed {
+            return false;
+        }
+        inner.led = Led::Caller;
         std::mem::swap(work, &mut inner.taken);
         inner.bytes = 0;
         self.admit(&mut inner);
+        true
+    }
+
+    /// Leaves to the thread what a caller might have led.
+    pub(crate) fn give_up(&self) {
+        let mut inner = self.lock();
+        if inner.led == Led::Claimed {
+            inner.led = Led::Nobody;
+            drop(inner);
+            self.work.notify_one();
+        }
     }
 
     /// Ends the lead of a caller; the thread goes on with what is left, or looks after the rest.
@@ -179,7 +202,7 @@ impl Queue {
         };
         inner.active = false;
         loop {
-            if inner.led == Led::Nobody
+            if inner.led != Led::Caller
                 && let Some(wake) = self.woken(&mut inner, work)
             {
                 inner.led = Led::Thread;
@@ -195,7 +218,7 @@ impl Queue {
                     let waited = self.work.wait_timeout(inner, patience);
                     let (mut inner, result) = waited.unwrap_or_else(PoisonError::into_inner);
                     let nothing = inner.taken.is_empty() && inner.stop.is_none() && !inner.look;
-                    let idle = inner.led == Led::Nobody && nothing;
+                    let idle = inner.led != Led::Caller && nothing;
                     if result.timed_out() && !std::mem::take(&mut inner.active) && idle {
                         inner.led = Led::Thread;
                         return Wake::Idle;
@@ -207,7 +230,7 @@ impl Queue {
         }
     }
 
-    /// What there is to do while nobody leads.
+    /// What there is to do while no caller leads.
     fn woken(&self, inner: &mut Inner, work: &mut VecDeque<Request>) -> Option<Wake> {
         if inner.stop == Some(Stop::Abandon) {
             return Some(Wake::Stop(Stop::Abandon));

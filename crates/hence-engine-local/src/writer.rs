@@ -4,9 +4,9 @@
 //! and one sync, applies them, and only then answers. While it syncs, the next group gathers.
 //!
 //! There is one lead. The writer's thread has it under load. A commit that comes when nobody is at
-//! work leads itself, if syncs are short and its runtime has more than one thread: the task lets
-//! others that are ready go first, so that they join its group, and then stores on its own thread
-//! what has gathered. Two threads fewer have to be woken for it.
+//! work may lead itself, if syncs are short and its runtime has more than one thread: the task lets
+//! others that are ready go first, and if none of them commits it stores on its own thread. Two
+//! threads fewer have to be woken for it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,6 +48,7 @@ pub(crate) struct Figures {
     syncing_nanos: AtomicU64,
     ended: AtomicBool,
     snapshot_wanted: AtomicBool,
+    seal_wanted: AtomicBool,
     /// The time of one sync lately, in nanoseconds; 0 before the first.
     lately: AtomicU64,
 }
@@ -82,6 +83,11 @@ impl Figures {
     /// Asks for the tables to be stored sooner than usual.
     pub(crate) fn want_snapshot(&self) {
         self.snapshot_wanted.store(true, Ordering::Release);
+    }
+
+    /// Asks for a new segment, so that the one that is being written can go.
+    pub(crate) fn want_seal(&self) {
+        self.seal_wanted.store(true, Ordering::Release);
     }
 
     /// Whether the writer has ended.
@@ -156,40 +162,58 @@ pub(crate) struct Lead {
 /// Where the lead is kept between two turns; nothing is there any more when the writer has ended.
 pub(crate) type Seat = Mutex<Option<Lead>>;
 
-/// The turn of a caller that leads; when it is given up, the thread goes on.
+/// What a caller has whose commit found nobody at work: it may lead, if it comes back for it before
+/// anyone else comes.
 pub(crate) struct Turn {
     pub(crate) seat: Arc<Seat>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) shared: Arc<Shared>,
-    /// Whether it is at work.
-    pub(crate) leading: bool,
 }
 
 impl Turn {
-    /// Stores what waits, on this thread.
-    pub(crate) fn lead(mut self) {
-        self.leading = true;
+    /// Stores what waits, on this thread, unless the thread does so by now.
+    pub(crate) fn lead(self) {
+        let mut work = VecDeque::new();
+        if !self.queue.lead(&mut work) {
+            return;
+        }
+        let mut leading = Leading {
+            turn: &self,
+            panicked: true,
+            look: false,
+        };
         let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lead) = seat.as_mut() {
-            self.queue.lead(&mut lead.work);
+            lead.work = work;
             lead.store_all();
+            leading.look = lead.wants_thread();
         }
         drop(seat);
-        self.leading = false;
+        leading.panicked = false;
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.leading {
-            // It panicked: nobody knows what the tables hold now.
-            self.queue.stop(Stop::Abandon);
-            self.shared.lock().close();
+        self.queue.give_up();
+    }
+}
+
+/// The lead of a caller, which ends with this.
+struct Leading<'a> {
+    turn: &'a Turn,
+    panicked: bool,
+    look: bool,
+}
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        if self.panicked {
+            // Nobody knows what the tables hold now.
+            self.turn.queue.stop(Stop::Abandon);
+            self.turn.shared.lock().close();
         }
-        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        let look = seat.as_ref().is_some_and(Lead::wants_snapshot);
-        drop(seat);
-        self.queue.release(look);
+        self.turn.queue.release(self.look);
     }
 }
 
@@ -274,6 +298,7 @@ impl Thread {
                     patience = Some(IDLE_MAX);
                     std::mem::swap(&mut lead.work, &mut work);
                     lead.store_all();
+                    lead.seal();
                     lead.snapshot();
                 }
                 Wake::Idle => {
@@ -315,27 +340,58 @@ impl Lead {
         (self.work, self.batch) = (work, batch);
     }
 
-    /// Whether it is time to store the tables, which is left to the thread.
-    fn wants_snapshot(&self) -> bool {
-        let wanted = self.shared.figures.snapshot_wanted.load(Ordering::Acquire);
-        self.snapshots.are_due(self.frame, wanted)
+    /// Whether there is something to do that is left to the thread.
+    fn wants_thread(&self) -> bool {
+        let figures = &self.shared.figures;
+        let wanted = figures.snapshot_wanted.load(Ordering::Acquire);
+        self.snapshots.are_due(self.frame, wanted) || figures.seal_wanted.load(Ordering::Acquire)
+    }
+
+    /// Goes on to a new segment, if that was asked for.
+    fn seal(&mut self) {
+        let wanted = &self.shared.figures.seal_wanted;
+        if wanted.swap(false, Ordering::AcqRel)
+            && let Err(error) = self.writer.seal()
+        {
+            self.fail(error);
+        }
+    }
+
+    /// Stores a commit that changes nothing, so that there can be one more snapshot: a segment waits
+    /// for two that reflect what it says, and where nothing is published there would be no second.
+    fn pass(&mut self) -> Result<()> {
+        let now = self.shared.clock.now();
+        let time = u64::try_from(now.as_micros()).unwrap_or(0);
+        self.frame = self.writer.stage(time, []).map_err(translate)?.frame;
+        self.store(Level::Synced)
     }
 
     /// Stores the tables when it is time, beside the commits that go on.
     fn snapshot(&mut self) {
-        let core = self.shared.lock();
-        let Store::Log(log, _) = &core.store else {
+        let shared = Arc::clone(&self.shared);
+        let wanted = &shared.figures.snapshot_wanted;
+        let is_wanted = wanted.load(Ordering::Acquire);
+        let newest = |core: &Core| match &core.store {
+            Store::Log(log, _) => Some((log.clone(), log.durable_frame())),
+            Store::Memory => None,
+        };
+        let Some((_, frame)) = newest(&shared.lock()) else {
             return;
         };
-        let frame = log.durable_frame();
+        let again = is_wanted && frame == self.snapshots.frame;
+        if again && (!self.snapshots.are_due(frame + 1, true) || self.pass().is_err()) {
+            return;
+        }
+        let core = shared.lock();
+        let Some((log, frame)) = newest(&core) else {
+            return;
+        };
         // Only what is durable may be in it: then the tables are those of the last commit.
-        let wanted = &self.shared.figures.snapshot_wanted;
-        let is_wanted = wanted.load(Ordering::Acquire);
         if frame != log.last_frame() || !self.snapshots.are_due(frame, is_wanted) {
             return;
         }
         wanted.store(false, Ordering::Release);
-        let (log, frozen) = (log.clone(), Frozen::of(&core.state));
+        let frozen = Frozen::of(&core.state);
         drop(core);
         self.snapshots.wait();
         self.snapshots.frame = frame;

@@ -292,6 +292,16 @@ impl Writer {
         self.leave_mark(&[], Marked::Idle)
     }
 
+    /// Goes on to a new segment, so that retention can take the one that is being written; commits
+    /// what is staged first. Does nothing if that segment has no commit.
+    pub fn seal(&mut self) -> Result<()> {
+        self.commit(Level::Synced)?;
+        if self.tail.next_number == self.tail.segment.header.number {
+            return Ok(());
+        }
+        self.attempt(Level::Synced, Self::roll)
+    }
+
     /// Syncs what is written, drops what is only staged, and leaves the marks of a clean end: two,
     /// a block apart, so that one bad block cannot take the last frame and all marks with it.
     pub fn close(mut self) -> Result<()> {

@@ -16,11 +16,11 @@
 //! ```
 //!
 //! The pages in the order a reader needs them: [`Log`] is what readers hold, [`Writer`] stores
-//! groups of frames, a [`Frame`] is one commit made of [`Op`]s, [`Recovered`] is what opening
+//! groups of commits, a [`Frame`] is one commit made of [`Op`]s, [`Recovered`] is what opening
 //! found. The layout of the bytes stands at the top of `frame.rs`.
 //!
 //! # Guarantees
-//! * A frame is stored whole or not at all, also over a crash.
+//! * A commit is stored whole or not at all, also over a crash.
 //! * What [`Writer::commit`] acknowledged as [`Level::Synced`] survives a loss of power, if the
 //!   disk honours flush; as [`Level::Written`] it survives the end of the process. Readers see
 //!   nothing before that, and no position ever comes back with other contents.

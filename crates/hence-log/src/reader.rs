@@ -42,6 +42,8 @@ enum Source {
     Cold {
         walk: Walk,
         end: u32,
+        /// The number of the commit behind the end.
+        next: u64,
     },
 }
 
@@ -141,11 +143,24 @@ impl Frames {
                     continue;
                 }
                 Source::Hot { chunk, at } => next_hot(chunk, at),
-                Source::Cold { walk, end } => next_cold(walk, *end, &mut self.position)?,
+                Source::Cold { walk, end, .. } => next_cold(walk, *end, &mut self.position)?,
             };
             if self.opened.is_none() {
+                self.check_end()?;
                 self.source = Source::Nowhere;
             }
+        }
+    }
+
+    /// At the end of a segment as many commits were read as there are. Otherwise looking for the next
+    /// one would find the same place for ever.
+    fn check_end(&self) -> Result<()> {
+        match &self.source {
+            Source::Cold { walk, end, next } if self.number != *next => {
+                let what = "a commit that was there is none any more";
+                Err(Error::corrupt(&walk.segment().name, (*end).into(), what))
+            }
+            Source::Cold { .. } | Source::Hot { .. } | Source::Nowhere => Ok(()),
         }
     }
 
@@ -266,7 +281,10 @@ impl Frames {
             .and_then(|at| index.entries.get(at))
             .copied();
         let last = segment.header.generation == visible.generation;
-        let end = if last { visible.end } else { index.end };
+        let (end, next) = match last {
+            true => (visible.end, visible.next_number),
+            false => (index.end, index.next_number),
+        };
         drop(index);
         let read_ahead = self.read_ahead;
         self.number = entry.map_or(segment.header.number, |entry| entry.number);
@@ -274,7 +292,7 @@ impl Frames {
             Some(entry) => Walk::from(segment, entry.offset, read_ahead),
             None => Walk::whole(segment, read_ahead),
         };
-        self.source = Source::Cold { walk, end };
+        self.source = Source::Cold { walk, end, next };
     }
 }
 

@@ -66,7 +66,8 @@ impl Log {
         let snapshots = locked(&shared.snapshots);
         let reflected = snapshots.first().copied().unwrap_or(0);
         let mut retired = Retired::default();
-        if shared.first_segment().header.generation == shared.visible().generation {
+        let segments = shared.segments.read();
+        if segments.unwrap_or_else(PoisonError::into_inner).len() == 1 {
             return Ok(retired);
         }
         let Some(_pin) = backup::pin(&*shared.storage)? else {
@@ -86,6 +87,17 @@ impl Log {
         };
         shared.forget_before(shared.first_segment().header.number);
         Ok(retired)
+    }
+
+    /// Whether the segment that is being written has commits, and all of them are older than a time,
+    /// in microseconds since 1970. It never goes before [`Writer::seal`](crate::Writer::seal).
+    pub fn is_older(&self, limit: u64) -> bool {
+        let segments = self.shared.segments.read();
+        let segments = segments.unwrap_or_else(PoisonError::into_inner);
+        segments.back().is_some_and(|last| {
+            let index = last.index();
+            index.next_number > last.header.number && index.last_time < limit
+        })
     }
 
     /// Whether more than half of the segment that is being written is used.

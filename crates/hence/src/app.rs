@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 use crate::after;
 use crate::bus::Bus;
 use crate::explain::Explainer;
+use crate::replay::Replayer;
 use crate::runtime::dispatch::Pump;
 use crate::runtime::metrics::{Metrics, SubscriptionMetrics};
 use crate::source::Source;
@@ -350,7 +351,8 @@ impl App {
             tasks: TaskTracker::new(),
             drain: CancellationToken::new(),
             stop: CancellationToken::new(),
-            explainer: Explainer::new(engine),
+            explainer: Explainer::new(Arc::clone(&engine)),
+            replayer: Replayer::new(engine, &source),
         };
         running.start(self, &source).await
     }
@@ -378,6 +380,7 @@ pub struct Running {
     drain: CancellationToken,
     stop: CancellationToken,
     explainer: Explainer,
+    replayer: Replayer,
 }
 
 /// How a drain went.
@@ -406,6 +409,7 @@ impl Running {
             spec.after.clone_from(&options.after);
             let deliveries = engine.subscribe(spec).await?;
             let (engine, states) = (Arc::clone(&engine), Arc::clone(&states));
+            self.replayer.add(&subscription, &states);
             let questions = self
                 .explainer
                 .add(&subscription.name, &subscription.options.after);
@@ -456,6 +460,12 @@ impl Running {
     #[must_use]
     pub fn explainer(&self) -> &Explainer {
         &self.explainer
+    }
+
+    /// Brings old events to one handler again.
+    #[must_use]
+    pub fn replayer(&self) -> &Replayer {
+        &self.replayer
     }
 
     /// Stops pulling, lets handlers finish for up to [`DRAIN_MAX`], and closes the engine.

@@ -49,6 +49,7 @@ pub mod defaults;
 pub mod explain;
 mod id;
 mod macros;
+pub mod replay;
 mod runtime;
 mod source;
 mod subscription;

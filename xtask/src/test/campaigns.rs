@@ -14,9 +14,6 @@ use crate::campaign;
 pub(super) fn run(workshop: &Workshop, name: &str) -> Result<Tally> {
     let path = format!("target/campaigns/{name}-short.json");
     let path = workshop.root.join(path);
-    if path.exists() {
-        fs::remove_file(&path)?;
-    }
     let succeeded = campaign::run(&workshop.root, name, campaign::SHORT)?;
     let text = fs::read_to_string(&path).context("the campaign left no report")?;
     let mut tally = tally(&serde_json::from_str(&text)?, workshop.is_ci);

@@ -263,7 +263,8 @@ async fn subscriptions_tell_how_they_stand(world: World<'_>) -> Checked {
     );
     let begins = places.first().copied().unwrap_or_default();
     ensure!(
-        matches!(report.since[..], [since] if since <= begins),
+        report.since.len() == report.types.len()
+            && report.since.iter().all(|since| *since <= begins),
         "it takes what is at {begins}, and is told to begin at {:?}",
         report.since
     );

@@ -86,6 +86,24 @@ fn a_lead_that_is_given_up_goes_to_the_thread() {
 }
 
 #[test]
+fn a_caller_that_does_not_come_back_holds_up_nobody() {
+    on_workers(async {
+        let (disk, bench) = gated();
+        let engine = bench.open();
+        let mut next = 1;
+        for _ in 0..20 {
+            next = until_led(&disk, &engine, next).await + 1;
+            let id = next.to_string();
+            let mut held = Box::pin(publish(&engine, vec![event(&id)]));
+            poll_once(&mut held).await;
+            publish_range(&engine, next + 1, next + 1).await;
+            assert_eq!(held.await.unwrap()[0].position, Some(position(next)));
+            next += 2;
+        }
+    });
+}
+
+#[test]
 fn what_comes_while_a_caller_leads_is_stored_after_it() {
     on_workers(async {
         let (disk, bench) = gated();

@@ -11,6 +11,8 @@ use crate::common::*;
 
 /// More commits than any of these tests needs before a segment goes.
 const ROUNDS_MAX: u64 = 2_000;
+/// Looks at what the keeper does beside, until it must have been done.
+const LOOKS_MAX: u64 = 2_000_000;
 /// Events in each of them.
 const BATCH: u64 = 50;
 
@@ -183,5 +185,70 @@ fn without_a_subscription_nothing_counts_as_settled_by_all() {
         let engine = bench.open();
         fill(&engine, 1).await;
         assert_eq!(all_entries(&engine).await[0].position.0, 1);
+    });
+}
+
+#[test]
+fn what_is_old_goes_also_where_nothing_is_published() {
+    block_on(async {
+        let age = Some(Duration::from_secs(3600));
+        let mut bench = bench(Retention {
+            age,
+            ..Retention::default()
+        });
+        bench.options.segment_bytes = 1 << 20;
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        publish_range(&engine, 1, BATCH).await;
+        let got = pull(&mut deliveries, BATCH as usize).await;
+        done(&engine, "s", &got).await;
+        assert!(engine.get(position(1)).await.is_ok());
+        bench.clock.advance(Duration::from_secs(7200));
+        let gone = async || engine.health().unwrap().first.0 == BATCH;
+        for _ in 0..LOOKS_MAX {
+            if gone().await {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert!(gone().await);
+        // It is at rest then: a log that holds nothing old is left alone.
+        engine.close().await;
+        drop((engine, deliveries));
+        let engine = bench.open();
+        assert_eq!(engine.subscriptions()[0].lag, 0);
+        let receipts = publish(&engine, vec![event("next")]).await.unwrap();
+        assert_eq!(receipts[0].position, Some(position(BATCH + 1)));
+    });
+}
+
+#[test]
+fn a_spare_is_ready_before_it_is_needed_and_is_used() {
+    block_on(async {
+        let mut bench = bench(Retention::default());
+        bench.options.spares = true;
+        let engine = bench.open();
+        let files = |prefix: &str| {
+            let names = std::fs::read_dir(bench.path()).unwrap();
+            let names = names.map(|entry| entry.unwrap().file_name());
+            names
+                .filter(|name| name.to_string_lossy().starts_with(prefix))
+                .count()
+        };
+        let mut id = 1;
+        while files("spare-blank-") == 0 {
+            assert!(id < ROUNDS_MAX * BATCH, "no spare was made ready");
+            publish_range(&engine, id, id).await;
+            id += 1;
+        }
+        let before = files("segment-");
+        while files("segment-") == before {
+            publish_range(&engine, id, id).await;
+            id += 1;
+        }
+        engine.close().await;
+        drop(engine);
+        let engine = bench.open();
+        assert_eq!(all_entries(&engine).await.len() as u64, id - 1);
     });
 }

@@ -87,12 +87,9 @@ impl Manifest {
         let title = lines.next().and_then(|line| line.strip_prefix(TITLE));
         let version = title.and_then(|title| title.trim_start().parse::<u32>().ok());
         let strange = || unusable(MANIFEST, "the manifest does not say what it must");
-        match version.ok_or_else(strange)? {
-            BACKUP_VERSION => {}
-            found => {
-                let file = MANIFEST.to_owned();
-                return Err(Error::new(ErrorKind::Format { file, found }));
-            }
+        if version.ok_or_else(strange)? > BACKUP_VERSION {
+            let what = "a newer version of Hence wrote it, which can restore it";
+            return Err(unusable(MANIFEST, what));
         }
         Self::decode_lines(lines).ok_or_else(strange)
     }

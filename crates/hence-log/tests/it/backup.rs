@@ -324,8 +324,7 @@ fn a_newer_form_of_backup_is_refused_by_name() {
     let text = format!("{body}sha256 {seal}\n");
     std::fs::write(home.path().join("manifest"), text).unwrap();
     let error = verify(home.path()).unwrap_err();
-    let file = "manifest".to_owned();
-    assert_eq!(kind(&error), ErrorKind::Format { file, found: 2 });
+    assert!(error.to_string().contains("newer version"), "{error}");
 }
 
 #[test]

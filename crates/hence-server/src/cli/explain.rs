@@ -6,7 +6,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::error::Result;
-use super::event::Item;
+use super::event::Event;
 use super::get;
 use super::global::{Global, Times};
 use super::output::{Form, Output, Style, clean};
@@ -36,8 +36,9 @@ pub(crate) struct Explain {
 /// The answer of the server.
 #[derive(Debug, Deserialize)]
 struct Explanation {
-    #[serde(flatten)]
-    item: Item,
+    position: String,
+    appended: String,
+    event: Event,
     orphan: bool,
     items: Vec<Verdict>,
 }
@@ -90,7 +91,7 @@ impl Explain {
     }
 
     fn tell(&self, out: &mut Output, explanation: &Explanation) -> Result<()> {
-        let item = &explanation.item;
+        let item = explanation;
         let kind = clean(&item.event.or_empty("type")).into_owned();
         let head = out.paint(Style::Head, &kind);
         let time = out.paint(Style::Faint, &self.times.show(&item.appended));

@@ -2,8 +2,8 @@
 
 mod breaker;
 mod budget;
-mod call;
-mod clock;
+pub(crate) mod call;
+pub(crate) mod clock;
 pub(crate) mod dispatch;
 pub(crate) mod lanes;
 pub mod measure;

@@ -20,6 +20,7 @@ mod measure;
 mod order;
 mod peers;
 mod publish;
+mod replay;
 mod rival;
 mod source;
 mod version;

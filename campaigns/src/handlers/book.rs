@@ -1,0 +1,369 @@
+//! `Book`: what the handlers are to do, and what was seen of every call while it happened.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use hence::core::Position;
+use hence::{Attempt, Envelope, Event, Failure, State};
+use hence_log::sim::Dice;
+use serde::{Deserialize, Serialize};
+
+/// One event in so many is rejected whenever it comes.
+const DOOMED: u64 = 12;
+/// In one seed of so many most first attempts fail.
+const STORMY: u64 = 5;
+
+/// What is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Step {
+    pub(super) key: String,
+    /// Rising within its key.
+    pub(super) number: u64,
+}
+
+impl Event for Step {
+    const TYPE: &'static str = "handlers.step";
+    const KEYED: bool = true;
+
+    fn key(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.key))
+    }
+}
+
+/// What a handler that is done emits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Went {
+    pub(super) by: String,
+    pub(super) key: String,
+    pub(super) number: u64,
+}
+
+impl Event for Went {
+    const TYPE: &'static str = "handlers.went";
+    const KEYED: bool = true;
+
+    fn key(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.key))
+    }
+}
+
+/// How often what happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fired {
+    failed: u64,
+    rejected: u64,
+    hung: u64,
+    panicked: u64,
+    dropped: u64,
+    exhausted: u64,
+    redriven: u64,
+    pub(super) storms: u64,
+}
+
+impl Fired {
+    fn all(&self) -> [(&'static str, u64); 8] {
+        [
+            ("failed", self.failed),
+            ("rejected", self.rejected),
+            ("timed out", self.hung),
+            ("panicked", self.panicked),
+            ("dropped with their process", self.dropped),
+            ("out of attempts", self.exhausted),
+            ("redriven", self.redriven),
+            ("storms", self.storms),
+        ]
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.failed += other.failed;
+        self.rejected += other.rejected;
+        self.hung += other.hung;
+        self.panicked += other.panicked;
+        self.dropped += other.dropped;
+        self.exhausted += other.exhausted;
+        self.redriven += other.redriven;
+        self.storms += other.storms;
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.all().iter().map(|(_, count)| count).sum()
+    }
+
+    pub(super) fn lacks_any(&self) -> bool {
+        self.all().iter().any(|(_, count)| *count == 0)
+    }
+}
+
+impl fmt::Display for Fired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.all().map(|(name, count)| format!("{count} {name}"));
+        f.write_str(&all.join(", "))
+    }
+}
+
+/// What a handler does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mood {
+    Done,
+    Slow(u64),
+    Fail,
+    Reject,
+    Hang,
+    Panic,
+}
+
+/// How the last call of a lane ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// Nothing is known: a new life, or a redrive.
+    Fresh,
+    Running(u64, u32),
+    Done(u64),
+    /// To be tried again next.
+    Failed(u64, u32),
+    Dead(u64),
+}
+
+#[derive(Default)]
+struct Pages {
+    next: BTreeMap<String, u64>,
+    sent: Vec<Step>,
+    acknowledged: Vec<(Step, u64)>,
+    lanes: HashMap<(&'static str, String), Last>,
+    mercy: bool,
+    ending: bool,
+    fired: Fired,
+    problems: Vec<String>,
+}
+
+/// A handle to the book.
+#[derive(Clone)]
+pub(super) struct Book {
+    seed: u64,
+    attempts: u32,
+    pages: Arc<Mutex<Pages>>,
+}
+
+impl Book {
+    pub(super) fn new(seed: u64, attempts: u32) -> Self {
+        Self {
+            seed,
+            attempts,
+            pages: Arc::default(),
+        }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next event of a key.
+    pub(super) fn next(&self, key: u64) -> Step {
+        let key = format!("k{key}");
+        let mut pages = self.pages();
+        let number = pages.next.entry(key.clone()).or_default();
+        *number += 1;
+        let number = *number;
+        Step { key, number }
+    }
+
+    pub(super) fn sent(&self, step: &Step) {
+        self.pages().sent.push(step.clone());
+    }
+
+    pub(super) fn acknowledged(&self, step: &Step, position: Option<Position>) {
+        let position = position.map_or(0, |position| position.0);
+        self.pages().acknowledged.push((step.clone(), position));
+    }
+
+    /// What was sent, and what of it was acknowledged where.
+    pub(super) fn published(&self) -> (Vec<Step>, Vec<(Step, u64)>) {
+        let pages = self.pages();
+        (pages.sent.clone(), pages.acknowledged.clone())
+    }
+
+    /// From now on every handler is done; what was rejected may come in any order of keys.
+    pub(super) fn have_mercy(&self) {
+        let mut pages = self.pages();
+        pages.mercy = true;
+        pages.lanes.clear();
+    }
+
+    pub(super) fn redriven(&self, count: u64) {
+        let mut pages = self.pages();
+        pages.fired.redriven += count;
+        pages.lanes.clear();
+    }
+
+    pub(super) fn storms(&self, count: u64) {
+        self.pages().fired.storms += count;
+    }
+
+    /// Whatever runs now is dropped with its process.
+    pub(super) fn end_life(&self) {
+        self.pages().ending = true;
+    }
+
+    pub(super) fn fired(&self) -> Fired {
+        self.pages().fired
+    }
+
+    /// What was seen in the life that ended; the next one knows nothing. Where storage failed, what
+    /// a handler did may not have been stored, and it may be called again at once.
+    pub(super) fn verdict(&self, storage_failed: bool) -> Result<()> {
+        let mut pages = self.pages();
+        if storage_failed {
+            pages.problems.clear();
+        }
+        pages.ending = false;
+        pages.lanes.clear();
+        match pages.problems.first() {
+            Some(problem) => bail!("{problem}"),
+            None => Ok(()),
+        }
+    }
+
+    /// What a handler does with an attempt; the same in every run.
+    fn mood(&self, by: &str, step: &Step, attempt: u32) -> Mood {
+        if self.pages().mercy {
+            return Mood::Done;
+        }
+        let mut seed = self.seed;
+        for byte in by.bytes().chain(step.key.bytes()) {
+            seed = seed.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte);
+        }
+        let mut dice = Dice::new(seed ^ (step.number << 32));
+        if dice.below(DOOMED) == 0 {
+            return Mood::Reject;
+        }
+        // What all of them depend on may be broken for a while.
+        if self.seed.is_multiple_of(STORMY) && attempt == 1 && dice.below(3) > 0 {
+            return Mood::Fail;
+        }
+        let mut dice = Dice::new(dice.roll() ^ u64::from(attempt));
+        match dice.below(12) {
+            0 | 1 => Mood::Fail,
+            2 => Mood::Hang,
+            3 => Mood::Panic,
+            4..=6 => Mood::Slow(dice.below(2000)),
+            _ => Mood::Done,
+        }
+    }
+
+    /// A call begins; what it may be follows from how the one before it ended.
+    fn begin(&self, by: &'static str, step: &Step, attempt: u32) -> Call {
+        let mut pages = self.pages();
+        let lane = (by, step.key.clone());
+        let number = step.number;
+        let last = pages.lanes.insert(lane, Last::Running(number, attempt));
+        let last = last.unwrap_or(Last::Fresh);
+        let fits = match last {
+            Last::Fresh => true,
+            Last::Running(..) => false,
+            Last::Done(before) => number > before,
+            Last::Failed(before, ended) => number == before && attempt == ended + 1,
+            Last::Dead(before) => by == "go" && number > before,
+        };
+        if !fits || attempt > self.attempts || attempt == 0 {
+            let problem = format!("{by}: {step:?} came as attempt {attempt} after {last:?}");
+            pages.problems.push(problem);
+        }
+        Call {
+            book: self.clone(),
+            by,
+            step: step.clone(),
+            attempt,
+            end: None,
+        }
+    }
+
+    async fn act(&self, by: &'static str, step: Step, attempt: u32) -> Result<Went, Failure> {
+        let mood = self.mood(by, &step, attempt);
+        let mut call = self.begin(by, &step, attempt);
+        match mood {
+            Mood::Done => {}
+            Mood::Slow(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+            Mood::Hang => std::future::pending().await,
+            Mood::Fail => {
+                call.end = Some(mood);
+                return Err(Failure::retry("it failed as it was told"));
+            }
+            Mood::Reject => {
+                call.end = Some(mood);
+                return Err(Failure::reject("it is doomed"));
+            }
+            Mood::Panic => {
+                call.end = Some(mood);
+                drop(call);
+                // As a panic, but without its words on the screen.
+                resume_unwind(Box::new("it panicked as it was told"));
+            }
+        }
+        call.end = Some(Mood::Done);
+        Ok(Went {
+            by: by.to_owned(),
+            key: step.key,
+            number: step.number,
+        })
+    }
+}
+
+/// A call that runs; when it is dropped it has ended, one way or another.
+struct Call {
+    book: Book,
+    by: &'static str,
+    step: Step,
+    attempt: u32,
+    end: Option<Mood>,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let (number, attempt) = (self.step.number, self.attempt);
+        let mut pages = self.book.pages();
+        let ending = pages.ending;
+        let fired = &mut pages.fired;
+        match self.end {
+            Some(Mood::Done) => {}
+            Some(Mood::Reject) => fired.rejected += 1,
+            Some(Mood::Panic) => fired.panicked += 1,
+            Some(_) => fired.failed += 1,
+            None if ending => fired.dropped += 1,
+            None => fired.hung += 1,
+        }
+        let last = match self.end {
+            Some(Mood::Done) => Last::Done(number),
+            Some(Mood::Reject) => Last::Dead(number),
+            _ if attempt == self.book.attempts => {
+                fired.exhausted += 1;
+                Last::Dead(number)
+            }
+            _ => Last::Failed(number, attempt),
+        };
+        let lane = (self.by, self.step.key.clone());
+        pages.lanes.insert(lane, last);
+    }
+}
+
+/// Holds the later events of a key behind a dead letter.
+pub(super) async fn hold(
+    step: Envelope<Step>,
+    book: State<Book>,
+    Attempt(attempt): Attempt,
+) -> Result<Went, Failure> {
+    book.act("hold", step.data, attempt).await
+}
+
+/// Goes on behind a dead letter.
+pub(super) async fn go(
+    step: Envelope<Step>,
+    book: State<Book>,
+    Attempt(attempt): Attempt,
+) -> Result<Went, Failure> {
+    book.act("go", step.data, attempt).await
+}

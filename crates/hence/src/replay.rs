@@ -1,0 +1,469 @@
+//! Old events to one handler again: to run it, or to compare what it would publish now with what it
+//! published then.
+//!
+//! A replay moves no progress: what is settled stays settled, and a delivery that is still open, or a
+//! dead letter, is passed over, because it is delivered anyway or redriven. It runs in the process that
+//! has the handler, one event after the other in the order of their positions, beside what is delivered
+//! meanwhile, and ends with the process; a second replay of the same events does what is left, because
+//! what the handler publishes is known by its id: it derives from the event, the subscription, and its
+//! place among what the handler publishes. Values and timers of a key are not changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use hence_core::engine::{DeliveryState, Reader};
+use hence_core::{
+    Call, Code, Commit, Delivery, Engine, Entry, Filter, Message, Outcome, Position, Read, Result,
+    Start, States,
+};
+
+pub use hence_core::Replay;
+
+use crate::runtime::call;
+use crate::runtime::clock::Clock;
+use crate::runtime::settle::{Settler, Verdict};
+use crate::subscription::Subscription;
+
+/// The most events that a preview counts.
+pub const PREVIEW_EVENTS_MAX: u64 = 1_000_000;
+/// The most events that a preview names.
+pub const SAMPLE_EVENTS: usize = 5;
+/// The most failures, and the most differences, that a replay tells.
+pub const FINDINGS_MAX: usize = 100;
+/// Events that are read at once.
+const READ_EVENTS: usize = 100;
+
+/// Replays events of an application that runs; cloning it is cheap.
+#[derive(Clone)]
+pub struct Replayer {
+    engine: Arc<dyn Engine>,
+    source: Arc<str>,
+    subscriptions: Arc<BTreeMap<String, (Subscription, Arc<States>)>>,
+}
+
+/// Which events go to which handler.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Wanted {
+    /// The subscription whose handler gets them.
+    pub subscription: String,
+    /// Where to begin.
+    pub from: Start,
+    /// The last position; without one, the newest that is there when the replay begins.
+    pub upto: Option<Position>,
+    /// Which events; without a type, all types that the subscription takes.
+    pub filter: Filter,
+    /// Calls a second; without one as fast as it goes.
+    pub rate: Option<u32>,
+}
+
+/// What a replay would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// Events that the handler would get.
+    pub matches: u64,
+    /// The first of them.
+    pub sample: Vec<Position>,
+    /// Up to where they were looked for: with this as [`Wanted::upto`] the same events are replayed.
+    pub upto: Position,
+    /// Whether there are more than a preview counts.
+    pub more: bool,
+}
+
+/// How far a replay has come; it may be read while the replay goes on.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Events that the handler was called for.
+    pub called: AtomicU64,
+    /// Calls that ended well.
+    pub done: AtomicU64,
+    /// Events that are still open, or dead letters, and were passed over.
+    pub passed: AtomicU64,
+    /// Events that were published.
+    pub published: AtomicU64,
+    /// Events that were published before, and so were not again.
+    pub absorbed: AtomicU64,
+    /// The position of the last event.
+    pub position: AtomicU64,
+}
+
+/// Something that a replay found at an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The event.
+    pub position: Position,
+    /// What was found.
+    pub what: What,
+}
+
+/// What a replay found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What {
+    /// The handler failed; this is its last error.
+    Failed(String),
+    /// The handler published this then, and would not now.
+    Missing(Message),
+    /// The handler would publish this now, and did not then.
+    Added(Message),
+    /// The handler would publish the second in place of the first.
+    Changed(Message, Message),
+}
+
+/// What a replay came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// The first of them.
+    pub list: Vec<Finding>,
+    /// How many more there were.
+    pub more: u64,
+}
+
+impl Findings {
+    fn add(&mut self, position: Position, what: What) {
+        if self.list.len() < FINDINGS_MAX {
+            self.list.push(Finding { position, what });
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// The events of a replay, one after the other.
+struct Walk<'a> {
+    engine: &'a dyn Engine,
+    subscription: &'a str,
+    reader: Box<dyn Reader>,
+    found: std::vec::IntoIter<Entry>,
+    upto: Position,
+}
+
+impl Replayer {
+    pub(crate) fn new(engine: Arc<dyn Engine>, source: &str) -> Self {
+        Self {
+            engine,
+            source: source.into(),
+            subscriptions: Arc::default(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, subscription: &Subscription, states: &Arc<States>) {
+        let name = subscription.name.to_string();
+        let runs = (subscription.clone(), Arc::clone(states));
+        Arc::make_mut(&mut self.subscriptions).insert(name, runs);
+    }
+
+    /// Says what a replay would do, and does nothing.
+    ///
+    /// # Errors
+    /// `HN0211` when this application has no such subscription, or it does not take a type.
+    pub async fn preview(&self, wanted: &Wanted) -> Result<Preview> {
+        let mut walk = self.walk(wanted).await?;
+        let mut preview = Preview {
+            upto: walk.upto,
+            ..Preview::default()
+        };
+        while let Some((entry, open)) = walk.next().await? {
+            if open {
+                continue;
+            }
+            if preview.matches == PREVIEW_EVENTS_MAX {
+                preview.more = true;
+                break;
+            }
+            preview.matches += 1;
+            if preview.sample.len() < SAMPLE_EVENTS {
+                preview.sample.push(entry.position);
+            }
+        }
+        Ok(preview)
+    }
+
+    /// Calls the handler for each event, again as its retry policy says, and publishes what it
+    /// returns and is not known yet. What fails to the end is told, and the next event goes on.
+    ///
+    /// # Errors
+    /// As [`Replayer::preview`], and what the engine says to what the handler publishes.
+    ///
+    /// # Cancellation
+    /// What was done stays done.
+    pub async fn run(&self, id: &str, wanted: &Wanted, progress: &Progress) -> Result<Findings> {
+        let mut findings = Findings::default();
+        let mut walk = self.walk(wanted).await?;
+        while let Some((entry, open)) = walk.next().await? {
+            let position = entry.position;
+            progress.position.store(position.0, Relaxed);
+            if open {
+                progress.passed.fetch_add(1, Relaxed);
+                continue;
+            }
+            match self.call(id, wanted, entry, true, progress).await? {
+                Ok(messages) => self.publish(messages, progress).await?,
+                Err(error) => findings.add(position, What::Failed(error)),
+            }
+            pause(wanted.rate).await;
+        }
+        Ok(findings)
+    }
+
+    /// Calls the handler once for each event, publishes nothing, and tells where it would publish
+    /// something else than it did. What the handler does outside of Hence, it does.
+    ///
+    /// # Errors
+    /// As [`Replayer::preview`].
+    pub async fn compare(
+        &self,
+        id: &str,
+        wanted: &Wanted,
+        progress: &Progress,
+    ) -> Result<Findings> {
+        let mut findings = Findings::default();
+        let mut walk = self.walk(wanted).await?;
+        while let Some((entry, open)) = walk.next().await? {
+            let position = entry.position;
+            progress.position.store(position.0, Relaxed);
+            if open {
+                progress.passed.fetch_add(1, Relaxed);
+                continue;
+            }
+            let then = self.published(&wanted.subscription, &entry).await?;
+            match self.call(id, wanted, entry, false, progress).await? {
+                Ok(now) => differ(position, then, now, &mut findings),
+                Err(error) => findings.add(position, What::Failed(error)),
+            }
+            pause(wanted.rate).await;
+        }
+        Ok(findings)
+    }
+
+    fn subscription(&self, name: &str) -> Result<&(Subscription, Arc<States>)> {
+        self.subscriptions.get(name).ok_or_else(|| {
+            let detail = format!("this application runs no subscription '{name}'");
+            Code::NOT_FOUND.error(detail)
+        })
+    }
+
+    async fn walk<'a>(&'a self, wanted: &'a Wanted) -> Result<Walk<'a>> {
+        let (subscription, _) = self.subscription(&wanted.subscription)?;
+        let takes = subscription.signature.takes.iter();
+        let takes: Vec<&str> = takes.map(|taken| taken.name).collect();
+        let mut filter = wanted.filter.clone();
+        if let Some(other) = filter
+            .types
+            .iter()
+            .find(|name| !takes.contains(&name.as_str()))
+        {
+            let (name, takes) = (&wanted.subscription, takes.join(", "));
+            let detail = format!("'{name}' does not take '{other}', only: {takes}");
+            return Err(Code::NOT_FOUND.error(detail));
+        }
+        if filter.types.is_empty() {
+            filter.types = takes.iter().map(|name| (*name).to_owned()).collect();
+        }
+        let last = self.engine.health()?.last;
+        let read = Read {
+            from: wanted.from,
+            filter,
+            follow: false,
+        };
+        Ok(Walk {
+            engine: &*self.engine,
+            subscription: &wanted.subscription,
+            reader: self.engine.read(read).await?,
+            found: Vec::new().into_iter(),
+            upto: wanted.upto.unwrap_or(last).min(last),
+        })
+    }
+
+    /// What the handler publishes for one event, or its last error.
+    async fn call(
+        &self,
+        id: &str,
+        wanted: &Wanted,
+        entry: Entry,
+        again: bool,
+        progress: &Progress,
+    ) -> Result<Result<Vec<Message>, String>> {
+        let (subscription, states) = self.subscription(&wanted.subscription)?;
+        let settler = Settler {
+            subscription: Arc::clone(&subscription.name),
+            source: self.source.to_string(),
+            options: subscription.options.clone(),
+            durability: self.engine.capability().strongest(),
+            clock: Clock::start(),
+        };
+        let mut delivery = Delivery {
+            position: entry.position,
+            message: entry.message,
+            appended: entry.appended,
+            attempt: 1,
+            due: None,
+            redriven: false,
+        };
+        progress.called.fetch_add(1, Relaxed);
+        loop {
+            let states = Arc::clone(states);
+            let call = Call::new(
+                Arc::clone(&subscription.name),
+                std::slice::from_ref(&delivery),
+                states,
+            );
+            let handler = Arc::clone(&subscription.handler);
+            let limit = subscription.options.timeout;
+            let call = call.with_replay(id);
+            let ended = call::run(handler, call, vec![delivery.clone()], limit, 0).await;
+            let commit = settler.commit(
+                &ended.deliveries,
+                ended.verdict,
+                (ended.ran, Duration::ZERO),
+            );
+            let commit = match commit {
+                Ok(commit) => commit,
+                Err(error) => settler.commit(
+                    &ended.deliveries,
+                    Verdict::Rejected {
+                        error: error.to_string(),
+                    },
+                    (ended.ran, Duration::ZERO),
+                )?,
+            };
+            match commit
+                .settle
+                .into_iter()
+                .next()
+                .map(|settled| settled.outcome)
+            {
+                Some(Outcome::Retry { due, .. }) if again => {
+                    tokio::time::sleep(due.since(settler.clock.now())).await;
+                    delivery.attempt += 1;
+                }
+                Some(Outcome::Retry { error, .. } | Outcome::Reject { error, .. }) => {
+                    return Ok(Err(error));
+                }
+                _ => {
+                    progress.done.fetch_add(1, Relaxed);
+                    return Ok(Ok(commit.publish));
+                }
+            }
+        }
+    }
+
+    /// Publishes what is not known yet.
+    async fn publish(&self, messages: Vec<Message>, progress: &Progress) -> Result<()> {
+        let mut fresh = Vec::new();
+        for message in messages {
+            let attributes = message.attributes();
+            let known = self.engine.find(Some(attributes.source()), attributes.id());
+            if known.await?.is_empty() {
+                fresh.push(message);
+            } else {
+                progress.absorbed.fetch_add(1, Relaxed);
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let count = fresh.len() as u64;
+        let durability = self.engine.capability().strongest();
+        self.engine
+            .commit(Commit::publish(fresh, durability))
+            .await?;
+        progress.published.fetch_add(count, Relaxed);
+        Ok(())
+    }
+
+    /// What the handler published for an event.
+    async fn published(&self, subscription: &str, entry: &Entry) -> Result<Vec<Message>> {
+        let reports = self.engine.report(entry.position).await?;
+        let own = reports
+            .into_iter()
+            .filter(|report| report.subscription == subscription);
+        let attempts = own.flat_map(|report| report.attempts);
+        let done = attempts.filter(|attempt| attempt.outcome == "done");
+        let mut published = Vec::new();
+        for position in done.flat_map(|attempt| attempt.emitted) {
+            let message = self.engine.get(position).await?.message;
+            // A batch publishes for all its events in one commit.
+            if message.attributes().causation_id() == Some(entry.message.attributes().id()) {
+                published.push(message);
+            }
+        }
+        Ok(published)
+    }
+}
+
+impl std::fmt::Debug for Replayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replayer")
+            .field("subscriptions", &self.subscriptions.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Walk<'_> {
+    /// The next event, and whether it is to be passed over.
+    async fn next(&mut self) -> Result<Option<(Entry, bool)>> {
+        let entry = match self.found.next() {
+            Some(entry) => entry,
+            None => {
+                self.found = self.reader.next(READ_EVENTS).await?.into_iter();
+                match self.found.next() {
+                    Some(entry) => entry,
+                    None => return Ok(None),
+                }
+            }
+        };
+        if entry.position > self.upto {
+            return Ok(None);
+        }
+        // One that began behind the event does not know it.
+        let state = self.state(&entry).await?;
+        let passes = state.is_some_and(|state| state != DeliveryState::Done);
+        Ok(Some((entry, passes)))
+    }
+
+    async fn state(&self, entry: &Entry) -> Result<Option<DeliveryState>> {
+        let reports = self.engine.report(entry.position).await?;
+        let mut own = reports
+            .iter()
+            .filter(|report| report.subscription == self.subscription);
+        Ok(own.next().map(|report| report.state))
+    }
+}
+
+/// Tells where what is published differs, by the derived ids.
+fn differ(position: Position, then: Vec<Message>, now: Vec<Message>, findings: &mut Findings) {
+    let mut then: BTreeMap<String, Message> = then
+        .into_iter()
+        .map(|message| (message.attributes().id().to_owned(), message))
+        .collect();
+    for message in now {
+        match then.remove(message.attributes().id()) {
+            None => findings.add(position, What::Added(message)),
+            Some(before) if !is_same(&before, &message) => {
+                findings.add(position, What::Changed(before, message));
+            }
+            Some(_) => {}
+        }
+    }
+    for message in then.into_values() {
+        findings.add(position, What::Missing(message));
+    }
+}
+
+/// Whether two messages say the same; when they were published does not count.
+fn is_same(one: &Message, two: &Message) -> bool {
+    let (a, b) = (one.attributes(), two.attributes());
+    a.event_type() == b.event_type()
+        && a.key() == b.key()
+        && a.subject() == b.subject()
+        && one.data() == two.data()
+}
+
+async fn pause(rate: Option<u32>) {
+    if let Some(rate) = rate {
+        tokio::time::sleep(Duration::from_secs(1) / rate.max(1)).await;
+    }
+}
