@@ -17,12 +17,31 @@ pub(super) enum Change {
     Redriven(u64),
 }
 
+/// When the timer is due, and the id of its event.
+pub(super) type Timer = (Timestamp, String);
+
 /// A commit of which it is not known whether it survives.
 #[derive(Clone, Debug)]
 pub(super) struct Doubt {
     /// The ids that it publishes, and whether the subscription takes them.
     pub(super) publish: Vec<(String, bool)>,
     pub(super) change: Change,
+    /// The value that the key has from then on.
+    pub(super) value: Option<u64>,
+    /// The timer that the key has from then on, or that it has none any more.
+    pub(super) timer: Option<Option<Timer>>,
+}
+
+impl Doubt {
+    /// The timer fires.
+    pub(super) fn fires(id: &str) -> Self {
+        Self {
+            publish: vec![(id.to_owned(), true)],
+            change: Change::None,
+            value: None,
+            timer: Some(None),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +64,10 @@ struct State {
     entries: BTreeMap<u64, String>,
     /// What the subscription takes.
     own: BTreeMap<u64, Known>,
+    /// The value of its one key.
+    value: u64,
+    /// The timer of that key.
+    timer: Option<Timer>,
 }
 
 impl State {
@@ -64,6 +87,10 @@ impl State {
                     },
                 );
             }
+        }
+        self.value = doubt.value.unwrap_or(self.value);
+        if let Some(timer) = &doubt.timer {
+            self.timer.clone_from(timer);
         }
         let (position, status, tries) = match doubt.change {
             Change::None => return Ok(()),
@@ -116,6 +143,30 @@ impl Model {
     /// An event is to be delivered at a moment, not before.
     pub(super) fn delay(&mut self, id: &str, due: Timestamp) {
         self.delayed.insert(id.to_owned(), due);
+    }
+
+    /// The value of the key.
+    pub(super) fn value(&self) -> u64 {
+        self.now.value
+    }
+
+    /// The id of the event of the timer, when that is due.
+    pub(super) fn due(&self, now: Timestamp) -> Option<String> {
+        let timer = self.now.timer.as_ref();
+        timer
+            .filter(|(due, _)| *due <= now)
+            .map(|(_, id)| id.clone())
+    }
+
+    /// Compares the value of the key.
+    pub(super) fn check_value(&self, found: Option<&[u8]>) -> Result<()> {
+        let found = found.map(String::from_utf8_lossy);
+        let wanted = (self.now.value > 0).then(|| self.now.value.to_string());
+        ensure!(
+            found.as_deref() == wanted.as_deref(),
+            "the value is {found:?}, and {wanted:?} was committed"
+        );
+        Ok(())
     }
 
     fn is_delayed(&self, position: u64) -> bool {

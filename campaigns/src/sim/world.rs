@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
 use hence::Durability;
+use hence::core::commit::What;
 use hence::core::envelope;
 use hence::core::{
     Attributes, Code, Commit, DeadLetterQuery, Deliveries, Delivery, Engine, Entry, Message,
-    Outcome, Position, Read, RejectReason, Settlement, Start, SubscriptionSpec, Timestamp,
+    Outcome, Position, Read, Receipt, RejectReason, Settlement, Start, SubscriptionSpec, Timestamp,
 };
 use hence_engine_local::{Clock as _, ManualClock, Options};
 use hence_log::sim::{Dice, EINTR, EIO, ENOSPC, Fault, SimStorage};
 
-use super::model::{Change, Doubt, Model};
+use super::model::{Change, Doubt, Model, Timer};
 
 /// Lives of one log.
 pub(super) const LIVES: u64 = 6;
@@ -28,6 +29,8 @@ const STEP_MAX: Duration = Duration::from_secs(20);
 /// One event in so many is to be delivered later.
 const DELAYED: u64 = 6;
 const NAME: &str = "s";
+/// The key whose value counts what is done.
+const KEY: &str = "k";
 
 /// A log, everything that happens to it, and what must be there.
 pub(crate) struct World {
@@ -38,6 +41,8 @@ pub(crate) struct World {
     dice: Dice,
     serial: u64,
     pub(super) fired: u64,
+    /// Faults that have excused a timer for not firing.
+    excused: u64,
 }
 
 impl World {
@@ -49,6 +54,8 @@ impl World {
         // Snapshots are stored by a thread of their own, whenever it runs; at a clean end they are
         // part of the script.
         options.snapshot_frames = u64::MAX;
+        // A timer fires with the next commit, and not when some thread comes to it.
+        options.alarm = false;
         Self {
             storage: SimStorage::new(),
             clock,
@@ -57,6 +64,7 @@ impl World {
             dice,
             serial: 0,
             fired: 0,
+            excused: 0,
         }
     }
 
@@ -114,6 +122,8 @@ impl World {
         let mut held = ready(&mut *deliveries).await?;
         self.model.check_deliveries(&held, self.clock.now())?;
         for _ in 0..self.dice.below(STEPS_MAX) {
+            let value = engine.keyed(NAME, KEY).await?;
+            self.model.check_value(value.as_deref())?;
             self.step(&*engine, &mut held).await?;
             let more = ready(&mut *deliveries).await?;
             self.model.check_deliveries(&more, self.clock.now())?;
@@ -131,7 +141,8 @@ impl World {
     async fn step(&mut self, engine: &dyn Engine, held: &mut Vec<Delivery>) -> Result<()> {
         let mut commit = Commit::default();
         let mut change = Change::None;
-        match self.dice.below(8) {
+        let mut state = StateChange::default();
+        match self.dice.below(9) {
             0..=2 => {
                 commit.publish = self.events()?;
             }
@@ -147,11 +158,15 @@ impl World {
                     change = Change::Redriven(id);
                 }
             }
+            6 => state.timer = Some(self.timer()),
             _ if !held.is_empty() => {
                 let at = self.dice.below(held.len() as u64) as usize;
                 let delivery = held.remove(at);
                 let (outcome, changed) = self.outcome(&delivery);
                 change = changed;
+                // Counts what is done, in the commit that settles it.
+                let counts = matches!(outcome, Outcome::Done);
+                state.value = counts.then(|| self.model.value() + 1);
                 commit.settle.push(Settlement {
                     subscription: NAME.into(),
                     position: delivery.position,
@@ -162,7 +177,8 @@ impl World {
             }
             _ => {}
         }
-        if change != Change::None {
+        commit.change = state.to_commit()?;
+        if change != Change::None || !commit.change.is_empty() {
             // What tells afterwards whether the commit took place.
             let id = self.next_id();
             commit.publish.push(message(&id, "e", 0)?);
@@ -170,7 +186,42 @@ impl World {
         if commit.is_empty() {
             return Ok(());
         }
-        self.commit(engine, commit, change).await
+        self.commit(engine, commit, (change, state)).await
+    }
+
+    /// A timer that is set, or cancelled.
+    fn timer(&mut self) -> Option<Timer> {
+        if self.dice.below(3) == 0 {
+            return None;
+        }
+        let wait = Duration::from_millis(self.dice.below(9000));
+        let due = self.clock.now_after(wait);
+        Some((due, self.next_id()))
+    }
+
+    /// Commits, behind the timer that is due, and tells the model whether that has fired.
+    async fn take(&mut self, engine: &dyn Engine, commit: Commit) -> Result<Taken> {
+        let due = self.model.due(self.clock.now());
+        let receipts = engine.commit(commit).await;
+        let Some(id) = due else {
+            return Ok((receipts, false));
+        };
+        // With the source it is known in memory, and the disk has no say.
+        let found = engine.find(Some("/sim"), &id).await.unwrap_or_default();
+        match (found.as_slice(), &receipts) {
+            ([place], _) => {
+                self.model.stored(Doubt::fires(&id), &[place.0], true)?;
+            }
+            ([], Err(error)) if error.code() == Code::STORAGE_FULL => {}
+            // The disk refused it and took the commit; it fires later, once for each fault.
+            ([], Ok(_)) if self.storage.fired() > self.excused => {
+                self.excused = self.storage.fired();
+                return Ok((receipts, false));
+            }
+            ([], Err(_)) => self.model.doubt(Doubt::fires(&id)),
+            (places, _) => return Err(anyhow!("the timer of {id} is due, and is at {places:?}")),
+        }
+        Ok((receipts, true))
     }
 
     /// Commits, and tells the model how that went.
@@ -178,7 +229,7 @@ impl World {
         &mut self,
         engine: &dyn Engine,
         mut commit: Commit,
-        change: Change,
+        (change, state): (Change, StateChange),
     ) -> Result<()> {
         commit.durability = match self.dice.below(4) {
             0 => Durability::Written,
@@ -195,9 +246,14 @@ impl World {
         let doubt = Doubt {
             publish: ids.zip(kinds).collect(),
             change,
+            value: state.value,
+            timer: state.timer,
         };
         let synced = commit.durability == Durability::Synced;
-        match engine.commit(commit).await {
+        let (receipts, fired) = self.take(engine, commit).await?;
+        // A timer that fires syncs the commits of its group.
+        let synced = synced || fired;
+        match receipts {
             Ok(receipts) => {
                 let places = receipts
                     .iter()
@@ -246,7 +302,7 @@ impl World {
         };
         let found = engine.get(Position(position)).await?;
         let commit = Commit::publish(vec![found.message], Durability::Synced);
-        let receipts = engine.commit(commit).await?;
+        let receipts = self.take(engine, commit).await?.0?;
         self.model.synced();
         let receipt = receipts.first().ok_or_else(|| anyhow!("no receipt"))?;
         let known = receipt.duplicate && receipt.position == Some(Position(position));
@@ -287,6 +343,40 @@ impl World {
     fn next_id(&mut self) -> String {
         self.serial += 1;
         self.serial.to_string()
+    }
+}
+
+/// What became of a commit, and whether a timer fired with it.
+type Taken = (Result<Vec<Receipt>, hence::Error>, bool);
+
+/// What a commit changes of the state of the key.
+#[derive(Clone, Debug, Default)]
+struct StateChange {
+    value: Option<u64>,
+    timer: Option<Option<Timer>>,
+}
+
+impl StateChange {
+    fn to_commit(&self) -> Result<Vec<hence::core::commit::Change>> {
+        let change = |what| hence::core::commit::Change {
+            subscription: NAME.into(),
+            key: KEY.to_owned(),
+            what,
+        };
+        let value = self
+            .value
+            .map(|value| What::Write(value.to_string().into()));
+        let name = || "timer".to_owned();
+        let timer = match &self.timer {
+            None => None,
+            Some(None) => Some(What::CancelTimer { name: name() }),
+            Some(Some((due, id))) => Some(What::SetTimer {
+                name: name(),
+                due: *due,
+                message: Box::new(message(id, "t", 0)?),
+            }),
+        };
+        Ok(value.into_iter().chain(timer).map(change).collect())
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use hence_core::{BoxFuture, Capability, Code, Commit, Durability, Error};
+use hence_core::commit::{Change, Sequence, What};
+use hence_core::engine::Feature;
+use hence_core::{BoxFuture, Capability, Code, Commit, Durability, Error, Timestamp};
 
 use crate::harness::Harness;
 use crate::world::{World, event};
@@ -58,6 +60,10 @@ pub enum Need {
     /// At least one level that survives the end of the process. Who does not declare one must
     /// refuse `written` and `synced`.
     Survival,
+    /// Something that not every engine has. Who does not declare it must refuse it with `HN0221`.
+    Feature(Feature),
+    /// A feature, and a level that survives the end of the process.
+    Lasting(Feature),
     /// That the harness can break the engine's storage; otherwise the case is not covered.
     BrokenStorage,
 }
@@ -69,7 +75,21 @@ impl Need {
         match self {
             Self::Nothing => true,
             Self::Level(level) => capability.durability.contains(&level),
+            Self::Feature(feature) => capability.has(feature),
+            Self::Lasting(feature) => {
+                capability.has(feature) && Self::Survival.is_declared(capability)
+            }
             Self::Survival | Self::BrokenStorage => capability.strongest() >= Durability::Written,
+        }
+    }
+
+    /// The feature that is needed, if the engine does not declare it.
+    fn lacking(self, capability: &Capability) -> Option<Feature> {
+        match self {
+            Self::Feature(feature) | Self::Lasting(feature) => {
+                (!capability.has(feature)).then_some(feature)
+            }
+            Self::Nothing | Self::Level(_) | Self::Survival | Self::BrokenStorage => None,
         }
     }
 
@@ -78,8 +98,10 @@ impl Need {
             Self::Level(Durability::Accepted) => &[Durability::Accepted],
             Self::Level(Durability::Written) => &[Durability::Written],
             Self::Level(Durability::Synced) => &[Durability::Synced],
-            Self::Survival | Self::BrokenStorage => &[Durability::Written, Durability::Synced],
-            Self::Nothing | Self::Level(_) => &[],
+            Self::Survival | Self::Lasting(_) | Self::BrokenStorage => {
+                &[Durability::Written, Durability::Synced]
+            }
+            Self::Nothing | Self::Feature(_) | Self::Level(_) => &[],
         }
     }
 }
@@ -138,7 +160,12 @@ impl Case {
 
     async fn judge(&self, harness: &dyn Harness) -> Result<Verdict, Violation> {
         let world = World::fresh(harness).await?;
-        if !self.needs.is_declared(world.engine().capability()) {
+        let capability = world.engine().capability();
+        if let Some(feature) = self.needs.lacking(capability) {
+            lacks(&world, feature).await?;
+            return Ok(Verdict::Refused);
+        }
+        if !self.needs.is_declared(capability) {
             for level in self.needs.levels() {
                 refuses(&world, *level).await?;
             }
@@ -159,6 +186,37 @@ impl Case {
         }
         (self.body)(world).await.map(|()| Verdict::Passed)
     }
+}
+
+/// A feature that is not declared is refused, and what asked for it is not stored.
+async fn lacks(world: &World<'_>, feature: Feature) -> Result<(), Violation> {
+    let change = |what| Change {
+        subscription: "undeclared".into(),
+        key: "k".to_owned(),
+        what,
+    };
+    let mut commit = Commit::publish(vec![event("undeclared")], world.level());
+    match feature {
+        Feature::Keyed => commit.change = vec![change(What::Write("1".into()))],
+        Feature::Timers => {
+            let message = Box::new(event("undeclared-timer"));
+            let (name, due) = ("t".to_owned(), Timestamp::steady());
+            commit.change = vec![change(What::SetTimer { name, due, message })];
+        }
+        _ => {
+            let sender = "undeclared".to_owned();
+            commit.sequence = Some(Sequence { sender, number: 1 });
+        }
+    }
+    let attached = world.attach("undeclared", &[]).await?;
+    world.refused(commit, Code::FEATURE).await?;
+    drop(attached);
+    world
+        .knows_none(
+            &["undeclared", "undeclared-timer"],
+            "a feature that is refused",
+        )
+        .await
 }
 
 /// A level that is not declared is refused, and what asked for it is not stored.

@@ -15,6 +15,8 @@
 //! without `synced` that takes a commit at `synced` fails. What could not be tried, because the
 //! harness cannot break the storage, say, is reported as not covered and never as passed.
 //!
+//! Moments are those of [`Timestamp::steady`](hence_core::Timestamp::steady), by which an engine waits.
+//!
 //! The suite does not sleep. What must happen is awaited, up to [`Harness::patience`]; that
 //! something does not happen is shown by an event behind it that arrives first. It prints nothing.
 //! The suite itself is tested with engines that each have one fault.
@@ -173,6 +175,19 @@ macro_rules! tests {
             g3_emitted_events_stand_in_their_order
             subscriptions_settle_for_themselves
             an_empty_commit_changes_nothing
+            g7_a_value_changes_with_its_settlement
+            g7_a_value_changes_once
+            g7_a_refused_commit_writes_no_value
+            values_belong_to_a_subscription_and_a_key
+            g7_a_value_survives_a_kill
+            g7_a_value_and_its_settlement_are_one_over_a_kill
+            g10_a_timer_fires_once_and_not_early
+            a_timer_is_replaced_and_cancelled_by_name
+            g7_a_refused_commit_sets_no_timer
+            g10_a_timer_survives_a_kill_and_fires_once
+            g9_a_counted_batch_is_stored_once
+            a_gap_in_a_sequence_is_refused
+            g9_a_counted_batch_is_known_after_a_kill
             g3_a_retry_stays_with_the_runtime
             attempts_count_on_while_attached
             attempts_count_on_over_a_detach

@@ -120,7 +120,7 @@ pub(crate) fn ended(subscription: &str, delivery: &Delivery, outcome: Outcome) -
 
 /// A retry that is due so much later, and when that is.
 pub(crate) fn retry_after(wait: Duration) -> (Outcome, Timestamp) {
-    let due = Timestamp::now().after(wait);
+    let due = Timestamp::steady().after(wait);
     let error = "not yet".to_owned();
     (Outcome::Retry { due, error }, due)
 }

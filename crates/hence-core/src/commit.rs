@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::dead_letter::{Discard, Edit};
 use crate::delivery::{Outcome, Position};
 use crate::error::{Code, Error};
 use crate::message::Message;
+use crate::time::Timestamp;
 
 /// What an acknowledgement survives, from least to most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,9 +126,57 @@ pub struct Settlement {
     pub ran: Duration,
 }
 
-/// One atomic unit: settlements and the events that follow from them, all or nothing.
+/// A change of what an engine keeps for one key of one subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Whose it is.
+    pub subscription: Arc<str>,
+    /// Of which key.
+    pub key: String,
+    /// What becomes of it.
+    pub what: What,
+}
+
+/// What becomes of the state of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The value is replaced.
+    Write(Bytes),
+    /// The value is removed.
+    Remove,
+    /// A timer is set, in place of the one of the same name.
+    SetTimer {
+        /// Its name within the key.
+        name: String,
+        /// The moment from which on it fires.
+        due: Timestamp,
+        /// What it publishes then. When an event of its source and id is known by that time, the
+        /// timer ends and publishes nothing.
+        message: Box<Message>,
+    },
+    /// The timer of this name ends without firing; there need not be one.
+    CancelTimer {
+        /// Its name within the key.
+        name: String,
+    },
+}
+
+/// Which batch of one sender this is: the first has number 1, the next 2, and so on.
 ///
-/// Publishing is a commit that settles nothing.
+/// The same number again, however late, is absorbed: an engine remembers how far each sender is, and
+/// not only the newest ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    /// Who sends; nobody else may use the name.
+    pub sender: String,
+    /// The number of the batch, from 1.
+    pub number: u64,
+}
+
+/// One atomic unit: settlements, the events that follow from them, and state, all or nothing.
+///
+/// Publishing is a commit that settles nothing. When everything that a commit settles was settled
+/// before, it changes nothing at all.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
     /// The deliveries that end with it.
@@ -138,6 +189,10 @@ pub struct Commit {
     pub discard: Vec<Discard>,
     /// The dead letters that it sends again as edited copies, which take their places.
     pub edit: Vec<Edit>,
+    /// What it changes of the state of keys, in this order.
+    pub change: Vec<Change>,
+    /// Which batch of its sender it is, if the sender counts.
+    pub sequence: Option<Sequence>,
     /// The durability that it waits for.
     pub durability: Durability,
 }
@@ -161,5 +216,7 @@ impl Commit {
             && self.redrive.is_empty()
             && self.discard.is_empty()
             && self.edit.is_empty()
+            && self.change.is_empty()
+            && self.sequence.is_none()
     }
 }

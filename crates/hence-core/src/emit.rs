@@ -1,11 +1,14 @@
-//! `IntoEvents`: what a handler may return, published when its commit succeeds.
+//! `IntoEvents` and `Effects`: what a handler may return, and all that follows from a call, which is
+//! stored when its commit succeeds.
 
 use std::cell::Cell;
 
 use bytes::Bytes;
 
+use crate::delivery::Failure;
 use crate::error::{Code, Result};
 use crate::event::{Event, EventType};
+use crate::time::Timestamp;
 
 /// An event, encoded, before it has an identity.
 #[derive(Clone, Debug)]
@@ -32,6 +35,63 @@ impl Draft {
             version: E::VERSION,
             data: encode(event)?,
         })
+    }
+}
+
+/// A timer as a handler leaves it.
+#[derive(Clone, Debug)]
+pub struct TimerDraft {
+    /// Its name within the key.
+    pub name: String,
+    /// When it fires, and what it publishes then; `None` cancels it.
+    pub set: Option<(Timestamp, Draft)>,
+}
+
+/// What follows from a call of a handler, stored with its settlement or not at all.
+#[derive(Debug, Default)]
+#[must_use = "what a handler did is lost unless it is committed"]
+pub struct Effects {
+    /// The events that are published, in this order.
+    pub events: Vec<Draft>,
+    /// The new value of the key; `Some(None)` when it is removed.
+    pub value: Option<Option<Bytes>>,
+    /// The timers of the key that are set or cancelled, in this order.
+    pub timers: Vec<TimerDraft>,
+    /// Why what follows cannot be stored.
+    pub(crate) failure: Option<Failure>,
+    /// Whether the handler still has the value of its key.
+    pub(crate) borrowed: bool,
+}
+
+impl Effects {
+    /// Whether nothing follows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.value.is_none() && self.timers.is_empty()
+    }
+
+    /// The effects, once the handler has let go of everything that it was given.
+    ///
+    /// # Errors
+    /// `HN0404` when the value of the key cannot be written, or is still in use.
+    pub fn complete(mut self) -> Result<Self, Failure> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        if self.borrowed {
+            let text = "a `Keyed` value outlived its handler, so nobody knows what to store";
+            return Err(Failure::reject(Code::KEYED_STATE.error(text)));
+        }
+        Ok(self)
+    }
+}
+
+impl From<Vec<Draft>> for Effects {
+    fn from(events: Vec<Draft>) -> Self {
+        Self {
+            events,
+            ..Self::default()
+        }
     }
 }
 

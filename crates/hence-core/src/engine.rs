@@ -14,10 +14,15 @@
 //! - deliver to each subscription every message of its types, in the order of positions, until it
 //!   is settled as done or rejected; after a restart it delivers again what was not;
 //! - keep dead letters with their bytes until they are redriven and done, or discarded;
+//! - hold what its [`Feature`]s say, and refuse what it does not declare: keyed values change with
+//!   their commit alone; a timer fires at or after its moment, once, and ends in the commit that
+//!   publishes its event; a [`Sequence`](crate::commit::Sequence) is stored once, without a window;
 //! - answer a commit with an error, and never with a receipt, when it was not stored.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::commit::{Commit, Durability, Receipt};
 use crate::dead_letter::{DeadLetter, DeadLetterQuery};
@@ -27,6 +32,30 @@ use crate::handler::BoxFuture;
 use crate::message::Message;
 use crate::subscription::{Start, SubscriptionSpec};
 use crate::time::Timestamp;
+
+/// Something that not every engine has. What an engine does not declare it refuses with `HN0221`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Feature {
+    /// A durable value for each subscription and key, written with the commit.
+    Keyed,
+    /// Durable timers for each subscription and key, set and cancelled with the commit.
+    Timers,
+    /// [`Sequence`](crate::commit::Sequence)s: batches that their senders count.
+    Sequences,
+}
+
+impl Feature {
+    /// The feature as the API writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keyed => "keyed",
+            Self::Timers => "timers",
+            Self::Sequences => "sequences",
+        }
+    }
+}
 
 /// What an engine promises.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +69,8 @@ pub struct Capability {
     pub event_bytes_max: usize,
     /// The most events that one commit may publish.
     pub batch_events_max: usize,
+    /// What it has beyond what every engine must have.
+    pub features: &'static [Feature],
 }
 
 impl Capability {
@@ -56,7 +87,27 @@ impl Capability {
             durability,
             event_bytes_max,
             batch_events_max,
+            features: &[],
         }
+    }
+
+    /// The same capability with these features.
+    #[must_use]
+    pub fn with_features(self, features: &'static [Feature]) -> Self {
+        Self { features, ..self }
+    }
+
+    /// Whether it has a feature.
+    #[must_use]
+    pub fn has(&self, feature: Feature) -> bool {
+        self.features.contains(&feature)
+    }
+
+    /// The error of an engine that does not have what was asked for.
+    #[must_use]
+    pub fn lacks(&self, feature: Feature) -> Error {
+        let (name, feature) = (self.name, feature.as_str());
+        Code::FEATURE.error(format!("the engine '{name}' does not have '{feature}'"))
     }
 
     /// The strongest level that it reaches, or `accepted`.
@@ -333,8 +384,9 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// `HN0209` a known id with other content, `HN0202` a level that it does not have, `HN0103`
-    /// too large, `HN0211` an unknown delivery or dead letter, `HN0204`/`HN0205` storage. Then
-    /// nothing of it was stored.
+    /// too large, `HN0211` an unknown delivery or dead letter, `HN0204`/`HN0205` storage, `HN0221` a
+    /// feature that it does not have, `HN0222` state over its limits, `HN0223` a gap in a sequence.
+    /// Then nothing of it was stored.
     ///
     /// # Cancellation
     /// A future that was dropped after its first poll may or may not have committed.
@@ -391,6 +443,20 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// `HN0203` when the engine closes meanwhile.
     fn settled(&self, position: Position) -> BoxFuture<'_, Result<()>>;
+
+    /// The durable value of a key of a subscription, if it has one.
+    ///
+    /// # Errors
+    /// `HN0221` unless it has [`Feature::Keyed`], `HN0211` when there is no such subscription.
+    fn keyed<'a>(
+        &'a self,
+        subscription: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        let _ = (subscription, key);
+        let lacks = self.capability().lacks(Feature::Keyed);
+        Box::pin(std::future::ready(Err(lacks)))
+    }
 
     /// Every subscription that it knows.
     fn subscriptions(&self) -> Vec<SubscriptionReport>;

@@ -102,6 +102,12 @@ codes! {
     BACKUP = "HN0215", Corrupt, false, "Backup not usable";
     /// An edited copy cannot take the place of its dead letter.
     EDIT = "HN0216", Conflict, false, "Edit not possible";
+    /// The engine does not have what was asked for.
+    FEATURE = "HN0221", Unsupported, false, "Engine lacks a feature";
+    /// Keyed state, timers or senders are over a limit.
+    STATE_FULL = "HN0222", Full, false, "State over its limit";
+    /// A batch of a sender is missing before this one.
+    SEQUENCE_GAP = "HN0223", Conflict, false, "Gap in a sequence";
     /// The application does not hold together; every problem is listed.
     WIRING = "HN0301", Wiring, false, "Application wired wrongly";
     /// A handler returned an error.
@@ -110,6 +116,8 @@ codes! {
     HANDLER_PANICKED = "HN0402", Handler, true, "Handler panicked";
     /// A handler ran longer than its time-out.
     HANDLER_TIMEOUT = "HN0403", Handler, true, "Handler timed out";
+    /// The keyed state of a handler cannot be read or written.
+    KEYED_STATE = "HN0404", Handler, false, "Keyed state not usable";
     /// A defect of Hence.
     INTERNAL = "HN0901", Internal, false, "Internal error";
 }

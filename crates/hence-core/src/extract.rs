@@ -3,17 +3,25 @@
 //! The first argument is the [`Input`]: it says which events the handler takes. Every further
 //! argument is an [`Extract`], which only borrows the call, so their order does not matter.
 
+mod keyed;
+mod timer;
+
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
 
 use crate::delivery::{Delivery, Failure, Position};
-use crate::emit::{Draft, IntoEvents};
+use crate::emit::{Effects, IntoEvents};
 use crate::envelope::Envelope;
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, EventType};
 use crate::handler::Signature;
+
+pub use keyed::Keyed;
+pub use timer::Timer;
 
 /// One call of a handler: the deliveries that it is for, and what its arguments may ask for.
 #[derive(Debug)]
@@ -21,7 +29,9 @@ pub struct Call {
     subscription: Arc<str>,
     deliveries: Handed,
     states: Arc<States>,
-    published: OnceLock<Arc<Mutex<Vec<Draft>>>>,
+    /// The value of its key, if it was looked up.
+    value: Option<Option<Bytes>>,
+    effects: OnceLock<Arc<Mutex<Effects>>>,
     replay: Option<Arc<str>>,
 }
 
@@ -44,8 +54,18 @@ impl Call {
             subscription,
             deliveries,
             states,
-            published: OnceLock::new(),
+            value: None,
+            effects: OnceLock::new(),
             replay: None,
+        }
+    }
+
+    /// The same call with the value that its key has now.
+    #[must_use]
+    pub fn with_value(self, value: Option<Bytes>) -> Self {
+        Self {
+            value: Some(value),
+            ..self
         }
     }
 
@@ -60,6 +80,12 @@ impl Call {
     #[must_use]
     pub fn replay(&self) -> Option<&str> {
         self.replay.as_deref()
+    }
+
+    /// The key of what is to be handled, if it has one: that of the first delivery.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.deliveries().first()?.message.attributes().key()
     }
 
     /// The name of the subscription.
@@ -77,8 +103,18 @@ impl Call {
         }
     }
 
-    fn published(&self) -> &Arc<Mutex<Vec<Draft>>> {
-        self.published.get_or_init(Arc::default)
+    fn effects(&self) -> &Arc<Mutex<Effects>> {
+        self.effects.get_or_init(Arc::default)
+    }
+
+    /// The key, which an argument needs.
+    fn needs_key(&self, argument: &str) -> Result<&str, Failure> {
+        self.key().ok_or_else(|| {
+            Failure::reject(Code::KEYED_STATE.error(format!(
+                "'{}' takes {argument}, and the event has no key",
+                self.subscription
+            )))
+        })
     }
 }
 
@@ -239,7 +275,8 @@ impl<E> IntoIterator for Batch<E> {
     message = "`{Self}` cannot be an argument of a handler",
     label = "a handler cannot ask for this",
     note = "for a dependency of yours, ask for `State<{Self}>` and give it with `App::state`",
-    note = "what else may follow the first argument: `Publisher<E>`, `Attempt`, `Key`"
+    note = "what else may follow the first argument: `Publisher<E>`, `Keyed<T>`, `Timer<E>`, \
+            `Attempt`, `Key`"
 )]
 pub trait Extract: Sized + Send + 'static {
     /// Says what it needs and what may be published through it, before any event flows.
@@ -319,19 +356,14 @@ pub struct Key(pub Option<String>);
 
 impl Extract for Key {
     fn extract(call: &Call) -> Result<Self, Failure> {
-        let first = call.deliveries().first();
-        Ok(Self(
-            first
-                .and_then(|d| d.message.attributes().key())
-                .map(str::to_owned),
-        ))
+        Ok(Self(call.key().map(str::to_owned)))
     }
 }
 
 /// Publishes events from within a handler, with its commit: when the handler fails, they were
 /// never published.
 pub struct Publisher<E> {
-    drafts: Arc<Mutex<Vec<Draft>>>,
+    effects: Arc<Mutex<Effects>>,
     events: std::marker::PhantomData<fn(E)>,
 }
 
@@ -341,7 +373,7 @@ impl<E: IntoEvents> Publisher<E> {
     /// # Errors
     /// `HN0104` when the event cannot be encoded.
     pub fn publish(&self, event: E) -> Result<()> {
-        event.encode(&mut self.drafts.lock().unwrap_or_else(PoisonError::into_inner))
+        event.encode(&mut lock(&self.effects).events)
     }
 }
 
@@ -352,28 +384,32 @@ impl<E: IntoEvents> Extract for Publisher<E> {
 
     fn extract(call: &Call) -> Result<Self, Failure> {
         Ok(Self {
-            drafts: Arc::clone(call.published()),
+            effects: Arc::clone(call.effects()),
             events: std::marker::PhantomData,
         })
     }
 }
 
-/// What a call has published through its [`Publisher`]s; it outlives the call, whose deliveries
-/// are not needed while the function runs.
+/// What a call has done through its arguments; it outlives the call, whose deliveries are not needed
+/// while the function runs.
 #[derive(Debug)]
-pub struct Published(Option<Arc<Mutex<Vec<Draft>>>>);
+pub struct Published(Option<Arc<Mutex<Effects>>>);
 
 impl Published {
     /// Gives up the call, once every argument is extracted.
     #[must_use]
     pub fn of(call: Call) -> Self {
-        Self(call.published.into_inner())
+        Self(call.effects.into_inner())
     }
 
-    /// The events, in the order in which they were published; before what the function returns.
-    #[must_use]
-    pub fn take(self) -> Vec<Draft> {
-        let drafts = self.0.unwrap_or_default();
-        std::mem::take(&mut *drafts.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What was done: events in the order in which they were published, before what the function
+    /// returns.
+    pub fn take(self) -> Effects {
+        let effects = self.0.unwrap_or_default();
+        std::mem::take(&mut *lock(&effects))
     }
+}
+
+fn lock(effects: &Mutex<Effects>) -> MutexGuard<'_, Effects> {
+    effects.lock().unwrap_or_else(PoisonError::into_inner)
 }

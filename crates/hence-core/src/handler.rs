@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::delivery::Failure;
-use crate::emit::{Draft, IntoEvents};
+use crate::emit::{Draft, Effects, IntoEvents};
 use crate::event::EventType;
 use crate::extract::{Call, Extract, Input, Published, Undecodable};
 use crate::subscription::{AfterDeadLetter, Breaker, Options, Order, Rate, Start};
@@ -25,6 +25,10 @@ pub struct Signature {
     pub needs: Vec<(TypeId, &'static str)>,
     /// Whether one call takes several events.
     pub batch: bool,
+    /// The types of the values that it keeps for each key; there may be one.
+    pub keyed: Vec<&'static str>,
+    /// The types of events that it may publish later, by timers.
+    pub timed: Vec<EventType>,
 }
 
 /// Why a call ended without success.
@@ -79,7 +83,7 @@ impl From<Undecodable> for Unhandled {
     note = "put `#[handler(name = \"…\")]` on the function to see which part of it does not fit",
     note = "a handler is an `async fn` of 1 to 8 arguments: first the event (`#[derive(Event)]`, \
             `Envelope<E>`, `Batch<E>` or an enum with `#[derive(Events)]`), then `State<T>`, \
-            `Publisher<E>`, `Attempt` or `Key`",
+            `Publisher<E>`, `Keyed<T>`, `Timer<E>`, `Attempt` or `Key`",
     note = "it returns `()`, events, or `Result` of these with an error that says what failed; \
             what it holds while it waits must be `Send`"
 )]
@@ -92,8 +96,8 @@ pub trait Handler<Args>: Send + Sync + 'static {
         Options::default()
     }
 
-    /// Calls the function; gives the events that follow.
-    fn call(&self, call: Call) -> BoxFuture<'static, Result<Vec<Draft>, Unhandled>>;
+    /// Calls the function; gives what follows.
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Effects, Unhandled>>;
 }
 
 /// What an async function may return to be a handler: [`IntoEvents`], or a `Result` of it.
@@ -155,16 +159,16 @@ macro_rules! handlers {
                 signature
             }
 
-            fn call(&self, call: Call) -> BoxFuture<'static, Result<Vec<Draft>, Unhandled>> {
+            fn call(&self, call: Call) -> BoxFuture<'static, Result<Effects, Unhandled>> {
                 let function = self.clone();
                 Box::pin(async move {
                     let input = I::decode(call.deliveries())?;
                     $(let $name = $name::extract(&call)?;)*
                     let published = Published::of(call);
                     let reply = function(input, $($name),*).await;
-                    let mut drafts = published.take();
-                    reply.reply(&mut drafts)?;
-                    Ok(drafts)
+                    let mut effects = published.take();
+                    reply.reply(&mut effects.events)?;
+                    Ok(effects.complete()?)
                 })
             }
         }
@@ -197,7 +201,7 @@ impl<Args: 'static, H: Handler<Args>> Handler<Args> for Configured<H> {
         self.options.clone()
     }
 
-    fn call(&self, call: Call) -> BoxFuture<'static, Result<Vec<Draft>, Unhandled>> {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Effects, Unhandled>> {
         self.handler.call(call)
     }
 }

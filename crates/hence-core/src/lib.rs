@@ -30,13 +30,14 @@ pub use attributes::Attributes;
 pub use commit::{Commit, Durability, Receipt, Settlement};
 pub use dead_letter::{DeadLetter, DeadLetterQuery, Discard, Edit, Fingerprint};
 pub use delivery::{Delivery, Failure, Outcome, Position, RejectReason};
-pub use emit::{Draft, IntoEvents};
+pub use emit::{Draft, Effects, IntoEvents};
 pub use engine::{Capability, CommitNow, Deliveries, Engine, Entry, Filter, Read, Reader};
 pub use envelope::{Envelope, Value};
 pub use error::{Code, Error, Kind, Result};
 pub use event::{Event, EventType};
 pub use extract::{
-    Attempt, Batch, Call, Extract, Input, Key, Publisher, Replay, State, States, Undecodable,
+    Attempt, Batch, Call, Extract, Input, Key, Keyed, Publisher, Replay, State, States, Timer,
+    Undecodable,
 };
 pub use handler::{BoxFuture, Handler, HandlerExt, Reply, Signature, Unhandled};
 pub use message::Message;

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Code, Error, Result};
 
@@ -20,6 +21,18 @@ impl Timestamp {
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);
         Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// The moment of the call, by a clock that never jumps.
+    ///
+    /// It takes the wall clock once, when the process first asks, and goes on by the monotonic clock.
+    /// Whatever waits uses it: when somebody sets the wall clock back or forward, nothing is late or
+    /// early because of it before the process ends.
+    #[must_use]
+    pub fn steady() -> Self {
+        static BEGAN: OnceLock<(Timestamp, Instant)> = OnceLock::new();
+        let (at, began) = BEGAN.get_or_init(|| (Self::now(), Instant::now()));
+        at.after(began.elapsed())
     }
 
     /// The moment that many microseconds after 1970.

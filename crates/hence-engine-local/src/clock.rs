@@ -1,4 +1,4 @@
-//! The clock: wall time, and waiting for it, behind a seam so that tests can jump.
+//! The clock, and waiting for it, behind a seam so that tests can jump.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,11 +8,11 @@ use hence_core::handler::BoxFuture;
 use hence_core::time::Timestamp;
 use tokio::sync::Notify;
 
-/// How long the system's clock is slept on before it is looked at again, so that a jump of the
-/// wall clock is seen.
+/// How long the system's clock is slept on before it is looked at again, so that what it waits for
+/// is not late by more after the machine slept.
 pub const CLOCK_LOOK_MAX: Duration = Duration::from_secs(1);
 
-/// Wall time, and waiting for it.
+/// The time, and waiting for it.
 pub trait Clock: Send + Sync + 'static {
     /// The moment of the call.
     fn now(&self) -> Timestamp;
@@ -21,19 +21,20 @@ pub trait Clock: Send + Sync + 'static {
     fn reached(&self, due: Timestamp) -> BoxFuture<'static, ()>;
 }
 
-/// The clock of the operating system.
+/// The clock of the operating system: [`Timestamp::steady`], so that nobody who sets the wall clock
+/// makes anything early or late while the process runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        Timestamp::steady()
     }
 
     fn reached(&self, due: Timestamp) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             loop {
-                let wait = due.since(Timestamp::now());
+                let wait = due.since(Timestamp::steady());
                 if wait.is_zero() {
                     return;
                 }

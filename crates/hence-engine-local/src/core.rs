@@ -1,6 +1,7 @@
 //! `Core`: the state with everything that hangs on it in memory, behind the engine's one lock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use hence_core::commit::Receipt;
 use hence_core::delivery::{Delivery, Position};
@@ -8,20 +9,22 @@ use hence_core::engine::{DeliveryReport, Entry, SubscriptionReport};
 use hence_core::error::{Code, Error, Result};
 use hence_core::subscription::{Start, SubscriptionSpec};
 use hence_core::time::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::dead_letters::Dead;
-use crate::decide::{Pending, Prepared, Undecided, Window, decide};
+use crate::decide::{self, Pending, Prepared, Undecided, Window, decide};
 use crate::gates::Gates;
 use crate::history::{Attempt, Emitted, Expected, History};
-use crate::identity::{self, Append};
+use crate::identity::{self, Append, IdentityKey};
 use crate::journal::Store;
 use crate::memory::Waiting;
 use crate::op::{Discarded, Edited, Ended, How, Op, Subscribed, Taken};
 use crate::outlet::{Found, Outlet, when};
+use crate::planted::is_planted;
 use crate::state::{SUBSCRIPTIONS_MAX, State};
 use crate::subscription::{Status, Subscription};
 use crate::tail::Tail;
+use crate::timers::{TIMERS_AT_A_TIME, Timer, TimerId};
 
 /// Commits that are decided and not applied yet.
 #[derive(Debug, Default)]
@@ -58,6 +61,8 @@ pub(crate) struct Core {
     /// Who waits for a message to be settled.
     waiting: HashMap<u64, Vec<oneshot::Sender<()>>>,
     ready_events: usize,
+    /// Wakes whoever waits for the next timer, because it is another one now.
+    pub(crate) alarm: Arc<Notify>,
     /// Commits that wait for room, in the order in which they came; of `memory:` alone.
     pub(crate) queue: VecDeque<Waiting>,
     /// Kept for its memory.
@@ -110,6 +115,7 @@ impl Core {
             history,
             waiting: HashMap::new(),
             ready_events,
+            alarm: Arc::new(Notify::new()),
             queue: VecDeque::new(),
             scratch: Batch::default(),
             closed: false,
@@ -199,6 +205,14 @@ impl Core {
                 }
             }
             Op::Subscribed(_) => self.subscribed(&op, time),
+            Op::TimerSet(_) => {
+                let before = self.state.timers.next_due();
+                self.state.apply(&op, time);
+                if self.state.timers.next_due() != before {
+                    self.alarm.notify_one();
+                }
+            }
+            Op::Keyed { .. } | Op::TimerEnded(_) | Op::Sent { .. } => self.state.apply(&op, time),
         }
     }
 
@@ -219,6 +233,31 @@ impl Core {
         }
         self.open_followers(id, position);
         self.wake_settled(position);
+    }
+
+    /// Timers that are due, as many as end at a time.
+    pub(crate) fn due(&self, now: Timestamp) -> Vec<(TimerId, Timer)> {
+        let now = match is_planted("timer-on-wall-clock") {
+            true => Timestamp::now(),
+            false => now,
+        };
+        if self.state.timers.next_due().is_none_or(|due| due > now) {
+            return Vec::new();
+        }
+        let due = self.state.timers.due_by(now).take(TIMERS_AT_A_TIME);
+        due.map(|(id, timer)| (id.clone(), timer.clone())).collect()
+    }
+
+    /// Decides that a timer fires, behind the commits of the batch.
+    pub(crate) fn fire(
+        &mut self,
+        (id, timer): &(TimerId, Timer),
+        (key, now): (IdentityKey, Timestamp),
+        batch: &mut Batch,
+    ) {
+        let ops = &mut batch.ops;
+        decide::fire(&self.state, &mut self.pending, (id, timer), key, ops);
+        batch.end(now);
     }
 
     fn append(&mut self, append: Append, time: Timestamp) {
@@ -468,7 +507,7 @@ impl Core {
     }
 
     /// What wakes an attached subscription.
-    pub(crate) fn notify(&mut self, id: u32) -> Option<std::sync::Arc<tokio::sync::Notify>> {
+    pub(crate) fn notify(&mut self, id: u32) -> Option<Arc<Notify>> {
         self.outlet(id).map(|outlet| outlet.notify.clone())
     }
 
@@ -557,6 +596,7 @@ impl Core {
     /// Tells everyone who waits that there will be no more.
     pub(crate) fn close(&mut self) {
         self.closed = true;
+        self.alarm.notify_one();
         self.queue.clear();
         self.waiting.clear();
         self.outlets.iter_mut().flatten().for_each(Outlet::wake);
@@ -573,6 +613,10 @@ impl Batch {
     pub(crate) fn push(&mut self, op: Op, time: Timestamp) {
         self.ops.push(op);
         self.end(time);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
     }
 
     /// The operations of the commit that was decided last.

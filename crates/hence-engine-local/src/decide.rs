@@ -3,10 +3,13 @@
 //! Commits are decided in order against the state and against a [`Pending`] of what was decided
 //! and is not stored yet. So the state itself never knows more than the journal.
 
+mod change;
+mod sequence;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hence_core::commit::{Commit, Durability, Receipt, Settlement};
+use hence_core::commit::{Change, Commit, Durability, Receipt, Sequence, Settlement};
 use hence_core::dead_letter::{Discard, Edit};
 use hence_core::delivery::{Outcome, Position};
 use hence_core::engine::Entry;
@@ -16,9 +19,13 @@ use hence_core::message::Message;
 use crate::dead_letters::{self, About, clip};
 use crate::dedup::Known;
 use crate::identity::{Append, Direct, IdentityKey};
+use crate::keyed::Room;
 use crate::op::{Discarded, Edited, Ended, How, Op, Rejected};
+use crate::senders::Sent;
 use crate::state::{State, no_subscription};
 use crate::subscription::Status;
+
+pub(crate) use change::fire;
 
 /// A commit with everything that can be worked out before its turn.
 #[derive(Debug)]
@@ -28,6 +35,9 @@ pub(crate) struct Prepared {
     pub(crate) redrive: Vec<String>,
     pub(crate) discard: Vec<Discard>,
     pub(crate) edit: Vec<Edit>,
+    pub(crate) change: Vec<Change>,
+    /// With what its events hash to.
+    pub(crate) sequence: Option<(Sequence, u64)>,
     pub(crate) durability: Durability,
     /// Entries that had to be read from the log to decide it.
     pub(crate) read: Read,
@@ -57,12 +67,16 @@ impl From<Error> for Halt {
 impl Prepared {
     pub(crate) fn new(key: IdentityKey, commit: Commit) -> Self {
         let append = |message| Append::new(key, message);
+        let publish: Vec<_> = commit.publish.into_iter().map(append).collect();
+        let sequence = commit.sequence;
         Self {
             settle: commit.settle,
-            publish: commit.publish.into_iter().map(append).collect(),
+            sequence: sequence.map(|sequence| (sequence, key.batch(&publish))),
+            publish,
             redrive: commit.redrive,
             discard: commit.discard,
             edit: commit.edit,
+            change: commit.change,
             durability: commit.durability,
             read: HashMap::default(),
         }
@@ -80,13 +94,17 @@ impl Prepared {
             redrive: self.redrive,
             discard: self.discard,
             edit: self.edit,
+            change: self.change,
+            sequence: self.sequence.map(|(sequence, _)| sequence),
             durability: self.durability,
         }
     }
 
-    /// About how much memory its messages take.
+    /// About how much memory its messages and values take.
     pub(crate) fn size(&self) -> usize {
-        self.publish.iter().map(|append| append.size).sum()
+        let changes = self.change.iter().map(change::size);
+        let appends = self.publish.iter().map(|append| append.size);
+        appends.chain(changes).sum()
     }
 }
 
@@ -94,16 +112,23 @@ impl Prepared {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     appends: u64,
-    ids: HashMap<u128, Known, Direct>,
+    ids: HashMap<u64, Known, Direct>,
     deliveries: HashMap<(u32, u64), Status, Direct>,
+    senders: HashMap<String, Sent>,
+    /// How much more values and timers take than the state says; what they take less is not counted.
+    room: Room,
+    /// Whether a timer is set that the state does not know.
+    sets_timers: bool,
     /// How to take the last commit back.
     undo: Vec<Undo>,
 }
 
 #[derive(Debug)]
 enum Undo {
-    Id(u128),
+    Id(u64),
     Delivery((u32, u64), Option<Status>),
+    Sender(String, Option<Sent>),
+    Room(Room),
 }
 
 impl Pending {
@@ -112,6 +137,9 @@ impl Pending {
         self.appends = 0;
         self.ids.clear();
         self.deliveries.clear();
+        self.senders.clear();
+        self.room = Room::default();
+        self.sets_timers = false;
         self.undo.clear();
     }
 
@@ -139,8 +167,25 @@ impl Pending {
                 Undo::Delivery(delivery, None) => {
                     self.deliveries.remove(&delivery);
                 }
+                Undo::Sender(sender, Some(sent)) => {
+                    self.senders.insert(sender, sent);
+                }
+                Undo::Sender(sender, None) => {
+                    self.senders.remove(&sender);
+                }
+                Undo::Room(more) => self.room.sub(more),
             }
         }
+    }
+
+    /// Notes a message that takes the next position, and says which one that is.
+    fn note(&mut self, state: &State, append: &Append) -> u64 {
+        let position = state.next + self.appends;
+        let content = append.content;
+        self.appends += 1;
+        self.ids.insert(append.id, Known { position, content });
+        self.undo.push(Undo::Id(append.id));
+        position
     }
 
     fn set(&mut self, delivery: (u32, u64), status: Status) {
@@ -205,6 +250,12 @@ struct Turn<'a, W> {
 impl<W: Window> Turn<'_, W> {
     fn commit(&mut self, commit: Prepared, fresh: bool) -> Result<Vec<Receipt>> {
         let level = commit.durability;
+        if let Some((sequence, content)) = &commit.sequence
+            && let Some(sent) = self.is_sent(sequence, *content)?
+        {
+            return Ok(self.sent_before(&commit.publish, sent, level));
+        }
+        let first = self.state.next + self.pending.appends;
         let mut receipts = Vec::with_capacity(commit.publish.len());
         for append in commit.publish {
             receipts.push(if fresh {
@@ -224,6 +275,16 @@ impl<W: Window> Turn<'_, W> {
         }
         for edit in commit.edit {
             self.edit(edit)?;
+        }
+        if fresh {
+            for change in commit.change {
+                self.change(change)?;
+            }
+        }
+        if fresh && let Some((sequence, content)) = commit.sequence {
+            let all_new = self.state.next + self.pending.appends == first + receipts.len() as u64;
+            let first = if all_new { first } else { 0 };
+            self.send(sequence, first, content);
         }
         Ok(receipts)
     }
@@ -302,7 +363,7 @@ impl<W: Window> Turn<'_, W> {
         }
     }
 
-    fn known(&self, id: u128) -> Option<Known> {
+    fn known(&self, id: u64) -> Option<Known> {
         let pending = self.pending.ids.get(&id).copied();
         pending.or_else(|| self.state.dedup.get(id))
     }
@@ -314,12 +375,7 @@ impl<W: Window> Turn<'_, W> {
             }
             return Err(conflict(&append, known.position));
         }
-        let position = self.state.next + self.pending.appends;
-        let content = append.content;
-        let known = Known { position, content };
-        self.pending.appends += 1;
-        self.pending.ids.insert(append.id, known);
-        self.pending.undo.push(Undo::Id(append.id));
+        let position = self.pending.note(self.state, &append);
         let receipt = receipt(&append, Some(position), level, false);
         self.ops.push(Op::Append(append));
         Ok(receipt)

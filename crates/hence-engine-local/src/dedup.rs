@@ -1,8 +1,18 @@
 //! `Dedup`: which ids were published, where they stand, and a mark of what they said.
+//!
+//! ```text
+//! ring   id u64, content u32     one for each of the newest events, in order   12 B
+//! table  number in the ring u32  by id, at most 7/8 full, one byte of control   5 B × buckets
+//! runs   number → position       one wherever positions have a gap              hardly any
+//! ```
+//!
+//! That is 24 bytes for each id at the default limit, where two hashes and a position would be 40.
+//! The hash of an id is keyed and secret. That a new id meets one of a million others has a chance
+//! of 1 in 2^44; then it is refused as one with other content, and all but never taken for it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::identity::Direct;
+use hashbrown::HashTable;
 
 /// How many of the newest events are known by their ids.
 pub const DEDUP_EVENTS_MAX: usize = 1_000_000;
@@ -11,48 +21,151 @@ pub const DEDUP_EVENTS_MAX: usize = 1_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) position: u64,
-    pub(crate) content: u64,
+    pub(crate) content: u32,
+}
+
+/// The newest ids, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ids {
+    /// The halves of the id, then the content: three words, because no padding is wanted.
+    ring: VecDeque<[u32; 3]>,
+    /// The number of the first in the ring; the first id ever has number 0.
+    first: u64,
+    /// Numbers from which on positions follow one another, and the position of each.
+    runs: VecDeque<(u64, u64)>,
 }
 
 /// The newest ids, up to a limit; the oldest is forgotten first.
 #[derive(Clone, Debug)]
 pub(crate) struct Dedup {
-    known: HashMap<u128, Known, Direct>,
-    order: VecDeque<u128>,
+    ids: Ids,
+    /// The low half of a number, which is enough to tell those in the ring apart.
+    table: HashTable<u32>,
     limit: usize,
 }
+
+#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+fn split(id: u64) -> [u32; 2] {
+    [id as u32, (id >> 32) as u32]
+}
+
+fn joined([low, high, _]: [u32; 3]) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
+impl Ids {
+    /// The low half of a number.
+    #[expect(clippy::cast_possible_truncation, reason = "that is what is wanted")]
+    fn low(number: u64) -> u32 {
+        number as u32
+    }
+
+    fn next(&self) -> u64 {
+        self.first + self.ring.len() as u64
+    }
+
+    /// What stands behind the low half of a number, and the number.
+    fn at(&self, low: u32) -> Option<(u64, [u32; 3])> {
+        let offset = low.wrapping_sub(Self::low(self.first));
+        let held = self.ring.get(usize::try_from(offset).ok()?)?;
+        Some((self.first + u64::from(offset), *held))
+    }
+
+    fn id_at(&self, low: u32) -> u64 {
+        self.at(low).map_or(0, |(_, held)| joined(held))
+    }
+
+    fn position(&self, number: u64) -> u64 {
+        let behind = self.runs.partition_point(|(begin, _)| *begin <= number);
+        let run = behind.checked_sub(1).and_then(|at| self.runs.get(at));
+        run.map_or(0, |(begin, position)| position + (number - begin))
+    }
+
+    fn push(&mut self, id: u64, known: Known) {
+        let number = self.next();
+        let follows = self.runs.back();
+        let expected = follows.map(|(begin, position)| position + (number - begin));
+        if expected != Some(known.position) {
+            self.runs.push_back((number, known.position));
+        }
+        let [low, high] = split(id);
+        self.ring.push_back([low, high, known.content]);
+    }
+
+    fn pop(&mut self) -> Option<(u32, u64)> {
+        let held = self.ring.pop_front()?;
+        let number = self.first;
+        self.first += 1;
+        if matches!(self.runs.get(1), Some((begin, _)) if *begin <= self.first) {
+            self.runs.pop_front();
+        }
+        Some((Self::low(number), joined(held)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// The ids with what is known of them, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Known)> {
+        (self.first..).zip(&self.ring).map(|(number, held)| {
+            let position = self.position(number);
+            let [_, _, content] = *held;
+            (joined(*held), Known { position, content })
+        })
+    }
+}
+
+impl PartialEq for Ids {
+    /// Whether the same is known, in the same order.
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Ids {}
 
 impl Dedup {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            known: HashMap::default(),
-            order: VecDeque::new(),
-            limit: limit.max(1),
+            ids: Ids::default(),
+            table: HashTable::new(),
+            // Numbers in the table have 32 bits.
+            limit: limit.clamp(1, 1 << 31),
         }
     }
 
-    pub(crate) fn get(&self, id: u128) -> Option<Known> {
-        self.known.get(&id).copied()
+    pub(crate) fn get(&self, id: u64) -> Option<Known> {
+        let low = self.table.find(id, |low| self.ids.id_at(*low) == id)?;
+        let (number, [_, _, content]) = self.ids.at(*low)?;
+        let position = self.ids.position(number);
+        Some(Known { position, content })
     }
 
     /// Remembers an id that is not known.
-    pub(crate) fn insert(&mut self, id: u128, known: Known) {
-        if self.order.len() >= self.limit
-            && let Some(oldest) = self.order.pop_front()
+    pub(crate) fn insert(&mut self, id: u64, known: Known) {
+        if self.ids.len() >= self.limit
+            && let Some((low, oldest)) = self.ids.pop()
+            && let Ok(found) = self.table.find_entry(oldest, |held| *held == low)
         {
-            self.known.remove(&oldest);
+            found.remove();
         }
-        self.order.push_back(id);
-        self.known.insert(id, known);
+        let low = Ids::low(self.ids.next());
+        self.ids.push(id, known);
+        let ids = &self.ids;
+        self.table.insert_unique(id, low, |low| ids.id_at(*low));
     }
 
     /// Whether nothing was forgotten yet.
     pub(crate) fn is_complete(&self) -> bool {
-        self.order.len() < self.limit
+        self.ids.len() < self.limit
     }
 
-    /// What is known, in no order.
-    pub(crate) fn known(&self) -> Vec<(u128, Known)> {
-        self.known.iter().map(|(id, known)| (*id, *known)).collect()
+    /// What is known, without the table.
+    pub(crate) fn ids(&self) -> &Ids {
+        &self.ids
     }
 }
+
+#[cfg(test)]
+mod tests;

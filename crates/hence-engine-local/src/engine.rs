@@ -4,7 +4,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use hence_core::commit::{Commit, Durability, Receipt};
+use bytes::Bytes;
+use hence_core::commit::{Change, Commit, Durability, Receipt, What};
 use hence_core::dead_letter::{DeadLetter, DeadLetterQuery};
 use hence_core::delivery::Position;
 use hence_core::engine::{
@@ -19,6 +20,7 @@ use hence_log::Storage;
 use tokio::sync::{Notify, oneshot};
 
 use crate::Options;
+use crate::alarm::{Alarm, Bell};
 use crate::clock::Clock;
 use crate::core::{Core, attached};
 use crate::decide::Prepared;
@@ -28,16 +30,12 @@ use crate::index::{Index, Indexer};
 use crate::journal::{Store, no_entry};
 use crate::keeper::{Duty, Keeper};
 use crate::memory::{self, Taken, closed};
+use crate::promise::{capability, check};
 use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
 use crate::writer::{self, Figures, Lead, Seat, Turn};
-
-/// The largest event, in bytes of data and attributes.
-pub const EVENT_BYTES_MAX: usize = 1 << 20;
-/// The most events that one commit publishes.
-pub const BATCH_EVENTS_MAX: usize = 1_000;
 
 /// What the engine, its deliveries, its readers and its writer share.
 pub(crate) struct Shared {
@@ -79,6 +77,8 @@ pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
     capability: Capability,
     path: Path,
+    /// Absent where timers wait for commits.
+    alarm: Option<Alarm>,
 }
 
 /// A commit that was handed in.
@@ -108,6 +108,7 @@ impl Local {
                 limit,
                 floor: limit / options.memory_events.max(1),
             },
+            alarm: options.alarm.then(Alarm::default),
         }
     }
 
@@ -161,7 +162,7 @@ impl Local {
             Durability::Written,
             Durability::Synced,
         ];
-        Ok(Self {
+        let local = Self {
             shared,
             capability: capability("log", levels),
             path: Path::Writer {
@@ -172,7 +173,22 @@ impl Local {
                 keeper,
                 indexer,
             },
-        })
+            alarm: options.alarm.then(Alarm::default),
+        };
+        let has_timers = local.shared.lock().state.timers.next_due().is_some();
+        if has_timers {
+            local.begin_alarm()?;
+        }
+        Ok(local)
+    }
+
+    fn begin_alarm(&self) -> Result<()> {
+        let bell = match &self.path {
+            Path::Inline { limit, .. } => Bell::Inline { limit: *limit },
+            Path::Writer { queue, .. } => Bell::Writer(Arc::clone(queue)),
+        };
+        let alarm = self.alarm.as_ref();
+        alarm.map_or(Ok(()), |alarm| alarm.begin(&self.shared, bell))
     }
 
     #[cfg(test)]
@@ -181,7 +197,12 @@ impl Local {
     }
 
     fn submit(&self, commit: Commit, wait: bool) -> Submitted {
-        if let Err(error) = self.check(&commit) {
+        let sets_timer = |change: &Change| matches!(change.what, What::SetTimer { .. });
+        let mut checked = check(&self.capability, &commit);
+        if commit.change.iter().any(sets_timer) {
+            checked = checked.and_then(|()| self.begin_alarm());
+        }
+        if let Err(error) = checked {
             return Submitted::Now(Err(error));
         }
         if commit.is_empty() {
@@ -196,7 +217,8 @@ impl Local {
                 let now = self.shared.clock.now();
                 let publishes = !commit.publish.is_empty();
                 let mut core = self.shared.lock();
-                let taken = memory::submit(&mut core, commit, (*limit, now), wait);
+                let key = self.shared.key;
+                let taken = memory::submit(&mut core, commit, (*limit, now), key, wait);
                 drop(core);
                 if publishes || wait {
                     self.shared.appended.notify_waiters();
@@ -227,35 +249,6 @@ impl Local {
                     },
                 }
             }
-        }
-    }
-
-    /// Refuses what this engine can never do.
-    fn check(&self, commit: &Commit) -> Result<()> {
-        let reached = &self.capability.durability;
-        if !reached.contains(&commit.durability) {
-            let levels: Vec<&str> = reached.iter().map(|level| level.as_str()).collect();
-            return Err(Code::DURABILITY.error(format!(
-                "the engine '{}' does not reach '{}', only: {}",
-                self.capability.name,
-                commit.durability,
-                levels.join(", ")
-            )));
-        }
-        let events = commit.publish.len();
-        if events > BATCH_EVENTS_MAX {
-            return Err(Code::TOO_LARGE.error(format!(
-                "a commit of {events} events; at most {BATCH_EVENTS_MAX} are taken"
-            )));
-        }
-        let too_large = |message: &&Message| message.footprint() > EVENT_BYTES_MAX;
-        let copies = commit.edit.iter().map(|edit| &edit.message);
-        match commit.publish.iter().chain(copies).find(too_large) {
-            None => Ok(()),
-            Some(message) => Err(Code::TOO_LARGE.error(format!(
-                "event '{}' has more than {EVENT_BYTES_MAX} bytes",
-                message.attributes().id()
-            ))),
         }
     }
 
@@ -486,10 +479,6 @@ pub(crate) async fn on_a_thread<T: Send + 'static>(
     result.await.unwrap_or_else(lost)
 }
 
-fn capability(name: &'static str, durability: Vec<Durability>) -> Capability {
-    Capability::new(name, durability, EVENT_BYTES_MAX, BATCH_EVENTS_MAX)
-}
-
 async fn answered(receipts: oneshot::Receiver<Result<Vec<Receipt>>>) -> Result<Vec<Receipt>> {
     receipts.await.unwrap_or_else(|_| Err(closed()))
 }
@@ -567,6 +556,21 @@ impl Engine for Local {
 
     fn settled(&self, position: Position) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.until_settled(position.0))
+    }
+
+    fn keyed<'a>(
+        &'a self,
+        subscription: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        Box::pin(async move {
+            let core = self.shared.lock();
+            if core.closed {
+                return Err(closed());
+            }
+            let (id, _) = core.state.named(subscription)?;
+            Ok(core.state.keyed.get(id, key).cloned())
+        })
     }
 
     fn subscriptions(&self) -> Vec<SubscriptionReport> {
@@ -665,6 +669,9 @@ impl Drop for Local {
                 tracing::error!("the writer of the log panicked");
             }
             self.shared.lock().store = Store::Memory;
+        }
+        if let Some(alarm) = &self.alarm {
+            alarm.end();
         }
     }
 }

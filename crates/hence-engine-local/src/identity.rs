@@ -23,11 +23,21 @@ impl IdentityKey {
     }
 
     /// Stands for source and id together.
-    pub(crate) fn id(self, source: &str, id: &str) -> u128 {
+    pub(crate) fn id(self, source: &str, id: &str) -> u64 {
         let mut writer = Writer::new(SipHasher13::new_with_keys(self.0, self.1));
         writer.text(source);
         writer.text(id);
-        writer.end().finish128().as_u128()
+        writer.end().finish128().h1
+    }
+
+    /// Stands for everything that a batch says.
+    pub(crate) fn batch(self, appends: &[Append]) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, !self.1);
+        for append in appends {
+            hasher.write_u64(append.id);
+            hasher.write_u32(append.content);
+        }
+        hasher.finish()
     }
 
     /// Stands for a text of a kind where a hash that another text may have is good enough.
@@ -40,7 +50,7 @@ impl IdentityKey {
 
     /// Stands for what the message says. The time and the trace context are left out: a publisher
     /// that tries again may set them anew.
-    fn content(self, message: &Message) -> u64 {
+    fn content(self, message: &Message) -> u32 {
         let attributes = message.attributes();
         let mut writer = Writer::new(SipHasher13::new_with_keys(self.1, self.0));
         writer.text(attributes.event_type());
@@ -60,7 +70,9 @@ impl IdentityKey {
         }
         writer.bytes(&[u8::from(message.data().is_some())]);
         writer.bytes(message.data().map_or(&[], |data| data));
-        writer.end().finish()
+        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+        let mark = writer.end().finish() as u32;
+        mark
     }
 }
 
@@ -127,8 +139,8 @@ pub(crate) fn tag(event_type: &str) -> u32 {
 pub(crate) struct Append {
     pub(crate) message: Message,
     pub(crate) tag: u32,
-    pub(crate) id: u128,
-    pub(crate) content: u64,
+    pub(crate) id: u64,
+    pub(crate) content: u32,
     /// About how much memory it takes.
     pub(crate) size: usize,
 }
@@ -171,11 +183,6 @@ impl Hasher for DirectHasher {
     fn write_u64(&mut self, number: u64) {
         // The odd number is 2^64 over the golden ratio (Knuth, TAOCP 3, 6.4).
         self.0 = (self.0.rotate_left(32) ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-
-    fn write_u128(&mut self, number: u128) {
-        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-        self.write_u64(number as u64);
     }
 }
 

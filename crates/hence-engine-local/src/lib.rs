@@ -13,10 +13,12 @@
 //! subscriptions and readers, and the publisher is answered. `memory:` and `log:` differ in the
 //! journal alone, so that what tests run on answers as what runs in production.
 //!
-//! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`,
-//! `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`, `memory`, `queue`,
-//! `writer`, `snapshot`, `keeper`, `deliveries`, `reader`, `index`, `history`, `report`, `engine`.
+//! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`, `keyed`,
+//! `timers`, `senders`, `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`,
+//! `memory`, `queue`, `writer`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`, `index`,
+//! `history`, `report`, `promise`, `engine`.
 
+mod alarm;
 mod clock;
 mod core;
 mod dead_letters;
@@ -30,18 +32,22 @@ mod identity;
 mod index;
 mod journal;
 mod keeper;
+mod keyed;
 mod memory;
 mod op;
 mod outlet;
 mod planted;
+mod promise;
 mod queue;
 mod reader;
 mod report;
+mod senders;
 mod settled;
 mod snapshot;
 mod state;
 mod subscription;
 mod tail;
+mod timers;
 mod writer;
 
 use std::io::ErrorKind;
@@ -53,19 +59,23 @@ use hence_core::engine::Engine;
 use hence_core::error::{Code, Result};
 use hence_log::{DiskStorage, Storage};
 
+pub use alarm::ALARM_AGAIN;
 pub use clock::{CLOCK_LOOK_MAX, Clock, ManualClock, SystemClock};
 pub use dead_letters::{EDITED_BYTES_MAX, ERROR_BYTES_MAX};
 pub use dedup::DEDUP_EVENTS_MAX;
-pub use engine::{BATCH_EVENTS_MAX, EVENT_BYTES_MAX};
 pub use history::HISTORY_ATTEMPTS_MAX;
 pub use index::{INDEX_CACHE_BYTES, INDEX_ENTRIES_MAX, INDEX_INTERVAL, has_index, remove_index};
 pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX, translate};
 pub use keeper::{KEEP_INTERVAL, Retention};
+pub use keyed::{KEYED_VALUE_BYTES_MAX, STATE_BYTES_MAX, STATE_ENTRIES_MAX};
 pub use memory::{MEMORY_BYTES_MAX, MEMORY_EVENTS_MAX, MEMORY_KEEP_BYTES};
 pub use outlet::{DELAYED_EVENTS_MAX, READY_EVENTS_MAX, SCAN_EVENTS_MAX};
+pub use promise::{BATCH_EVENTS_MAX, CHANGES_MAX, EVENT_BYTES_MAX};
 pub use queue::{QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
+pub use senders::{SENDER_BYTES_MAX, SENDERS_MAX};
 pub use snapshot::{SNAPSHOT_FRAMES, SNAPSHOT_INTERVAL_MIN};
 pub use state::SUBSCRIPTIONS_MAX;
+pub use timers::TIMERS_AT_A_TIME;
 pub use writer::IDLE_MAX;
 
 /// Bytes of the newest events that a log engine keeps in memory for those who keep up.
@@ -103,6 +113,9 @@ pub struct Options {
     pub keep_interval: Duration,
     /// Whether the next file of the log is made ready before it is needed.
     pub spares: bool,
+    /// Whether timers fire by themselves. Without, they wait for the next commit, so that a
+    /// simulation decides when that is.
+    pub alarm: bool,
     /// Whether [`log()`] makes an index beside the log, so that searches, traces and reports need
     /// not read the whole of it.
     pub index: bool,
@@ -133,6 +146,7 @@ impl Default for Options {
             retention: Retention::default(),
             keep_interval: KEEP_INTERVAL,
             spares: false,
+            alarm: true,
             index: true,
             index_entries: INDEX_ENTRIES_MAX,
             index_interval: INDEX_INTERVAL,

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::core::Core;
 use crate::decide::{Prepared, Undecided};
+use crate::identity::IdentityKey;
 use crate::journal::no_entry;
 
 /// Memory that events may take which some subscription has not settled.
@@ -38,11 +39,13 @@ pub(crate) fn submit(
     core: &mut Core,
     commit: Prepared,
     (limit, now): (usize, Timestamp),
+    key: IdentityKey,
     wait: bool,
 ) -> Taken {
     if core.closed {
         return Taken::Now(Err(closed()));
     }
+    fire(core, (limit, now), key);
     let settles = !commit.settle.is_empty();
     if settles || (core.queue.is_empty() && fits(core, &commit, limit)) {
         let receipts = run(core, commit, now);
@@ -57,6 +60,23 @@ pub(crate) fn submit(
     let (answer, receipts) = oneshot::channel();
     core.queue.push_back(Waiting { commit, answer });
     Taken::Later(receipts)
+}
+
+/// Lets timers fire that are due, as far as there is room for their events.
+pub(crate) fn fire(core: &mut Core, (limit, now): (usize, Timestamp), key: IdentityKey) {
+    let due = core.due(now);
+    if due.is_empty() {
+        return;
+    }
+    let mut batch = std::mem::take(&mut core.scratch);
+    for timer in due {
+        if core.tail.open_bytes() > limit {
+            break;
+        }
+        core.fire(&timer, (key, now), &mut batch);
+        core.apply(&mut batch);
+    }
+    core.scratch = batch;
 }
 
 fn fits(core: &Core, commit: &Prepared, limit: usize) -> bool {

@@ -15,6 +15,10 @@
 //!                                        varint low, varint lag
 //!      8 discarded    subscription       varint position, text reason
 //!      9 edited       subscription       varint position, the compact form of the copy
+//!      4 keyed        subscription       text key; u8 0 removed, 1 written: the value
+//!      5 timer set    subscription       text key, text name; i64 due, the message's compact form
+//!      6 timer ended  subscription       text key, text name
+//!      7 sent         0                  text sender; varint number, varint first; u64 content
 //! ```
 //!
 //! A reject of form 2 was written until the log's entry became the dead letter's; it is read for ever.
@@ -30,6 +34,8 @@ use hence_core::time::Timestamp;
 
 use crate::dead_letters::About;
 use crate::identity::{Append, IdentityKey};
+use crate::senders::Sent;
+use crate::timers::{Timer, TimerId};
 
 /// The kind of an append; the only one that takes a position.
 pub(crate) const APPEND: u8 = 0;
@@ -40,6 +46,10 @@ const SUBSCRIBED: u8 = 3;
 /// The kind of a dead letter that was given up.
 pub(crate) const DISCARDED: u8 = 8;
 const EDITED: u8 = 9;
+const KEYED: u8 = 4;
+const TIMER_SET: u8 = 5;
+const TIMER_ENDED: u8 = 6;
+const SENT: u8 = 7;
 
 /// One change of the state.
 #[derive(Debug)]
@@ -56,6 +66,18 @@ pub(crate) enum Op {
     Discarded(Discarded),
     /// A dead letter is sent again as an edited copy.
     Edited(Edited),
+    /// The value of a key is replaced or removed.
+    Keyed {
+        subscription: u32,
+        key: String,
+        value: Option<Bytes>,
+    },
+    /// A timer is set.
+    TimerSet(Box<(TimerId, Timer)>),
+    /// A timer has fired or is cancelled.
+    TimerEnded(TimerId),
+    /// A sender is as far as this.
+    Sent { sender: String, sent: Sent },
 }
 
 /// A dead letter that is given up.
@@ -135,6 +157,10 @@ impl Op {
             Self::Subscribed(_) => SUBSCRIBED,
             Self::Discarded(_) => DISCARDED,
             Self::Edited(_) => EDITED,
+            Self::Keyed { .. } => KEYED,
+            Self::TimerSet(_) => TIMER_SET,
+            Self::TimerEnded(_) => TIMER_ENDED,
+            Self::Sent { .. } => SENT,
         }
     }
 
@@ -142,10 +168,13 @@ impl Op {
         match self {
             Self::Append(append) => append.tag,
             Self::Ended(ended) => ended.subscription,
-            Self::Redriven { subscription, .. } => *subscription,
+            Self::Redriven { subscription, .. } | Self::Keyed { subscription, .. } => *subscription,
             Self::Subscribed(subscribed) => subscribed.subscription,
             Self::Discarded(discarded) => discarded.subscription,
             Self::Edited(edited) => edited.subscription,
+            Self::TimerSet(set) => set.0.subscription,
+            Self::TimerEnded(id) => id.subscription,
+            Self::Sent { .. } => 0,
         }
     }
 
@@ -168,6 +197,19 @@ impl Op {
                 put_varint(out, *position);
                 compact::encode(message, out);
             }
+            Self::Keyed { key, value, .. } => {
+                put_text(out, key);
+                out.put_u8(u8::from(value.is_some()));
+                out.put_slice(value.as_ref().map_or(&[], |value| value));
+            }
+            Self::TimerSet(set) => {
+                let (id, timer) = &**set;
+                put_timer_id(out, id);
+                out.put_i64_le(timer.due.as_micros());
+                compact::encode(&timer.message, out);
+            }
+            Self::TimerEnded(id) => put_timer_id(out, id),
+            Self::Sent { sender, sent } => put_sent(out, sender, *sent),
         }
     }
 
@@ -190,6 +232,27 @@ impl Op {
                 position: get_varint(&mut body)?,
                 message: compact::decode(body)?,
             })),
+            KEYED => {
+                let key = get_text(&mut body)?;
+                let written = body.try_get_u8().map_err(|_| damaged())? != 0;
+                Ok(Self::Keyed {
+                    subscription: tag,
+                    key,
+                    // A copy, so that a value does not keep its whole frame in memory.
+                    value: written.then(|| Bytes::copy_from_slice(&body)),
+                })
+            }
+            TIMER_SET => {
+                let id = get_timer_id(tag, &mut body)?;
+                let due = get_time(&mut body)?;
+                let message = compact::decode(Bytes::copy_from_slice(&body))?;
+                Ok(Self::TimerSet(Box::new((id, Timer { due, message }))))
+            }
+            TIMER_ENDED => get_timer_id(tag, &mut body).map(Self::TimerEnded),
+            SENT => {
+                let (sender, sent) = get_sent(&mut body)?;
+                Ok(Self::Sent { sender, sent })
+            }
             _ => Err(Code::FORMAT.error(format!("operation of kind {kind}"))),
         }
     }
@@ -300,6 +363,36 @@ impl Subscribed {
             lag: get_varint(body)?,
         })
     }
+}
+
+pub(crate) fn put_timer_id(out: &mut Vec<u8>, id: &TimerId) {
+    put_text(out, &id.key);
+    put_text(out, &id.name);
+}
+
+pub(crate) fn get_timer_id(subscription: u32, body: &mut Bytes) -> Result<TimerId> {
+    Ok(TimerId {
+        subscription,
+        key: get_text(body)?,
+        name: get_text(body)?,
+    })
+}
+
+pub(crate) fn put_sent(out: &mut Vec<u8>, sender: &str, sent: Sent) {
+    put_text(out, sender);
+    put_varint(out, sent.number);
+    put_varint(out, sent.first);
+    out.put_u64_le(sent.content);
+}
+
+pub(crate) fn get_sent(body: &mut Bytes) -> Result<(String, Sent)> {
+    let sender = get_text(body)?;
+    let sent = Sent {
+        number: get_varint(body)?,
+        first: get_varint(body)?,
+        content: body.try_get_u64_le().map_err(|_| damaged())?,
+    };
+    Ok((sender, sent))
 }
 
 pub(crate) fn put_types(out: &mut Vec<u8>, types: &[Taken]) {

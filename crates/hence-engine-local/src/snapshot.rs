@@ -1,7 +1,7 @@
 //! The tables as bytes, so that opening a log need not replay it from its first frame.
 //!
 //! ```text
-//! version u8 = 2, or 1 before dead letters left their messages in the log; varint next
+//! version u8 = 2; varint next
 //! varint count of subscriptions, each:
 //!   text name; types; varint low; varint lag
 //!   varint count of ranges, each: varint first, varint last
@@ -9,8 +9,15 @@
 //!   varint count of dead letters, each: varint position, text reason, text error,
 //!     varint attempts, varint rejections, i64 since, i64 appended, u8 flags;
 //!     with the flag ENTRY: text type, u8 1 and text key, or 0; else: varint length, message
-//! varint count of ids, oldest first, each: u128 id, u64 content, u64 position
+//! varint count of ids, oldest first, each: u64 id, u32 content, varint position less the one before
+//! varint count of values, each: varint subscription, text key, varint length, value
+//! varint count of timers, soonest first, each: varint subscription, text key, text name, i64 due,
+//!   varint length, message
+//! varint count of senders, each: text sender, varint number, varint first, u64 content
 //! ```
+//!
+//! Version 1 ends with the ids, each: u128 id, u64 content, u64 position, of which the low halves of
+//! the first two count.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,14 +28,18 @@ use hence_core::dead_letter::Fingerprint;
 use hence_core::error::{Code, Result};
 
 use crate::dead_letters::{About, Body, Dead};
-use crate::dedup::Known;
+use crate::dedup::{Ids, Known};
+use crate::keyed::Keyed;
 use crate::op::{
-    damaged, get_named, get_reason, get_time, get_types, get_u32, put_named, put_types,
+    damaged, get_named, get_reason, get_sent, get_time, get_timer_id, get_types, get_u32,
+    put_named, put_sent, put_timer_id, put_types,
 };
 use crate::planted::is_planted;
+use crate::senders::Senders;
 use crate::settled::Settled;
 use crate::state::State;
 use crate::subscription::{Subscription, Tried};
+use crate::timers::{Timer, Timers};
 
 /// Commits after which the tables are stored anew.
 pub const SNAPSHOT_FRAMES: u64 = 100_000;
@@ -36,8 +47,6 @@ pub const SNAPSHOT_FRAMES: u64 = 100_000;
 pub const SNAPSHOT_INTERVAL_MIN: Duration = Duration::from_secs(10);
 
 const VERSION: u8 = 2;
-/// Read for ever; it differs in no more than the flags of dead letters that it does not know.
-const VERSION_OLD: u8 = 1;
 const HOLD: u8 = 1;
 const REDRIVEN: u8 = 2;
 /// The message is the entry of the log at its position.
@@ -49,8 +58,10 @@ const EDITED: u8 = 8;
 pub(crate) struct Frozen {
     next: u64,
     subscriptions: Vec<Subscription>,
-    /// In no order.
-    known: Vec<(u128, Known)>,
+    known: Ids,
+    keyed: Keyed,
+    timers: Timers,
+    senders: Senders,
 }
 
 impl Frozen {
@@ -59,32 +70,39 @@ impl Frozen {
             next: state.next,
             subscriptions: state.subscriptions().to_vec(),
             known: match is_planted("dedup-lost-at-snapshot") {
-                true => Vec::new(),
-                false => state.dedup.known(),
+                true => Ids::default(),
+                false => state.dedup.ids().clone(),
             },
+            keyed: match is_planted("keyed-lost-at-snapshot") {
+                true => Keyed::default(),
+                false => state.keyed.clone(),
+            },
+            timers: match is_planted("timers-lost-at-snapshot") {
+                true => Timers::default(),
+                false => state.timers.clone(),
+            },
+            senders: state.senders.clone(),
         }
-    }
-
-    /// The same copy in the one order in which copies can be compared.
-    pub(crate) fn sorted(mut self) -> Self {
-        self.known.sort_unstable_by_key(|(_, known)| known.position);
-        self
     }
 
     pub(crate) fn encode(self) -> Vec<u8> {
-        let frozen = self.sorted();
         let mut out = vec![VERSION];
-        put_varint(&mut out, frozen.next);
-        put_varint(&mut out, frozen.subscriptions.len() as u64);
-        for subscription in &frozen.subscriptions {
+        put_varint(&mut out, self.next);
+        put_varint(&mut out, self.subscriptions.len() as u64);
+        for subscription in &self.subscriptions {
             put_subscription(&mut out, subscription);
         }
-        put_varint(&mut out, frozen.known.len() as u64);
-        for (id, known) in &frozen.known {
-            out.put_u128_le(*id);
-            out.put_u64_le(known.content);
-            out.put_u64_le(known.position);
+        put_varint(&mut out, self.known.len() as u64);
+        let mut before = 0;
+        for (id, known) in self.known.iter() {
+            out.put_u64_le(id);
+            out.put_u32_le(known.content);
+            put_varint(&mut out, known.position - before);
+            before = known.position;
         }
+        put_keyed(&mut out, &self.keyed);
+        put_timers(&mut out, &self.timers);
+        put_senders(&mut out, &self.senders);
         out
     }
 }
@@ -93,7 +111,7 @@ impl Frozen {
 pub(crate) fn thaw(mut bytes: Bytes, dedup_events: usize) -> Result<State> {
     let buf = &mut bytes;
     let version = buf.try_get_u8().map_err(|_| damaged())?;
-    if !matches!(version, VERSION | VERSION_OLD) {
+    if !(1..=VERSION).contains(&version) {
         return Err(Code::FORMAT.error(format!("snapshot of version {version}")));
     }
     let mut state = State::new(dedup_events);
@@ -101,17 +119,113 @@ pub(crate) fn thaw(mut bytes: Bytes, dedup_events: usize) -> Result<State> {
     for _ in 0..get_varint(buf)? {
         state.restore(get_subscription(buf)?);
     }
-    for _ in 0..get_varint(buf)? {
-        let id = buf.try_get_u128_le().map_err(|_| damaged())?;
-        let content = buf.try_get_u64_le().map_err(|_| damaged())?;
-        let position = buf.try_get_u64_le().map_err(|_| damaged())?;
-        state.dedup.insert(id, Known { position, content });
+    if version == 1 {
+        get_ids_of_version_1(buf, &mut state)?;
+    } else {
+        get_ids(buf, &mut state)?;
+        get_keyed(buf, &mut state)?;
+        get_timers(buf, &mut state)?;
+        get_senders(buf, &mut state)?;
     }
     if bytes.is_empty() {
         Ok(state)
     } else {
         Err(damaged())
     }
+}
+
+fn get_ids_of_version_1(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    for _ in 0..get_varint(buf)? {
+        let id = buf.try_get_u64_le().map_err(|_| damaged())?;
+        buf.try_get_u64_le().map_err(|_| damaged())?;
+        let content = buf.try_get_u32_le().map_err(|_| damaged())?;
+        buf.try_get_u32_le().map_err(|_| damaged())?;
+        let position = buf.try_get_u64_le().map_err(|_| damaged())?;
+        state.dedup.insert(id, Known { position, content });
+    }
+    Ok(())
+}
+
+fn get_ids(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    let mut position = 0_u64;
+    for _ in 0..get_varint(buf)? {
+        let id = buf.try_get_u64_le().map_err(|_| damaged())?;
+        let content = buf.try_get_u32_le().map_err(|_| damaged())?;
+        position = position.checked_add(get_varint(buf)?).ok_or_else(damaged)?;
+        state.dedup.insert(id, Known { position, content });
+    }
+    Ok(())
+}
+
+fn put_keyed(out: &mut Vec<u8>, keyed: &Keyed) {
+    put_varint(out, keyed.room().entries as u64);
+    for (subscription, key, value) in keyed.iter() {
+        put_varint(out, u64::from(subscription));
+        put_text(out, key);
+        put_varint(out, value.len() as u64);
+        out.extend_from_slice(value);
+    }
+}
+
+fn get_keyed(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    for _ in 0..get_varint(buf)? {
+        let (subscription, key) = (get_u32(buf)?, get_text(buf)?);
+        let value = get_part(buf)?;
+        state.keyed.set(subscription, &key, Some(value));
+    }
+    Ok(())
+}
+
+fn put_timers(out: &mut Vec<u8>, timers: &Timers) {
+    put_varint(out, timers.room().entries as u64);
+    for (id, timer) in timers.iter() {
+        put_varint(out, u64::from(id.subscription));
+        put_timer_id(out, id);
+        out.put_i64_le(timer.due.as_micros());
+        put_message(out, &timer.message);
+    }
+}
+
+fn get_timers(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    for _ in 0..get_varint(buf)? {
+        let subscription = get_u32(buf)?;
+        let id = get_timer_id(subscription, buf)?;
+        let due = get_time(buf)?;
+        let message = compact::decode(get_part(buf)?)?;
+        state.timers.set(id, Timer { due, message });
+    }
+    Ok(())
+}
+
+fn put_senders(out: &mut Vec<u8>, senders: &Senders) {
+    put_varint(out, senders.len() as u64);
+    for (sender, sent) in senders.iter() {
+        put_sent(out, sender, sent);
+    }
+}
+
+fn get_senders(buf: &mut Bytes, state: &mut State) -> Result<()> {
+    for _ in 0..get_varint(buf)? {
+        let (sender, sent) = get_sent(buf)?;
+        state.senders.set(&sender, sent);
+    }
+    Ok(())
+}
+
+fn put_message(out: &mut Vec<u8>, message: &hence_core::Message) {
+    let mut bytes = Vec::new();
+    compact::encode(message, &mut bytes);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(&bytes);
+}
+
+/// A part with its length before it; a copy, so that it does not keep the whole snapshot in memory.
+fn get_part(buf: &mut Bytes) -> Result<Bytes> {
+    let length = usize::try_from(get_varint(buf)?).map_err(|_| damaged())?;
+    if buf.len() < length {
+        return Err(damaged());
+    }
+    Ok(Bytes::copy_from_slice(&buf.split_to(length)))
 }
 
 fn put_subscription(out: &mut Vec<u8>, subscription: &Subscription) {
@@ -180,12 +294,7 @@ fn put_dead(out: &mut Vec<u8>, dead: &Dead) {
     );
     match dead.message() {
         None => put_named(out, &dead.about),
-        Some(message) => {
-            let mut encoded = Vec::new();
-            compact::encode(message, &mut encoded);
-            put_varint(out, encoded.len() as u64);
-            out.extend_from_slice(&encoded);
-        }
+        Some(message) => put_message(out, message),
     }
 }
 
@@ -197,12 +306,7 @@ fn get_dead(buf: &mut Bytes) -> Result<Dead> {
     let (body, about) = if flags & ENTRY != 0 {
         (Body::Entry, get_named(buf, appended)?)
     } else {
-        let length = usize::try_from(get_varint(buf)?).map_err(|_| damaged())?;
-        if buf.len() < length {
-            return Err(damaged());
-        }
-        // A copy, so that one dead letter does not keep the whole snapshot in memory.
-        let message = compact::decode(Bytes::copy_from_slice(&buf.split_to(length)))?;
+        let message = compact::decode(get_part(buf)?)?;
         let about = About::of(&message, appended);
         match flags & EDITED {
             0 => (Body::Kept(message), about),

@@ -8,8 +8,11 @@ use hence_core::time::Timestamp;
 
 use crate::dedup::{Dedup, Known};
 use crate::identity::{Append, Direct};
+use crate::keyed::{Keyed, Room};
 use crate::op::{Ended, Op, Subscribed};
+use crate::senders::Senders;
 use crate::subscription::Subscription;
+use crate::timers::Timers;
 
 /// How many subscriptions one engine keeps.
 pub const SUBSCRIPTIONS_MAX: usize = 100_000;
@@ -20,6 +23,9 @@ pub(crate) struct State {
     /// The next position.
     pub(crate) next: u64,
     pub(crate) dedup: Dedup,
+    pub(crate) keyed: Keyed,
+    pub(crate) timers: Timers,
+    pub(crate) senders: Senders,
     subscriptions: Vec<Subscription>,
     names: HashMap<String, u32>,
     /// Which subscriptions may take a type, by its tag; types that nobody takes cost nothing.
@@ -31,6 +37,9 @@ impl State {
         Self {
             next: 1,
             dedup: Dedup::new(dedup_events),
+            keyed: Keyed::default(),
+            timers: Timers::default(),
+            senders: Senders::default(),
             subscriptions: Vec::new(),
             names: HashMap::new(),
             takers: HashMap::default(),
@@ -119,7 +128,25 @@ impl State {
                 }
             }
             Op::Subscribed(subscribed) => self.subscribe(subscribed),
+            Op::Keyed {
+                subscription,
+                key,
+                value,
+            } => self.keyed.set(*subscription, key, value.clone()),
+            Op::TimerSet(set) => {
+                let (id, timer) = &**set;
+                self.timers.set(id.clone(), timer.clone());
+            }
+            Op::TimerEnded(id) => self.timers.end(id),
+            Op::Sent { sender, sent } => self.senders.set(sender, *sent),
         }
+    }
+
+    /// How much values and timers take together.
+    pub(crate) fn room(&self) -> Room {
+        let mut room = self.keyed.room();
+        room.add(self.timers.room());
+        room
     }
 
     /// Notes the end of an attempt.

@@ -413,6 +413,9 @@ impl Lead {
         let mut level = Level::Written;
         let shared = Arc::clone(&self.shared);
         let mut core = shared.lock();
+        if self.fire(&mut core, batch) {
+            level = Level::Synced;
+        }
         while !self.writer.is_full()
             && let Some(request) = work.pop_front()
         {
@@ -428,7 +431,7 @@ impl Lead {
                         Err(error) => refuse(answer, error),
                     }
                 }
-                Request::Subscribe(subscribe) if decided.is_empty() => {
+                Request::Subscribe(subscribe) if batch.is_empty() => {
                     drop(core);
                     self.subscribe(*subscribe, batch);
                     return;
@@ -458,6 +461,27 @@ impl Lead {
                 }
             }
         }
+    }
+
+    /// Lets timers fire that are due, and says whether any did. What cannot be staged fires later.
+    fn fire(&mut self, core: &mut Core, batch: &mut Batch) -> bool {
+        let now = self.shared.clock.now();
+        if core.failed.is_some() {
+            return false;
+        }
+        for timer in core.due(now) {
+            if self.writer.is_full() {
+                break;
+            }
+            core.fire(&timer, (self.shared.key, now), batch);
+            let first = core.first_of_last();
+            if let Err(error) = self.stage(batch.last(), now, first) {
+                tracing::warn!(%error, "a timer could not fire; trying again");
+                core.undo(batch);
+                break;
+            }
+        }
+        !batch.is_empty()
     }
 
     /// Decides one commit and stages its frame, or refuses it. For what it has to read from the
@@ -503,6 +527,15 @@ impl Lead {
         }
         let appends = ops.iter().take_while(|op| matches!(op, Op::Append(_)));
         let appends = appends.count();
+        if is_planted("state-before-settle")
+            && let Some(at) = ops.iter().position(|op| matches!(op, Op::Keyed { .. }))
+            && at > appends
+        {
+            let (settled, state) = ops.split_at(at);
+            self.stage(state, now, 0)?;
+            self.writer.commit(Level::Synced).map_err(translate)?;
+            return self.stage(settled, now, first);
+        }
         if is_planted("cursor-before-effect") && (1..ops.len()).contains(&appends) {
             let (effects, settled) = ops.split_at(appends);
             self.stage(settled, now, first)?;

@@ -225,7 +225,7 @@ fn call(function: &ItemFn) -> TokenStream {
         }
     });
     let follow = quote_spanned! {reply.span()=>
-        <#reply as ::hence::core::Reply>::reply(reply, &mut drafts)?;
+        <#reply as ::hence::core::Reply>::reply(reply, &mut effects.events)?;
     };
     // A future that is not `Send` is reported at the name of the function.
     let work = quote_spanned! {name.span()=>
@@ -234,9 +234,9 @@ fn call(function: &ItemFn) -> TokenStream {
             #(#extract)*
             let published = ::hence::core::extract::Published::of(call);
             let reply = #name(input, #(#needs),*).await;
-            let mut drafts = published.take();
+            let mut effects = published.take();
             #follow
-            ::core::result::Result::Ok(drafts)
+            ::core::result::Result::Ok(effects.complete()?)
         })
     };
     quote! {
@@ -245,7 +245,7 @@ fn call(function: &ItemFn) -> TokenStream {
             call: ::hence::core::Call,
         ) -> ::hence::core::BoxFuture<
             'static,
-            ::hence::Result<::std::vec::Vec<::hence::core::Draft>, ::hence::core::Unhandled>,
+            ::hence::Result<::hence::core::Effects, ::hence::core::Unhandled>,
         > {
             #work
         }

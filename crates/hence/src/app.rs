@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hence_core::engine::Feature;
 use hence_core::topology::{SourceNode, SubscriptionNode, TypeNode};
 use hence_core::{
-    Call, Code, Draft, Durability, Engine, EventType, Handler, Options, Result, States,
-    SubscriptionSpec, Topology, Unhandled,
+    Call, Capability, Code, Durability, Effects, Engine, EventType, Handler, Options, Order,
+    Result, Signature, States, SubscriptionSpec, Topology, Unhandled,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -104,7 +105,7 @@ impl App {
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<HandlerService>,
-        L::Service: Service<Call, Response = Vec<Draft>> + Clone + Send + Sync + 'static,
+        L::Service: Service<Call, Response = Effects> + Clone + Send + Sync + 'static,
         <L::Service as Service<Call>>::Future: Send + 'static,
         <L::Service as Service<Call>>::Error: Into<Unhandled> + 'static,
     {
@@ -146,6 +147,11 @@ impl App {
     /// The graph of sources, types and subscriptions, as the signatures say it.
     #[must_use]
     pub fn topology(&self) -> Topology {
+        self.graph(true)
+    }
+
+    /// The graph with what timers publish, or without.
+    fn graph(&self, timed: bool) -> Topology {
         let mut types: BTreeMap<&str, bool> = BTreeMap::new();
         let names = |list: &[EventType]| {
             let mut names: Vec<String> = Vec::new();
@@ -174,17 +180,21 @@ impl App {
             ..
         } in &self.subscriptions
         {
+            let mut emits = signature.emits.clone();
+            if timed {
+                emits.extend(&signature.timed);
+            }
             types.extend(
                 signature
                     .takes
                     .iter()
-                    .chain(&signature.emits)
+                    .chain(&emits)
                     .map(|t| (t.name, t.keyed)),
             );
             subscriptions.push(SubscriptionNode {
                 name: name.to_string(),
                 takes: names(&signature.takes),
-                emits: names(&signature.emits),
+                emits: names(&emits),
                 concurrency: options.concurrency,
                 attempts: options.retry.attempts,
                 order: options.order.as_str().to_owned(),
@@ -213,7 +223,8 @@ impl App {
             .iter()
             .for_each(|source| source.types(&mut types));
         for Subscription { signature, .. } in &self.subscriptions {
-            types.extend(signature.takes.iter().chain(&signature.emits));
+            types.extend(&signature.takes);
+            types.extend(signature.emits.iter().chain(&signature.timed));
         }
         types.into_iter().map(|known| (known.name, known)).collect()
     }
@@ -243,7 +254,8 @@ impl App {
         }
         problems.extend(after::problems(&self.subscriptions));
         if !self.allow_cycles
-            && let Some(cycle) = self.topology().cycle()
+            // A timer that sets itself again takes its time, so it is no loop that runs away.
+            && let Some(cycle) = self.graph(false).cycle()
         {
             problems.push(format!(
                 "events can cause themselves for ever: {} (`allow_cycles()` permits it)",
@@ -280,6 +292,7 @@ impl App {
                 ));
             }
         }
+        problems.extend(state_problems(name, signature, options.order));
         let (zero, from_one) = (Duration::ZERO, "must be at least 1");
         for (number, text) in [
             (options.concurrency, "concurrency"),
@@ -310,6 +323,22 @@ impl App {
         problems
     }
 
+    /// Whether an engine has what the handlers need.
+    fn check_features(&self, capability: &Capability) -> Result<()> {
+        for Subscription { signature, .. } in &self.subscriptions {
+            let needs = [
+                (!signature.keyed.is_empty(), Feature::Keyed),
+                (!signature.timed.is_empty(), Feature::Timers),
+            ];
+            for (needed, feature) in needs {
+                if needed && !capability.has(feature) {
+                    return Err(capability.lacks(feature));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Runs on the engine of a URL (`memory:`, `log:./data`) until Ctrl-C or SIGTERM, then drains.
     ///
     /// # Errors
@@ -334,13 +363,14 @@ impl App {
     /// Starts on an engine that is open already.
     ///
     /// # Errors
-    /// `HN0301` the wiring, `HN0202` a durability that the engine does not have, or what the engine
-    /// says.
+    /// `HN0301` the wiring, `HN0202` a durability that the engine does not have, `HN0221` a feature
+    /// that it does not have, or what the engine says.
     pub async fn start_on(self, engine: Arc<dyn Engine>) -> Result<Running> {
         self.check()?;
         let capability = engine.capability();
         let durability = self.durability.unwrap_or(capability.strongest());
         capability.check(durability)?;
+        self.check_features(capability)?;
         let topology = self.topology();
         let source = format!("/{}", self.name);
         let bus = Bus::new(Arc::clone(&engine), &source, durability, self.types());
@@ -356,6 +386,36 @@ impl App {
         };
         running.start(self, &source).await
     }
+}
+
+/// Why state of a key cannot be kept for a handler: two events of one key must never run at a time.
+fn state_problems(name: &str, signature: &Signature, order: Order) -> Vec<String> {
+    let mut problems = Vec::new();
+    let asks = match (signature.keyed.as_slice(), !signature.timed.is_empty()) {
+        ([], false) => return problems,
+        ([], true) => "a Timer".to_owned(),
+        ([one], _) => format!("Keyed<{one}>"),
+        (several, _) => {
+            let list = several.join(" and ");
+            problems.push(format!(
+                "'{name}' takes Keyed of {list}: a key has one value, so put them into one type"
+            ));
+            "Keyed".to_owned()
+        }
+    };
+    if signature.batch {
+        problems.push(format!(
+            "'{name}' takes {asks} and a batch, whose events have different keys"
+        ));
+    }
+    if !matches!(order, Order::PerKey | Order::Fifo) {
+        let order = order.as_str();
+        problems.push(format!(
+            "'{name}' takes {asks}, so its order must be per-key or fifo, not {order}: events of \
+             one key must not run at a time"
+        ));
+    }
+    problems
 }
 
 impl std::fmt::Debug for App {

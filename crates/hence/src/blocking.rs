@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 
 use hence_core::{
-    BoxFuture, Call, Code, Draft, Failure, Handler, Signature, Unhandled,
+    BoxFuture, Call, Code, Effects, Failure, Handler, Signature, Unhandled,
     extract::{Extract, Input, Published},
     handler::Reply,
 };
@@ -61,16 +61,16 @@ macro_rules! handlers {
                 signature
             }
 
-            fn call(&self, call: Call) -> BoxFuture<'static, Result<Vec<Draft>, Unhandled>> {
+            fn call(&self, call: Call) -> BoxFuture<'static, Result<Effects, Unhandled>> {
                 let function = self.0.clone();
                 Box::pin(async move {
                     let input = I::decode(call.deliveries())?;
                     $(let $name = $name::extract(&call)?;)*
                     let published = Published::of(call);
                     let reply = on_a_thread(move || function(input, $($name),*)).await?;
-                    let mut drafts = published.take();
-                    reply.reply(&mut drafts)?;
-                    Ok(drafts)
+                    let mut effects = published.take();
+                    reply.reply(&mut effects.events)?;
+                    Ok(effects.complete()?)
                 })
             }
         }

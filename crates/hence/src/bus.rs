@@ -301,7 +301,7 @@ impl<'a> Publish<'a> {
     pub fn after(self, wait: Duration) -> Self {
         self.attribute(
             envelope::DELIVER_AT,
-            Timestamp::now().after(wait).to_string(),
+            Timestamp::steady().after(wait).to_string(),
         )
     }
 

@@ -52,14 +52,19 @@ pub(crate) fn fresh(now: Timestamp) -> Id {
 /// The same call gives the same id, so a handler that runs again publishes the same events, and
 /// every engine can absorb them.
 pub(crate) fn derived(cause: &Attributes, subscription: &str, ordinal: usize) -> Id {
-    let name = [
-        cause.source(),
-        cause.id(),
-        subscription,
-        &ordinal.to_string(),
-    ]
-    .join("\0");
-    Id::of(Uuid::new_v5(&DERIVED, name.as_bytes()))
+    named(cause, subscription, &[&ordinal.to_string()])
+}
+
+/// The id of the event of a timer that `subscription` sets for `cause`.
+///
+/// It is that of the timer: whoever lets the timer fire again publishes the same event.
+pub(crate) fn of_timer(cause: &Attributes, subscription: &str, timer: &str) -> Id {
+    named(cause, subscription, &["timer", timer])
+}
+
+fn named(cause: &Attributes, subscription: &str, parts: &[&str]) -> Id {
+    let name = [&[cause.source(), cause.id(), subscription], parts].concat();
+    Id::of(Uuid::new_v5(&DERIVED, name.join("\0").as_bytes()))
 }
 
 /// The id of the copy that takes the place of `original` in `subscription`, by its data.

@@ -61,7 +61,8 @@ pub use bus::{Bus, Handled, Publish, PublishUntilHandled, TryPublishError};
 pub use hence_core as core;
 pub use hence_core::{
     Attempt, Attributes, Batch, Durability, Engine, Envelope, Error, Event, Failure, Handler,
-    HandlerExt, Key, Message, Order, Publisher, Receipt, Result, Start, State, Topology,
+    HandlerExt, Key, Keyed, Message, Order, Publisher, Receipt, Result, Start, State, Timer,
+    Topology,
 };
 pub use macros::{Event, Events, handler};
 pub use runtime::measure;

@@ -313,7 +313,10 @@ impl Replayer {
             let handler = Arc::clone(&subscription.handler);
             let limit = subscription.options.timeout;
             let call = call.with_replay(id);
-            let ended = call::run(handler, call, vec![delivery.clone()], limit, 0).await;
+            // It reads the value of its key as it is now; what it writes there is not applied.
+            let is_keyed = !subscription.signature.keyed.is_empty();
+            let keyed = is_keyed.then(|| Arc::clone(&self.engine));
+            let ended = call::run(handler, call, keyed, vec![delivery.clone()], limit, 0).await;
             let commit = settler.commit(
                 &ended.deliveries,
                 ended.verdict,

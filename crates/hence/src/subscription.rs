@@ -4,13 +4,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hence_core::{BoxFuture, Call, Draft, Handler, Options, Signature, Unhandled};
+use hence_core::{BoxFuture, Call, Effects, Handler, Options, Signature, Unhandled};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
 
-/// A handler as the middleware of `tower` sees it: a service from a call to the events that
-/// follow.
-pub type HandlerService = BoxCloneSyncService<Call, Vec<Draft>, Unhandled>;
+/// A handler as the middleware of `tower` sees it: a service from a call to what follows.
+pub type HandlerService = BoxCloneSyncService<Call, Effects, Unhandled>;
 
 /// A durable, named binding of a handler to the events that it takes.
 ///
@@ -60,7 +59,7 @@ impl Subscription {
     pub(crate) fn layered<L>(&mut self, layer: &L)
     where
         L: Layer<HandlerService>,
-        L::Service: Service<Call, Response = Vec<Draft>> + Clone + Send + Sync + 'static,
+        L::Service: Service<Call, Response = Effects> + Clone + Send + Sync + 'static,
         <L::Service as Service<Call>>::Future: Send + 'static,
         <L::Service as Service<Call>>::Error: Into<Unhandled> + 'static,
     {
@@ -101,7 +100,7 @@ macro_rules! handlers {
 
 /// A handler without its type.
 pub(crate) trait AnyHandler: Send + Sync {
-    fn call(&self, call: Call) -> BoxFuture<'static, Result<Vec<Draft>, Unhandled>>;
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Effects, Unhandled>>;
 }
 
 struct Plain<H, Args> {
@@ -110,7 +109,7 @@ struct Plain<H, Args> {
 }
 
 impl<Args: 'static, H: Handler<Args>> AnyHandler for Plain<H, Args> {
-    fn call(&self, call: Call) -> BoxFuture<'static, Result<Vec<Draft>, Unhandled>> {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Effects, Unhandled>> {
         self.handler.call(call)
     }
 }
@@ -119,7 +118,7 @@ impl<Args: 'static, H: Handler<Args>> AnyHandler for Plain<H, Args> {
 struct Layered(HandlerService);
 
 impl AnyHandler for Layered {
-    fn call(&self, call: Call) -> BoxFuture<'static, Result<Vec<Draft>, Unhandled>> {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Effects, Unhandled>> {
         // A clone for each call, and `oneshot`, because a service must be ready before it is called.
         Box::pin(self.0.clone().oneshot(call))
     }
@@ -130,9 +129,9 @@ impl AnyHandler for Layered {
 struct Inner(Arc<dyn AnyHandler>);
 
 impl Service<Call> for Inner {
-    type Response = Vec<Draft>;
+    type Response = Effects;
     type Error = Unhandled;
-    type Future = BoxFuture<'static, Result<Vec<Draft>, Unhandled>>;
+    type Future = BoxFuture<'static, Result<Effects, Unhandled>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unhandled>> {
         Poll::Ready(Ok(()))

@@ -59,7 +59,7 @@ async fn reject_bad(world: &World<'_>) -> Checked<(Delivery, Timestamp)> {
     let delivery = deliveries
         .first()
         .ok_or_else(|| Violation::new("no delivery"))?;
-    let before = Timestamp::now();
+    let before = Timestamp::steady();
     let outcome = Outcome::Reject {
         reason: RejectReason::Undecodable,
         error: "it is no order: żółć".to_owned(),
@@ -113,7 +113,7 @@ async fn is_kept(world: &World<'_>, delivery: &Delivery, before: Timestamp) -> C
         "{} attempts in place of one",
         letter.attempts
     );
-    let in_time = letter.since >= before && letter.since <= Timestamp::now();
+    let in_time = letter.since >= before && letter.since <= Timestamp::steady();
     ensure!(
         in_time,
         "it is here since {}, and was rejected behind {before}",

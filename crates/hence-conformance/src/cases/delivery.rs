@@ -287,7 +287,7 @@ async fn nothing_is_delivered_twice_while_attached(world: World<'_>) -> Checked 
 /// The delayed event comes, and not before its time.
 async fn comes_in_time(world: &World<'_>, attached: &mut Attached, due: Timestamp) -> Checked {
     let delivery = world.pull_one(attached).await?;
-    let now = Timestamp::now();
+    let now = Timestamp::steady();
     let id = delivery.message.attributes().id();
     ensure!(id == "delayed", "'{id}' in place of the delayed event");
     ensure!(now >= due, "it was due at {due} and came at {now}");
@@ -302,7 +302,7 @@ async fn g10_deliverat_is_not_early(mut world: World<'_>) -> Checked {
     let mut delay = DELAY;
     loop {
         let mut attached = world.attach("delayed", &[TICK]).await?;
-        let due = Timestamp::now().after(delay);
+        let due = Timestamp::steady().after(delay);
         world.publish(vec![delayed(due), event("at-once")]).await?;
         let first = world.pull_one(&mut attached).await?;
         if first.message.attributes().id() == "at-once" {
@@ -310,7 +310,7 @@ async fn g10_deliverat_is_not_early(mut world: World<'_>) -> Checked {
             ensure!(readable == 2, "two are stored, and {readable} can be read");
             return comes_in_time(&world, &mut attached, due).await;
         }
-        let now = Timestamp::now();
+        let now = Timestamp::steady();
         ensure!(now >= due, "it was due at {due} and came at {now}");
         // The machine took longer for the two than the delay, so they are tried again.
         delay *= 4;
@@ -327,7 +327,7 @@ async fn g10_deliverat_in_the_past_is_now(world: World<'_>) -> Checked {
 
 async fn g10_deliverat_survives_a_kill(world: World<'_>) -> Checked {
     let attached = world.attach("delayed", &[TICK]).await?;
-    let due = Timestamp::now().after(DELAY);
+    let due = Timestamp::steady().after(DELAY);
     world.publish(vec![delayed(due), event("at-once")]).await?;
     drop(attached);
     let world = world.killed().await?;
@@ -336,7 +336,7 @@ async fn g10_deliverat_survives_a_kill(world: World<'_>) -> Checked {
     if first.message.attributes().id() == "delayed" {
         // Starting again may take longer than the delay.
         ensure!(
-            Timestamp::now() >= due,
+            Timestamp::steady() >= due,
             "the delayed event came before {due}"
         );
         return Ok(());

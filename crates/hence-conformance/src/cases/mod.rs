@@ -32,6 +32,7 @@ mod redrive;
 mod reporting;
 mod retry;
 mod settle;
+mod state;
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Vec<Case> {
         after::CASES,
         attach::CASES,
         settle::CASES,
+        state::CASES,
         retry::CASES,
         dead_letter::CASES,
         redrive::CASES,

@@ -35,7 +35,7 @@ fn is_in_time(delivery: &Delivery, due: Timestamp, now: Timestamp) -> bool {
 async fn again(world: &World<'_>, due: Timestamp, attempt: u32) -> Checked<(Attached, Delivery)> {
     let mut attached = world.attach(NAME, &[TICK]).await?;
     let delivery = world.pull_one(&mut attached).await?;
-    let now = Timestamp::now();
+    let now = Timestamp::steady();
     ensure!(
         is_in_time(&delivery, due, now),
         "due at {due}, given out at {now} as if it were due at {:?}",

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hence_conformance::{Backlog, Harness, Instance};
-use hence_core::engine::Filter;
 use hence_core::engine::{
     Committing, DeliveryReport, EngineReport, SubscriptionReport, TryCommitError,
 };
+use hence_core::engine::{Feature, Filter};
 use hence_core::{
     BoxFuture, Capability, Code, Commit, DeadLetter, DeadLetterQuery, Deliveries, Delivery,
     Durability, Engine, Entry, Message, Position, Read, Reader, Receipt, Result, Start,
@@ -33,11 +34,17 @@ impl Place {
     ) -> T {
         let mut changed = self.changed.subscribe();
         loop {
-            let due = match look(&mut self.lock()) {
-                Ok(found) => return found,
-                Err(due) => due,
+            let due = {
+                let world = &mut *self.lock();
+                let next = self.fire(world);
+                match look(world) {
+                    Ok(found) => return found,
+                    Err(due) => [due, next].into_iter().flatten().min(),
+                }
             };
-            let wait = due.map_or(Duration::from_secs(3600), |due| due.since(Timestamp::now()));
+            let wait = due.map_or(Duration::from_secs(3600), |due| {
+                due.since(Timestamp::steady())
+            });
             // Looked at again in either case.
             let _ = tokio::time::timeout(wait, changed.changed()).await;
         }
@@ -112,7 +119,12 @@ impl Reference {
         ) {
             levels.truncate(1);
         }
-        let capability = Capability::new("reference", levels, EVENT_BYTES_MAX, BATCH_EVENTS_MAX);
+        let mut capability =
+            Capability::new("reference", levels, EVENT_BYTES_MAX, BATCH_EVENTS_MAX);
+        if !place.is(Fault::FeatureIgnored) {
+            let all = &[Feature::Keyed, Feature::Timers, Feature::Sequences];
+            capability = capability.with_features(all);
+        }
         Self {
             place: Arc::new(place),
             capability,
@@ -209,7 +221,7 @@ impl World {
     fn show(&mut self, commit: &Commit) {
         for message in &commit.publish {
             let next = self.stored.entries.len() + self.live.ghosts.len() + 1;
-            let (position, appended) = (Position(next as u64), Timestamp::now());
+            let (position, appended) = (Position(next as u64), Timestamp::steady());
             self.live.ghosts.push(Entry {
                 position,
                 appended,
@@ -319,6 +331,14 @@ impl Engine for Reference {
             }
             Ok(found)
         })
+    }
+
+    fn keyed<'a>(
+        &'a self,
+        subscription: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        Box::pin(async move { self.place.keyed(subscription, key) })
     }
 
     fn report(&self, position: Position) -> BoxFuture<'_, Result<Vec<DeliveryReport>>> {
@@ -597,7 +617,7 @@ impl Reader for Tail {
                     *from += 1;
                     let mut entry = entry.clone();
                     if is(Fault::AppendedIsNow) {
-                        entry.appended = Timestamp::now();
+                        entry.appended = Timestamp::steady();
                     }
                     let skips = is(Fault::ReaderSkips) && entry.position.0 % 100 == 0;
                     if filter.matches(&entry) && !skips {

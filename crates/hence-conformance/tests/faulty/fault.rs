@@ -288,6 +288,36 @@ faults! {
     SecondClosePanics => g16_close_may_be_called_again;
     /// Ids of what storage refused are known.
     FailedIsKnown => g13_what_failed_is_not_known_afterwards;
+    /// What is not declared is taken, and nothing comes of it.
+    FeatureIgnored => g7_a_value_changes_with_its_settlement;
+    /// A value is not written.
+    ValueIgnored => g7_a_value_changes_with_its_settlement;
+    /// State changes also when the attempt is over.
+    StateOfZombies => g7_a_value_changes_once;
+    /// A commit that is refused changes state.
+    RefusedCommitChanges => g7_a_refused_commit_writes_no_value;
+    /// Subscriptions share their values.
+    ValuesShared => values_belong_to_a_subscription_and_a_key;
+    /// Values are lost by a kill.
+    ValuesForgotten => g7_a_value_survives_a_kill;
+    /// A value is written before its delivery is settled, in a commit of its own.
+    StateBeforeSettle => g7_a_value_and_its_settlement_are_one_over_a_kill;
+    /// A timer fires when it is set.
+    TimerEarly => g10_a_timer_fires_once_and_not_early;
+    /// A timer publishes two events.
+    TimerTwice => g10_a_timer_fires_once_and_not_early;
+    /// Setting a timer again changes nothing.
+    TimerNotReplaced => a_timer_is_replaced_and_cancelled_by_name;
+    /// A timer cannot be cancelled.
+    TimerNotCancelled => a_timer_is_replaced_and_cancelled_by_name;
+    /// Timers are lost by a kill.
+    TimersForgotten => g10_a_timer_survives_a_kill_and_fires_once;
+    /// Nobody looks at the number of a batch.
+    SequenceIgnored => g9_a_counted_batch_is_stored_once;
+    /// A batch may be missing.
+    GapTaken => a_gap_in_a_sequence_is_refused;
+    /// How far senders are is lost by a kill.
+    SequencesForgotten => g9_a_counted_batch_is_known_after_a_kill;
     /// The engine panics when it is asked for an unknown id.
     Panics => find_tells_where_an_id_stands;
 }
@@ -347,6 +377,15 @@ impl Fault {
             publish: Vec::new(),
             ..commit.clone()
         };
+        let change = || Commit {
+            change: commit.change.clone(),
+            durability: commit.durability,
+            ..Commit::default()
+        };
+        let without = || Commit {
+            change: Vec::new(),
+            ..commit.clone()
+        };
         let publish = || Commit {
             settle: Vec::new(),
             ..commit.clone()
@@ -359,6 +398,9 @@ impl Fault {
         match self {
             Self::CursorBeforeEffect if both => Some(vec![settle(), publish()]),
             Self::EffectBeforeCursor if both => Some(vec![publish(), settle()]),
+            Self::StateBeforeSettle if !commit.settle.is_empty() && !commit.change.is_empty() => {
+                Some(vec![change(), without()])
+            }
             Self::BatchOneByOne if commit.publish.len() > 1 => {
                 Some(commit.publish.iter().map(one).collect())
             }
@@ -370,6 +412,10 @@ impl Fault {
 /// The cases that no fault above is meant for, and a fault that breaks each: a case that nothing
 /// breaks shows nothing.
 pub(crate) const MORE: &[(Fault, &str)] = &[
+    (
+        Fault::RefusedCommitChanges,
+        "g7_a_refused_commit_sets_no_timer",
+    ),
     (
         Fault::SettlementsForgotten,
         "g7_kills_under_load_keep_effects_and_progress_together",

@@ -8,6 +8,7 @@
 mod engine;
 mod fault;
 mod reference;
+mod state;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

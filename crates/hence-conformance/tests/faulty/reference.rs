@@ -14,6 +14,7 @@ use hence_core::{
 use tokio::sync::watch;
 
 use crate::fault::Fault;
+use crate::state::Kept;
 
 pub(crate) const EVENT_BYTES_MAX: usize = 512 << 10;
 pub(crate) const BATCH_EVENTS_MAX: usize = 1_000;
@@ -80,6 +81,7 @@ pub(crate) struct Stored {
     ids: HashMap<(String, String), u64>,
     pub(crate) subscriptions: BTreeMap<String, Progress>,
     pub(crate) ended: Vec<Ended>,
+    pub(crate) kept: Kept,
     /// How many subscriptions have each entry open, and the bytes of those that any has.
     open: Vec<u32>,
     open_bytes: usize,
@@ -210,12 +212,19 @@ impl Place {
     pub(crate) fn apply(&self, world: &mut World, commit: &Commit) -> Result<Vec<Receipt>> {
         let stored = &world.stored;
         let fresh = self.check_settlements(stored, commit)?;
+        if self.is_sent(stored, commit)? {
+            let known = |message| self.receipt(stored, message, commit.durability, true);
+            return Ok(commit.publish.iter().map(known).collect());
+        }
         if let Err((at, error)) = self.check_events(stored, &commit.publish) {
             if self.is(Fault::BatchHalfApplied) {
                 let _ = self.publish(world, &commit.publish[..at], commit.durability);
             }
             if self.is(Fault::RefusedCommitSettles) {
                 self.settle_all(world, commit, &[]);
+            }
+            if self.is(Fault::RefusedCommitChanges) {
+                self.change(&mut world.stored, &commit.change);
             }
             return Err(error);
         }
@@ -225,6 +234,10 @@ impl Place {
             Err((found, _)) if self.is(Fault::RedriveHalf) => found,
             other => other.map_err(|(_, error)| error)?,
         };
+        if commit.settle.is_empty() || fresh || self.is(Fault::StateOfZombies) {
+            self.change(&mut world.stored, &commit.change);
+        }
+        self.send(&mut world.stored, commit);
         let repeated = !commit.settle.is_empty() && !fresh && !self.is(Fault::RepetitionPublishes);
         let skips = self.is(Fault::SettleWithoutPublish) && fresh;
         let publishes = !repeated && !skips;
@@ -469,11 +482,11 @@ impl Place {
         all.iter().map(receipt).collect()
     }
 
-    fn append(&self, stored: &mut Stored, message: Message) {
+    pub(crate) fn append(&self, stored: &mut Stored, message: Message) {
         let position = stored.entries.len() as u64 + 1;
         stored.ids.insert(name_of(&message, self.fault), position);
         let message = self.fault.spoil(message);
-        let (position, appended) = (Position(position), Timestamp::now());
+        let (position, appended) = (Position(position), Timestamp::steady());
         let entry = Entry {
             position,
             appended,
@@ -530,7 +543,7 @@ impl Place {
             position,
             report: AttemptReport {
                 attempt: settlement.attempt,
-                ended: Timestamp::now(),
+                ended: Timestamp::steady(),
                 ran: settlement.ran,
                 outcome,
                 error: error.to_owned(),
@@ -585,7 +598,7 @@ impl Place {
                 reason: *reason,
                 error: error.clone(),
                 attempts: settlement.attempt,
-                since: Timestamp::now(),
+                since: Timestamp::steady(),
                 hold: *hold,
                 redriven: false,
                 edited,
@@ -697,7 +710,7 @@ impl Place {
         name: &str,
         max: usize,
     ) -> Result<Vec<Delivery>, Option<Timestamp>> {
-        let now = Timestamp::now();
+        let now = Timestamp::steady();
         let (stored, live) = (&world.stored, &mut world.live);
         let mut others = live.outlets.iter().filter(|(other, _)| *other != name);
         if self.is(Fault::SlowBlocksOthers) && others.any(|(_, outlet)| !outlet.given.is_empty()) {
@@ -858,7 +871,7 @@ impl Stored {
             Fault::DuplicatesForgotten => self.ids.clear(),
             Fault::SubscriptionsForgotten => self.subscriptions.clear(),
             Fault::ReportsForgotten => self.ended.clear(),
-            _ => {}
+            _ => self.kept.after_kill(fault),
         }
         let later = |entry: &&Entry| entry.message.attributes().deliver_at().is_some();
         let delayed: Vec<_> = self

@@ -51,6 +51,10 @@ impl Bench {
         }
     }
 
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        hence_engine_local::Clock::now(&self.clock)
+    }
+
     pub(crate) fn is_log(&self) -> bool {
         !matches!(self.journal, Journal::Memory)
     }

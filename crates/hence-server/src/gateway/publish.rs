@@ -175,7 +175,7 @@ fn fill(
         (Some(_), Some(_)) => {
             return Err(Code::MALFORMED.problem("'delay' and 'at' exclude each other"));
         }
-        (Some(delay), None) => Some(Timestamp::now().after(delay)),
+        (Some(delay), None) => Some(Timestamp::steady().after(delay)),
         (None, Some(at)) => Some(time("at", at)?),
         (None, None) => None,
     };

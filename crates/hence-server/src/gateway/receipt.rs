@@ -138,7 +138,7 @@ impl Gateway {
 
     /// Whether an event is not delivered before a later time, so that there is nothing to wait for.
     async fn is_later(&self, receipts: &[&Receipt]) -> bool {
-        let now = Timestamp::now();
+        let now = Timestamp::steady();
         for position in receipts.iter().filter_map(|receipt| receipt.position) {
             if let Ok(entry) = self.bus.engine().get(position).await
                 && entry

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::poll_fn;
-use hence_core::{BoxFuture, Call, Code, Delivery, Draft, Undecodable, Unhandled};
+use hence_core::{
+    BoxFuture, Call, Code, Delivery, Effects, Engine, Failure, Undecodable, Unhandled,
+};
 use tokio::time::Instant;
 
 use super::settle::Verdict;
@@ -33,7 +35,7 @@ pub(crate) struct Ended {
 }
 
 /// What a handler is to do, once it has begun.
-pub(crate) type Work = BoxFuture<'static, Result<Vec<Draft>, Unhandled>>;
+pub(crate) type Work = BoxFuture<'static, Result<Effects, Unhandled>>;
 
 /// Whether calls are so brief that a task for each would cost more than the call.
 ///
@@ -71,16 +73,24 @@ pub(crate) fn at_once(handler: &dyn AnyHandler, call: Call) -> Result<Verdict, W
     catch_unwind(begin).unwrap_or_else(|panic| Ok(panicked(&*panic)))
 }
 
-/// Calls the handler, for as long as `limit`; `beside` deliveries are with it already.
+/// Calls the handler, for as long as `limit`; `beside` deliveries are with it already. With an engine
+/// it is given the value of its key, which nobody else changes meanwhile: the lane is busy.
 pub(crate) async fn run(
     handler: Arc<dyn AnyHandler>,
     call: Call,
+    keyed: Option<Arc<dyn Engine>>,
     deliveries: Vec<Delivery>,
     limit: Duration,
     beside: usize,
 ) -> Ended {
     // The handler is called within the future, so a panic before its first await counts.
-    let work = Box::pin(async move { handler.call(call).await });
+    let work = Box::pin(async move {
+        let call = match keyed {
+            None => call,
+            Some(engine) => with_value(call, &*engine).await?,
+        };
+        handler.call(call).await
+    });
     go_on(work, deliveries, limit, (beside, Instant::now())).await
 }
 
@@ -114,7 +124,17 @@ pub(crate) async fn go_on(
     }
 }
 
-fn verdict(reply: Result<Vec<Draft>, Unhandled>) -> Verdict {
+/// The call with the value of its key; as it is when there is no key, which the handler's argument
+/// tells.
+async fn with_value(call: Call, engine: &dyn Engine) -> Result<Call, Failure> {
+    let Some(key) = call.key().map(str::to_owned) else {
+        return Ok(call);
+    };
+    let value = engine.keyed(call.subscription(), &key).await?;
+    Ok(call.with_value(value))
+}
+
+fn verdict(reply: Result<Effects, Unhandled>) -> Verdict {
     reply.map_or_else(unhandled_verdict, Verdict::Done)
 }
 

@@ -1,12 +1,12 @@
-//! `Clock`: wall-clock time that runs as the timers run.
+//! `Clock`: the time of the process that runs as the timers run.
 //!
-//! It is read once and goes on by the monotonic clock: a jump of the wall clock brings no retry
-//! early, and a test that pauses the timers pauses this with them.
+//! It is [`Timestamp::steady`], which no jump of the wall clock moves, so that no retry is early or
+//! late because of one; and a test that pauses the timers pauses this with them.
 
 use hence_core::Timestamp;
 use tokio::time::Instant;
 
-/// Wall-clock time by the clock of the timers.
+/// The time by the clock of the timers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     began: Instant,
@@ -17,7 +17,7 @@ impl Clock {
     pub(crate) fn start() -> Self {
         Self {
             began: Instant::now(),
-            at: Timestamp::now(),
+            at: Timestamp::steady(),
         }
     }
 

@@ -306,9 +306,12 @@ impl Pump {
         let name = Arc::clone(&self.subscription.name);
         let call = Call::new(name, &deliveries, Arc::clone(&self.states));
         let limit = self.subscription.options.timeout;
-        if !self.brevity.is_usual() {
+        let is_keyed = !self.subscription.signature.keyed.is_empty();
+        // A value is looked up first, which is another wait than the handler's.
+        if is_keyed || !self.brevity.is_usual() {
             let handler = Arc::clone(&self.subscription.handler);
-            let call = call::run(handler, call, deliveries, limit, beside);
+            let keyed = is_keyed.then(|| Arc::clone(&self.engine));
+            let call = call::run(handler, call, keyed, deliveries, limit, beside);
             drop(self.calls.spawn(call));
             return;
         }

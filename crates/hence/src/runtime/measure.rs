@@ -169,7 +169,7 @@ impl Meter {
 
     /// What was measured up to now.
     pub(crate) fn measured(&self) -> Measured {
-        let now = Timestamp::now();
+        let now = Timestamp::steady();
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let age = now.since(state.began);
         state.turn(steps(age, PERIOD));
@@ -205,7 +205,7 @@ impl Meter {
 impl Default for State {
     fn default() -> Self {
         Self {
-            began: Timestamp::now(),
+            began: Timestamp::steady(),
             arrivals: Series::default(),
             inflows: BTreeMap::new(),
             blocks: Series::default(),

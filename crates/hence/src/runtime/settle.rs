@@ -3,19 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hence_core::commit::{Change, What};
+use hence_core::emit::TimerDraft;
 use hence_core::envelope::{CAUSATION, CORRELATION, DEPTH, KEY};
 use hence_core::{
-    AfterDeadLetter, Attributes, Commit, Delivery, Draft, Durability, Event, Message, Options,
-    Outcome, Position, RejectReason, Result, Settlement, Timestamp, Value,
+    AfterDeadLetter, Attributes, Commit, Delivery, Draft, Durability, Effects, Event, Message,
+    Options, Outcome, Position, RejectReason, Result, Settlement, Timestamp, Value,
 };
 
 use super::clock::Clock;
+use crate::id::Id;
 use crate::{bus, id};
 
 /// How a delivery is settled, before it is committed.
 pub(crate) enum Verdict {
-    /// The handler is done; these events follow.
-    Done(Vec<Draft>),
+    /// The handler is done; this follows.
+    Done(Effects),
     /// The attempt failed.
     Failed {
         after: Option<Duration>,
@@ -105,13 +108,51 @@ impl Settler {
                 ran,
             });
         }
-        if let (Verdict::Done(drafts), Some(cause)) = (verdict, deliveries.first()) {
+        if let (Verdict::Done(effects), Some(cause)) = (verdict, deliveries.first()) {
             let cause = cause.message.attributes();
-            for (ordinal, draft) in drafts.into_iter().enumerate() {
-                commit.publish.push(self.message(cause, ordinal, draft)?);
+            let depth = cause.causation_depth().saturating_add(1);
+            for (ordinal, draft) in effects.events.into_iter().enumerate() {
+                let id = id::derived(cause, &self.subscription, ordinal);
+                commit
+                    .publish
+                    .push(self.message(cause, (id, depth), draft)?);
+            }
+            if let Some(value) = effects.value {
+                let what = value.map_or(What::Remove, What::Write);
+                commit.change.push(self.change(cause, what));
+            }
+            for timer in effects.timers {
+                let what = self.timer(cause, timer)?;
+                commit.change.push(self.change(cause, what));
             }
         }
         Ok(commit)
+    }
+
+    /// What becomes of the state of the key of an event; without one there is no state.
+    fn change(&self, cause: &Attributes, what: What) -> Change {
+        Change {
+            subscription: self.subscription.clone(),
+            key: cause.key().unwrap_or_default().to_owned(),
+            what,
+        }
+    }
+
+    fn timer(&self, cause: &Attributes, timer: TimerDraft) -> Result<What> {
+        let TimerDraft { name, set } = timer;
+        let Some((due, draft)) = set else {
+            return Ok(What::CancelTimer { name });
+        };
+        let key = draft.key.or_else(|| cause.key().map(str::to_owned));
+        let id = id::of_timer(cause, &self.subscription, &name);
+        // What happens in time is no loop that runs away: it is as deep as its cause.
+        let depth = cause.causation_depth();
+        let message = self.message(cause, (id, depth), Draft { key, ..draft })?;
+        let message = Box::new(message.with_attributes(|all| {
+            all.set_time(due);
+            Ok(())
+        })?);
+        Ok(What::SetTimer { name, due, message })
     }
 
     fn outcome(&self, delivery: &Delivery, verdict: &Verdict, due: Timestamp) -> Outcome {
@@ -151,15 +192,13 @@ impl Settler {
     }
 
     /// Gives an event that a handler published its identity and its place in the chain.
-    fn message(&self, cause: &Attributes, ordinal: usize, draft: Draft) -> Result<Message> {
+    fn message(&self, cause: &Attributes, (id, depth): (Id, u32), draft: Draft) -> Result<Message> {
         bus::check_type(draft.event_type)?;
-        let id = id::derived(cause, &self.subscription, ordinal);
         let mut attributes = Attributes::new(id, &self.source, draft.event_type)?;
         attributes.set_time(Timestamp::now());
         attributes.set("datacontenttype", "application/json")?;
         attributes.set(CAUSATION, cause.id())?;
         attributes.set(CORRELATION, cause.correlation_id().unwrap_or(cause.id()))?;
-        let depth = cause.causation_depth().saturating_add(1);
         let depth = i32::try_from(depth).unwrap_or(i32::MAX);
         attributes.set(DEPTH, Value::Integer(depth))?;
         if let Some(key) = draft.key {

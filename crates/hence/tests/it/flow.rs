@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hence::core::{Call, DeadLetterQuery, Draft, Unhandled};
+use hence::core::{Call, DeadLetterQuery, Effects, Unhandled};
 use hence::{App, Every, HandlerExt, HandlerService, Poisson, State};
 use tokio::sync::Notify;
 use tower::{Layer, Service};
@@ -32,7 +32,7 @@ impl Layer<HandlerService> for Count {
 }
 
 impl Service<Call> for Counting {
-    type Response = Vec<Draft>;
+    type Response = Effects;
     type Error = Unhandled;
     type Future = <HandlerService as Service<Call>>::Future;
 

@@ -6,6 +6,7 @@
     reason = "a test may fail loudly, also in what tests share"
 )]
 
+mod keyed;
 mod kit;
 
 mod after;

@@ -78,7 +78,7 @@ on_both_engines! {
             seen.reach(1).await;
             let far = |hours: u64| {
                 let wait = Duration::from_secs(hours * 3_600);
-                hence::core::Timestamp::now().after(wait).to_string()
+                hence::core::Timestamp::steady().after(wait).to_string()
             };
             for (number, priority, hours) in [(1, "-3", 2), (2, "5", 3), (3, "0", 1)] {
                 let publish = running.publish(tick("a", number)).attribute("priority", priority);

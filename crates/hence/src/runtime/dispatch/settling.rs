@@ -53,8 +53,8 @@ impl Pump {
             self.brevity.learn(at_once, ran);
         }
         self.note(&deliveries, &verdict, ran);
-        if let (Verdict::Done(drafts), [_]) = (&verdict, &*deliveries)
-            && drafts.is_empty()
+        if let (Verdict::Done(effects), [_]) = (&verdict, &*deliveries)
+            && effects.is_empty()
         {
             return self.done(deliveries, (ran, at), beside);
         }
@@ -305,14 +305,14 @@ impl Pump {
             self.commit(deliveries, commit, Some(COMMIT_AGAIN));
             return;
         }
-        // What an event of the handler breaks, another attempt may not; the engine said no
-        // to the whole commit, so the attempt counts as failed.
+        // What an event or a value of the handler breaks, another attempt may not; the engine said
+        // no to the whole commit, so the attempt counts as failed.
         if deliveries.is_empty() {
             tracing::error!(subscription = %name, %error, "cannot say what happened");
             return;
         }
-        if !commit.publish.is_empty() {
-            tracing::warn!(subscription = %name, %error, "cannot publish what the handler returned");
+        if !commit.publish.is_empty() || !commit.change.is_empty() {
+            tracing::warn!(subscription = %name, %error, "cannot store what the handler did");
             self.committing -= deliveries.len();
             self.running += deliveries.len();
             return self.settle(Ended {

@@ -1,0 +1,95 @@
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::{DEDUP_EVENTS_MAX, Dedup, Known};
+
+fn hash(number: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    number.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// As the compact form, in the most simple way.
+#[derive(Default)]
+struct Simple {
+    known: HashMap<u64, Known>,
+    order: VecDeque<u64>,
+}
+
+#[test]
+fn it_knows_what_a_plain_table_knows() {
+    for limit in [1, 2, 7, 100] {
+        let (mut dedup, mut simple) = (Dedup::new(limit), Simple::default());
+        let mut position = 0;
+        for step in 0..1_000 {
+            // Positions have a gap now and then, as after a crash.
+            position += if step % 37 == 0 { 5 } else { 1 };
+            let content = u32::try_from(step % 3).unwrap();
+            let known = Known { position, content };
+            let id = hash(step);
+            assert_eq!(dedup.get(id), None);
+            dedup.insert(id, known);
+            if simple.order.len() == limit {
+                let oldest = simple.order.pop_front().unwrap();
+                simple.known.remove(&oldest);
+            }
+            simple.order.push_back(id);
+            simple.known.insert(id, known);
+            for id in (step.saturating_sub(110)..=step).map(hash) {
+                assert_eq!(dedup.get(id), simple.known.get(&id).copied(), "{step}");
+            }
+            if step % 41 > 0 {
+                continue;
+            }
+            let listed: Vec<_> = dedup.ids().iter().collect();
+            let wanted: Vec<_> = simple
+                .order
+                .iter()
+                .map(|id| (*id, simple.known[id]))
+                .collect();
+            assert_eq!(listed, wanted);
+            assert_eq!(dedup.is_complete(), simple.order.len() < limit);
+        }
+    }
+}
+
+#[test]
+fn ids_that_share_a_bucket_are_told_apart() {
+    let mut dedup = Dedup::new(64);
+    for number in 0..200_u64 {
+        // The same low bits, so the same bucket.
+        let known = Known {
+            position: number + 1,
+            content: 0,
+        };
+        dedup.insert(number << 40, known);
+        assert_eq!(dedup.get(number << 40), Some(known));
+        assert_eq!(dedup.get(number << 40 | 1), None);
+    }
+    assert_eq!(dedup.get(0), None);
+}
+
+#[test]
+fn an_id_costs_at_most_24_bytes() {
+    let mut dedup = Dedup::new(DEDUP_EVENTS_MAX);
+    let count = DEDUP_EVENTS_MAX as u64 + 100_000;
+    for position in 1..=count {
+        dedup.insert(
+            hash(position),
+            Known {
+                position,
+                content: 1,
+            },
+        );
+    }
+    let ring = dedup.ids.ring.capacity() * size_of::<[u32; 3]>();
+    let runs = dedup.ids.runs.capacity() * size_of::<(u64, u64)>();
+    let table = dedup.table.allocation_size();
+    let bytes = ring + runs + table;
+    assert!(
+        bytes <= 24 * DEDUP_EVENTS_MAX,
+        "{bytes} bytes: ring {ring}, runs {runs}, table {table}"
+    );
+    assert_eq!(dedup.get(hash(count)).unwrap().position, count);
+    assert_eq!(dedup.get(hash(1)), None);
+}
