@@ -484,6 +484,11 @@ pub trait Engine: Send + Sync + 'static {
     /// `HN0204` when storage has failed and it takes no more commits.
     fn health(&self) -> Result<EngineReport>;
 
+    /// The moment of the call, by the clock that stamps what is appended.
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
     /// Stops taking commits, finishes those that it took, and releases what it holds.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::Options;
 use crate::alarm::{Alarm, Bell};
+use crate::beside::on_a_thread;
 use crate::clock::Clock;
 use crate::core::{Core, attached};
 use crate::decide::Prepared;
@@ -29,13 +30,14 @@ use crate::identity::IdentityKey;
 use crate::index::{Index, Indexer};
 use crate::journal::{Store, no_entry};
 use crate::keeper::{Duty, Keeper};
+use crate::lead::{Turn, has_other_workers};
 use crate::memory::{self, Taken, closed};
 use crate::promise::{capability, check};
 use crate::queue::{Queue, Refused, Request, Stop, Subscribe};
 use crate::reader::Tailing;
 use crate::state::State;
 use crate::tail::Tail;
-use crate::writer::{self, Figures, Lead, Seat, Turn};
+use crate::writer::{self, Figures, Lead, Seat};
 
 /// What the engine, its deliveries, its readers and its writer share.
 pub(crate) struct Shared {
@@ -445,15 +447,6 @@ impl Local {
     }
 }
 
-/// Whether the runtime goes on with everything else while one of its threads waits for the disk.
-fn has_other_workers() -> bool {
-    let runtime = tokio::runtime::Handle::try_current();
-    runtime.is_ok_and(|runtime| {
-        runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
-            && runtime.metrics().num_workers() > 1
-    })
-}
-
 /// Forgets a wait that is given up.
 struct Forget<'a>(&'a Shared, u64);
 
@@ -461,22 +454,6 @@ impl Drop for Forget<'_> {
     fn drop(&mut self) {
         self.0.lock().forget_waits(self.1);
     }
-}
-
-/// Runs what reads much from the disk on a thread of its own.
-pub(crate) async fn on_a_thread<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let (done, result) = oneshot::channel();
-    let thread = std::thread::Builder::new().name(name.to_owned());
-    // Whoever asked may be gone; then the result is of no use.
-    let started = thread.spawn(move || drop(done.send(work())));
-    if let Err(error) = started {
-        return Err(Code::INTERNAL.caused("no thread could be started", error));
-    }
-    let lost = |_| Err(Code::INTERNAL.error("a thread ended without a result"));
-    result.await.unwrap_or_else(lost)
 }
 
 async fn answered(receipts: oneshot::Receiver<Result<Vec<Receipt>>>) -> Result<Vec<Receipt>> {
@@ -571,6 +548,10 @@ impl Engine for Local {
             let (id, _) = core.state.named(subscription)?;
             Ok(core.state.keyed.get(id, key).cloned())
         })
+    }
+
+    fn now(&self) -> hence_core::Timestamp {
+        self.shared.clock.now()
     }
 
     fn subscriptions(&self) -> Vec<SubscriptionReport> {

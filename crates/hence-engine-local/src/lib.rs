@@ -15,10 +15,11 @@
 //!
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`, `keyed`,
 //! `timers`, `senders`, `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`,
-//! `memory`, `queue`, `writer`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`, `index`,
-//! `history`, `report`, `promise`, `engine`.
+//! `memory`, `queue`, `writer`, `lead`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`,
+//! `index`, `history`, `report`, `beside`, `promise`, `engine`.
 
 mod alarm;
+mod beside;
 mod clock;
 mod core;
 mod dead_letters;
@@ -33,6 +34,7 @@ mod index;
 mod journal;
 mod keeper;
 mod keyed;
+mod lead;
 mod memory;
 mod op;
 mod outlet;

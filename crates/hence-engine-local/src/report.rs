@@ -5,7 +5,8 @@ use hence_core::engine::{DeliveryReport, DeliveryState};
 use hence_core::error::Result;
 use hence_core::message::Message;
 
-use crate::engine::{Local, on_a_thread};
+use crate::beside::on_a_thread;
+use crate::engine::Local;
 use crate::history::Attempt;
 use crate::journal::{AttemptScan, Store};
 

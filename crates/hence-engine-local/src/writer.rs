@@ -153,7 +153,6 @@ pub(crate) struct Lead {
     writer: Writer,
     snapshots: Snapshots,
     encoded: Encoded,
-    work: VecDeque<Request>,
     batch: Batch,
     /// The commit that was staged last.
     frame: u64,
@@ -161,61 +160,6 @@ pub(crate) struct Lead {
 
 /// Where the lead is kept between two turns; nothing is there any more when the writer has ended.
 pub(crate) type Seat = Mutex<Option<Lead>>;
-
-/// What a caller has whose commit found nobody at work: it may lead, if it comes back for it before
-/// anyone else comes.
-pub(crate) struct Turn {
-    pub(crate) seat: Arc<Seat>,
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) shared: Arc<Shared>,
-}
-
-impl Turn {
-    /// Stores what waits, on this thread, unless the thread does so by now.
-    pub(crate) fn lead(self) {
-        let mut work = VecDeque::new();
-        if !self.queue.lead(&mut work) {
-            return;
-        }
-        let mut leading = Leading {
-            turn: &self,
-            panicked: true,
-            look: false,
-        };
-        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lead) = seat.as_mut() {
-            lead.work = work;
-            lead.store_all();
-            leading.look = lead.wants_thread();
-        }
-        drop(seat);
-        leading.panicked = false;
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.queue.give_up();
-    }
-}
-
-/// The lead of a caller, which ends with this.
-struct Leading<'a> {
-    turn: &'a Turn,
-    panicked: bool,
-    look: bool,
-}
-
-impl Drop for Leading<'_> {
-    fn drop(&mut self) {
-        if self.panicked {
-            // Nobody knows what the tables hold now.
-            self.turn.queue.stop(Stop::Abandon);
-            self.turn.shared.lock().close();
-        }
-        self.turn.queue.release(self.look);
-    }
-}
 
 /// The writer's thread.
 pub(crate) struct Thread {
@@ -296,8 +240,7 @@ impl Thread {
             match wake {
                 Wake::Work => {
                     patience = Some(IDLE_MAX);
-                    std::mem::swap(&mut lead.work, &mut work);
-                    lead.store_all();
+                    lead.store_all(&mut work);
                     lead.seal();
                     lead.snapshot();
                 }
@@ -322,26 +265,22 @@ impl Lead {
             writer,
             snapshots,
             encoded: Encoded::default(),
-            work: VecDeque::new(),
             batch: Batch::default(),
             frame: 0,
         }
     }
 
-    /// Stores everything that was taken from the queue, group by group.
-    fn store_all(&mut self) {
-        let (mut work, mut batch) = (
-            std::mem::take(&mut self.work),
-            std::mem::take(&mut self.batch),
-        );
+    /// Stores this, group by group.
+    pub(crate) fn store_all(&mut self, work: &mut VecDeque<Request>) {
+        let mut batch = std::mem::take(&mut self.batch);
         while !work.is_empty() {
-            self.group(&mut work, &mut batch);
+            self.group(work, &mut batch);
         }
-        (self.work, self.batch) = (work, batch);
+        self.batch = batch;
     }
 
     /// Whether there is something to do that is left to the thread.
-    fn wants_thread(&self) -> bool {
+    pub(crate) fn wants_thread(&self) -> bool {
         let figures = &self.shared.figures;
         let wanted = figures.snapshot_wanted.load(Ordering::Acquire);
         self.snapshots.are_due(self.frame, wanted) || figures.seal_wanted.load(Ordering::Acquire)

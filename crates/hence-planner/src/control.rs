@@ -63,6 +63,29 @@ pub fn c_mu_order(classes: &[Costed]) -> Result<Vec<String>, Domain> {
     Ok(sorted.into_iter().map(|class| class.name.clone()).collect())
 }
 
+/// Names with their classes by the cμ rule, class 0 first served; equal weight/E\[S\] share one.
+///
+/// # Errors
+/// [`Domain::Argument`] for a service time that is not positive.
+pub fn c_mu_classes(classes: &[Costed]) -> Result<Vec<(String, u32)>, Domain> {
+    let order = c_mu_order(classes)?;
+    let ratio = |name: &String| {
+        let found = classes.iter().find(|class| class.name == *name);
+        found.map_or(0.0, |class| class.weight / class.es)
+    };
+    let mut class = 0;
+    let mut last: Option<f64> = None;
+    let numbered = order.into_iter().map(|name| {
+        let here = ratio(&name);
+        if last.is_some_and(|last| (here / last - 1.0).abs() > 1e-9) {
+            class += 1;
+        }
+        last = Some(here);
+        (name, class)
+    });
+    Ok(numbered.collect())
+}
+
 /// The largest retries per new event that a station at `lambda` can bear with `reserve` to spare.
 ///
 /// # Errors

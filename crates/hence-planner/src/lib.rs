@@ -7,7 +7,7 @@
 //! | Question | Module |
 //! |---|---|
 //! | what goes in | [`topology`] (from the application), [`fit`] (from measurements), [`model`] |
-//! | what comes out | [`plan`], [`sizing`], [`what_if`], [`lint`], [`control`], [`trust`], [`plot`] |
+//! | what comes out | [`plan`], [`sizing`], [`what_if`], [`lint`], [`control`], [`trust`], [`curve`], [`plot`], [`export`] |
 //! | everything the formulas cannot answer | [`simulate`] |
 //! | the formulas, one model per file | [`mm1`], [`mmc`], [`mg1`], [`ggc`], [`network`] and so on |
 //!
@@ -34,8 +34,10 @@ pub mod batch;
 pub mod birth_death;
 pub mod bulk;
 pub mod control;
+pub mod curve;
 pub mod erlang_a;
 pub mod error;
+pub mod export;
 pub mod fit;
 pub mod fork_join;
 pub mod ggc;

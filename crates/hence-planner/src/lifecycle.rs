@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Domain, non_negative, probability};
+use crate::model::{Emission, Model};
 use crate::numeric::matrix::Matrix;
 
 /// Solution of an absorbing chain; row i starts in transient state i.
@@ -128,6 +129,146 @@ pub fn life(p: f64, stay: f64, delays: &[f64]) -> Result<Life, Domain> {
         time_to_consumed: chain.time_given(&stays, 0).first().copied().unwrap_or(0.0),
     })
 }
+
+/// How one attempt ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Chances {
+    /// Probability that it fails and may be tried again.
+    pub fail: f64,
+    /// Probability that it is rejected for good.
+    pub reject: f64,
+    /// Probability that an event expires before its first attempt.
+    pub expire: f64,
+}
+
+/// What becomes of an event, and how much work it is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Fate {
+    /// Probability of being consumed.
+    pub consumed: f64,
+    /// Probability of becoming a dead letter; of a journey, dead letters per event.
+    pub dead: f64,
+    /// Probability of expiring; of a journey, deliveries per event that do.
+    pub expired: f64,
+    /// Expected attempts.
+    pub attempts: f64,
+}
+
+/// What becomes of an event with at most `attempts` attempts.
+///
+/// # Errors
+/// [`Domain::Argument`] when the chances are no probabilities.
+pub fn fate(chances: Chances, attempts: u32) -> Result<Fate, Domain> {
+    let Chances {
+        fail,
+        reject,
+        expire,
+    } = chances;
+    probability("chances of an attempt", fail + reject)?;
+    // States: arrived, attempt 1 … n. Ends: consumed, dead, expired. Beyond sixty-four attempts
+    // nothing that a number can hold is left.
+    let n = attempts.clamp(1, 64) as usize;
+    let (mut q, mut r) = (Matrix::zeros(n + 1, n + 1), Matrix::zeros(n + 1, 3));
+    q.set(0, 1, 1.0 - expire);
+    r.set(0, 2, expire);
+    for k in 1..=n {
+        let last = k == n;
+        r.set(k, 0, 1.0 - fail - reject);
+        r.set(k, 1, if last { reject + fail } else { reject });
+        if !last {
+            q.set(k, k + 1, fail);
+        }
+    }
+    let chain = absorbing(&q, &r)?;
+    Ok(Fate {
+        consumed: chain.absorbed.at(0, 0),
+        dead: chain.absorbed.at(0, 1),
+        expired: chain.absorbed.at(0, 2),
+        attempts: (1..=n).map(|k| chain.visits.at(0, k)).sum(),
+    })
+}
+
+/// What becomes of the events of each source over all stations: `consumed` is the probability that
+/// every delivery on the way is, which copies that go apart make a product of. Stations that
+/// `fates` does not know lose nothing.
+///
+/// # Errors
+/// [`Domain`] for an inconsistent model or a loop without exit.
+pub fn journeys(
+    model: &Model,
+    fates: &std::collections::BTreeMap<String, Fate>,
+) -> Result<Vec<Fate>, Domain> {
+    model.check()?;
+    let n = model.stations.len();
+    let whole = Fate {
+        consumed: 1.0,
+        dead: 0.0,
+        expired: 0.0,
+        attempts: 1.0,
+    };
+    let of = |i: usize| {
+        let station = model.stations.get(i);
+        station
+            .and_then(|s| fates.get(&s.name))
+            .copied()
+            .unwrap_or(whole)
+    };
+    // Visits of later stations, as absorbing chains have them: only what is consumed goes on.
+    let mut q = Matrix::zeros(n, n);
+    for (i, station) in model.stations.iter().enumerate() {
+        for branch in station.emits.iter().flatten() {
+            if let Some(j) = model.station(&branch.to) {
+                q.add_to(i, j, of(i).consumed * branch.p);
+            }
+        }
+    }
+    // Probability that all goes well from a station on, by iteration: x = f·Π(1 - Σp(1 - x)).
+    let mut well = vec![1.0; n];
+    let through = |emits: &[Emission], well: &[f64]| -> f64 {
+        let loss = |branch: &crate::model::Branch| {
+            let x = model.station(&branch.to).and_then(|j| well.get(j));
+            branch.p * (1.0 - x.copied().unwrap_or(1.0))
+        };
+        emits
+            .iter()
+            .map(|emission| 1.0 - emission.iter().map(loss).sum::<f64>())
+            .product()
+    };
+    for _ in 0..ROUNDS_MAX {
+        let next: Vec<f64> = (model.stations.iter().enumerate())
+            .map(|(i, station)| of(i).consumed * through(&station.emits, &well))
+            .collect();
+        let moved = next.iter().zip(&well).map(|(a, b)| (a - b).abs());
+        let moved = moved.fold(0.0, f64::max);
+        well = next;
+        if moved < 1e-12 {
+            break;
+        }
+    }
+    let sources = model.sources.iter().map(|source| {
+        let mut gamma = vec![0.0; n];
+        for branch in source.emits.iter().flatten() {
+            if let Some(rate) = model.station(&branch.to).and_then(|j| gamma.get_mut(j)) {
+                *rate += branch.p;
+            }
+        }
+        let visits = crate::network::jackson::traffic(&gamma, &q)?;
+        let sum = |of_fate: fn(&Fate) -> f64| -> f64 {
+            let all = visits.iter().enumerate();
+            all.map(|(i, visits)| visits * of_fate(&of(i))).sum()
+        };
+        Ok(Fate {
+            consumed: through(&source.emits, &well),
+            dead: sum(|fate| fate.dead),
+            expired: sum(|fate| fate.expired),
+            attempts: sum(|fate| fate.attempts),
+        })
+    });
+    sources.collect()
+}
+
+/// Rounds of the iteration for journeys that go in circles.
+const ROUNDS_MAX: usize = 1_000;
 
 /// 95 % Jeffreys interval of a probability, `hits` out of `trials`: Beta(½+k, ½+n-k).
 ///

@@ -91,7 +91,7 @@ fn retry_storm(station: &Station, flow: &Flow) -> Option<Finding> {
         .failure
         .as_ref()
         .filter(|f| f.retry.budget.is_none())?;
-    if station.breaker.is_some() {
+    if station.breaker.is_some() || station.spacing.is_some() {
         return None;
     }
     let failing = flow.rho / flow.attempts * attempts(1.0, failure.retry.attempts);
@@ -104,7 +104,7 @@ fn retry_storm(station: &Station, flow: &Flow) -> Option<Finding> {
 }
 
 fn hot_keys(model: &Model, station: &Station, flow: &Flow) -> Option<Finding> {
-    if station.keying != Keying::Lanes {
+    if !matches!(station.keying, Keying::Lanes | Keying::Turns) {
         return None;
     }
     // A key that waits for its retry is busy while it backs off.

@@ -5,8 +5,11 @@
 //! one of its branches, or out with the probability that is left. Several emissions are a fan-out
 //! and the event ends when all its copies have.
 
+mod limit;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::limit::{Expiry, Pace, Spacing};
 use crate::arrivals::Arrivals;
 use crate::error::{Domain, non_negative, positive, probability};
 use crate::service::Dist;
@@ -53,6 +56,20 @@ pub struct Source {
     /// Clients that give up and send again.
     #[serde(default)]
     pub patience: Option<Patience>,
+    /// What was recorded of each event of a trace of arrivals, in their order.
+    #[serde(default)]
+    pub recorded: Vec<Recorded>,
+}
+
+/// What was recorded of one event.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The number of its key.
+    #[serde(default)]
+    pub key: Option<u32>,
+    /// How long it was served, by station, seconds; where nothing is said the station's law draws.
+    #[serde(default)]
+    pub services: std::collections::BTreeMap<String, f64>,
 }
 
 /// A station: workers behind one queue.
@@ -67,6 +84,10 @@ pub struct Station {
     /// Service time by priority class; classes beyond its length use `service`.
     #[serde(default)]
     pub service_by_class: Vec<Dist>,
+    /// Shares of the priority classes among what arrives, class 0 first; empty: the class of the
+    /// source.
+    #[serde(default)]
+    pub class_shares: Vec<f64>,
     /// Order of service.
     #[serde(default)]
     pub discipline: Discipline,
@@ -91,6 +112,15 @@ pub struct Station {
     /// Drop events older than their source's deadline instead of handling them.
     #[serde(default)]
     pub drop_expired: bool,
+    /// How long after their arrival here events expire; needs `drop_expired` to matter.
+    #[serde(default)]
+    pub expiry: Option<Expiry>,
+    /// Limit of calls over time.
+    #[serde(default)]
+    pub pace: Option<Pace>,
+    /// Limit of retries beyond which they wait longer.
+    #[serde(default)]
+    pub spacing: Option<Spacing>,
     /// Circuit breaker.
     #[serde(default)]
     pub breaker: Option<Breaker>,
@@ -121,6 +151,12 @@ pub enum Discipline {
     Sharing,
     /// Classes, a running handler is never interrupted.
     Priority,
+    /// Classes without interruption, where each class below is worth so much waiting: nobody waits
+    /// for ever.
+    Aged {
+        /// Seconds.
+        step: f64,
+    },
     /// Classes, preemptive-resume.
     PriorityPreemptive,
     /// Earliest deadline first.
@@ -138,6 +174,8 @@ pub enum Keying {
     None,
     /// One event in flight per key; an idle worker takes the ready key whose head is oldest.
     Lanes,
+    /// One event in flight per key; ready keys take turns, so that a hot one keeps no other waiting.
+    Turns,
     /// Keys hashed to this many partitions, each owned by one worker.
     Partitions(u32),
 }
@@ -271,6 +309,7 @@ impl Source {
             keys: None,
             deadline: None,
             patience: None,
+            recorded: Vec::new(),
         }
     }
 }
@@ -283,6 +322,7 @@ impl Station {
             servers,
             service,
             service_by_class: Vec::new(),
+            class_shares: Vec::new(),
             discipline: Discipline::Fifo,
             keying: Keying::None,
             capacity: None,
@@ -291,6 +331,9 @@ impl Station {
             failure: None,
             timeout: None,
             drop_expired: false,
+            expiry: None,
+            pace: None,
+            spacing: None,
             breaker: None,
             emits: Vec::new(),
         }
@@ -368,6 +411,7 @@ impl Model {
             if let Some(breaker) = &station.breaker {
                 positive("probe_every", breaker.probe_every)?;
             }
+            station.check_limits()?;
         }
         for source in &self.sources {
             source.arrivals.check()?;

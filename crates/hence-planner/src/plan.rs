@@ -5,6 +5,7 @@
 //! refused, not guessed, when the interval of ρ includes 1.
 
 mod engine;
+mod explain;
 mod flow;
 
 use std::collections::BTreeMap;
@@ -13,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Domain;
 use crate::fit::{Band, Warning};
-use crate::model::Model;
-use crate::simulate::{SimOptions, SimReport, Timing, WarmUp, simulate};
+use crate::model::{Model, Station};
+use crate::simulate::{Estimate, SimOptions, SimReport, StationEstimate, Timing, WarmUp, simulate};
 
 pub use crate::plan::engine::Method;
+pub use crate::plan::explain::explain;
 pub use crate::plan::flow::{Flow, flows};
 
 /// A figure with its band and the engine that produced it; seconds.
@@ -59,6 +61,12 @@ pub struct Prediction {
     pub p95: Figure,
     /// 99th percentile of the response time.
     pub p99: Figure,
+    /// Mean wait of each priority class, class 0 first; empty without classes.
+    #[serde(default)]
+    pub class_wq: Vec<Figure>,
+    /// Share of the arrivals that expires before its turn, by simulation.
+    #[serde(default)]
+    pub expired: f64,
     /// Doubts, in words.
     pub warnings: Vec<String>,
 }
@@ -125,6 +133,18 @@ pub enum PlanError {
         /// Upper end of ρ.
         hi: f64,
     },
+    /// More retries than their budget lets through: they wait longer and longer.
+    #[error(
+        "{station} retries {retries:.1} times a second, and its budget lets {budget:.1} through"
+    )]
+    RetriesBeyondBudget {
+        /// Name of the station.
+        station: String,
+        /// Retries per second.
+        retries: f64,
+        /// Retries per second that the budget permits.
+        budget: f64,
+    },
     /// Events go round for ever.
     #[error("a loop of events without exit through {0:?}")]
     LoopWithoutExit(Vec<String>),
@@ -169,7 +189,7 @@ impl Default for PlanOptions {
     fn default() -> Self {
         Self {
             seed: 1,
-            events: 4_000_000,
+            events: 2_000_000,
             knowledge: BTreeMap::new(),
         }
     }
@@ -192,35 +212,59 @@ pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
         events => Some(simulate(model, &budgeted(model, &flows, events, options))?),
     };
     let mut predictions = Vec::new();
-    for (i, ((station, flow), (answer, rho))) in model
-        .stations
-        .iter()
-        .zip(&flows)
-        .zip(analytic.into_iter().zip(bands))
-        .enumerate()
-    {
-        let known = options
-            .knowledge
-            .get(&station.name)
-            .cloned()
-            .unwrap_or_default();
-        let simulated = report.as_ref().and_then(|r| Some((r, r.stations.get(i)?)));
-        let figure = |exact: Option<engine::Answer>,
-                      from: &dyn Fn(
-            &crate::simulate::StationEstimate,
-        ) -> crate::simulate::Estimate| {
-            match (exact, simulated) {
-                (Some(answer), _) => Ok(answer.banded(flow, &known)),
-                (None, Some((report, estimate))) => {
-                    let answer = engine::Answer::simulated(from(estimate), report.replications);
-                    Ok(answer.banded(flow, &known))
-                }
-                (None, None) => Err(PlanError::NeedsSimulation(station.name.clone())),
-            }
+    let rows = model.stations.iter().zip(&flows).zip(analytic).zip(bands);
+    for (i, (((station, flow), answers), rho)) in rows.enumerate() {
+        let known = options.knowledge.get(&station.name);
+        let one = One {
+            station,
+            flow,
+            known: &known.cloned().unwrap_or_default(),
+            simulated: report.as_ref().and_then(|r| Some((r, r.stations.get(i)?))),
         };
-        let mut warnings: Vec<String> = known.warnings.iter().map(ToString::to_string).collect();
-        warnings.extend(answer.remark);
-        predictions.push(Prediction {
+        predictions.push(one.predict(answers, rho)?);
+    }
+    let slack = slack(model, &flows, options);
+    let journeys = journeys(model, &predictions, report.as_ref(), slack)?;
+    Ok(Plan {
+        predictions,
+        journeys,
+        bottleneck,
+    })
+}
+
+/// One station with all that its prediction is made of.
+struct One<'a> {
+    station: &'a Station,
+    flow: &'a Flow,
+    known: &'a Knowledge,
+    simulated: Option<(&'a SimReport, &'a StationEstimate)>,
+}
+
+impl One<'_> {
+    /// A figure by formula, or else from the simulation.
+    fn figure(
+        &self,
+        exact: Option<engine::Answer>,
+        from: impl Fn(&StationEstimate) -> Option<Estimate>,
+    ) -> Result<Figure, PlanError> {
+        let answer = exact.or_else(|| {
+            let (report, estimate) = self.simulated?;
+            let answer = engine::Answer::simulated(from(estimate)?, report.replications);
+            Some(answer)
+        });
+        let answer = answer.ok_or_else(|| PlanError::NeedsSimulation(self.station.name.clone()))?;
+        Ok(answer.banded(self.flow, self.known))
+    }
+
+    fn predict(&self, answers: engine::Answers, rho: Band) -> Result<Prediction, PlanError> {
+        let (station, flow) = (self.station, self.flow);
+        let exact = engine::class_waits(station, flow);
+        let class_wq = (0..station.class_shares.len()).map(|class| {
+            let exact = exact.as_ref().and_then(|waits| waits.get(class).copied());
+            self.figure(exact, |s| Some(s.classes.get(class)?.wait.mean))
+        });
+        let doubts = self.known.warnings.iter().map(ToString::to_string);
+        Ok(Prediction {
             station: station.name.clone(),
             lambda: flow.lambda,
             es: flow.es,
@@ -228,20 +272,18 @@ pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
             cs2: flow.cs2,
             c: station.servers,
             rho,
-            wq: figure(answer.wq, &|s| s.wait.mean)?,
-            art: figure(answer.art, &|s| s.response.mean)?,
-            p50: figure(answer.p50, &|s| s.response.p50)?,
-            p95: figure(answer.p95, &|s| s.response.p95)?,
-            p99: figure(answer.p99, &|s| s.response.p99)?,
-            warnings,
-        });
+            wq: self.figure(answers.wq, |s| Some(s.wait.mean))?,
+            art: self.figure(answers.art, |s| Some(s.response.mean))?,
+            p50: self.figure(answers.p50, |s| Some(s.response.p50))?,
+            p95: self.figure(answers.p95, |s| Some(s.response.p95))?,
+            p99: self.figure(answers.p99, |s| Some(s.response.p99))?,
+            class_wq: class_wq.collect::<Result<_, _>>()?,
+            expired: self
+                .simulated
+                .map_or(0.0, |(_, s)| s.expired.value.max(0.0)),
+            warnings: doubts.chain(answers.remark).collect(),
+        })
     }
-    let journeys = journeys(model, &predictions, report.as_ref(), &flows)?;
-    Ok(Plan {
-        predictions,
-        journeys,
-        bottleneck,
-    })
 }
 
 fn utilisations(
@@ -251,6 +293,17 @@ fn utilisations(
 ) -> Result<Vec<Band>, PlanError> {
     let mut bands = Vec::new();
     for (station, flow) in model.stations.iter().zip(flows) {
+        let retries = flow.lambda - flow.fresh;
+        if let Some(budget) = station.spacing.map(|s| s.rate(flow.fresh))
+            && retries >= budget
+            && retries > 0.0
+        {
+            return Err(PlanError::RetriesBeyondBudget {
+                station: station.name.clone(),
+                retries,
+                budget,
+            });
+        }
         let known = options.knowledge.get(&station.name);
         let slack = known.map_or(0.0, |k| k.lambda.hypot(k.es));
         let rho = Band::around(flow.rho, flow.rho * slack);
@@ -307,11 +360,22 @@ fn budgeted(model: &Model, flows: &[Flow], events: u64, options: &PlanOptions) -
     }
 }
 
+/// By how much the times of a journey could be shorter or longer for what is not known of its
+/// stations: as much as those of the least known one.
+fn slack(model: &Model, flows: &[Flow], options: &PlanOptions) -> (f64, f64) {
+    let stations = model.stations.iter().zip(flows);
+    stations.fold((1.0, 1.0), |(lo, hi): (f64, f64), (station, flow)| {
+        let known = options.knowledge.get(&station.name);
+        let stretch = |sign| known.map_or(1.0, |known| engine::stretch(flow, known, sign));
+        (lo.min(stretch(-1.0)), hi.max(stretch(1.0)))
+    })
+}
+
 fn journeys(
     model: &Model,
     predictions: &[Prediction],
     report: Option<&SimReport>,
-    flows: &[Flow],
+    slack: (f64, f64),
 ) -> Result<Vec<Journey>, PlanError> {
     model
         .sources
@@ -328,7 +392,12 @@ fn journeys(
                     p95,
                     p99,
                 } = estimate.response;
-                let figure = |e| engine::Answer::simulated(e, n).figure();
+                let figure = |e| {
+                    let mut figure = engine::Answer::simulated(e, n).figure();
+                    figure.lo *= slack.0;
+                    figure.hi *= slack.1;
+                    figure
+                };
                 return Ok(Journey {
                     source: name,
                     rate,
@@ -345,16 +414,14 @@ fn journeys(
                 .and_then(|e| e.first())
                 .and_then(|branch| predictions.iter().find(|p| p.station == branch.to));
             match station {
-                Some(p) if engine::is_one_visit(model) && flows.len() == model.stations.len() => {
-                    Ok(Journey {
-                        source: name,
-                        rate,
-                        art: p.art,
-                        p50: p.p50,
-                        p95: p.p95,
-                        p99: p.p99,
-                    })
-                }
+                Some(p) if engine::is_one_visit(model) => Ok(Journey {
+                    source: name,
+                    rate,
+                    art: p.art,
+                    p50: p.p50,
+                    p95: p.p95,
+                    p99: p.p99,
+                }),
                 _ => Err(PlanError::NeedsSimulation(name)),
             }
         })

@@ -117,7 +117,12 @@ pub fn workers_for(
     let index = model.station(station).ok_or_else(unknown)?;
     let flow = flows(model)?.get(index).copied().ok_or_else(unknown)?;
     let least = (flow.lambda * flow.es).floor() as u32 + 1;
-    let figure = |workers: u32| -> Result<Option<Figure>, PlanError> {
+    // The way there needs less precision than the answer.
+    let quick = PlanOptions {
+        events: options.events / 4,
+        ..options.clone()
+    };
+    let figure = |workers: u32, options: &PlanOptions| -> Result<Option<Figure>, PlanError> {
         let mut changed = model.clone();
         if let Some(station) = changed.stations.get_mut(index) {
             station.servers = workers;
@@ -132,7 +137,7 @@ pub fn workers_for(
     };
     // With so many workers nobody waits here: what remains is the floor.
     let plenty = 4 * least + 64;
-    let floor = figure(plenty)?.map_or(f64::INFINITY, |f| f.value);
+    let floor = figure(plenty, &quick)?.map_or(f64::INFINITY, |f| f.value);
     if floor > target.below {
         return Err(PlanError::Infeasible { floor });
     }
@@ -140,7 +145,7 @@ pub fn workers_for(
     let (mut lo, mut hi) = (least - 1, plenty);
     while hi - lo > 1 {
         let mid = lo + (hi - lo) / 2;
-        if meets(&figure(mid)?) {
+        if meets(&figure(mid, &quick)?) {
             hi = mid;
         } else {
             lo = mid;
@@ -151,7 +156,7 @@ pub fn workers_for(
         if workers > 0 {
             stairs.push(Step {
                 workers,
-                figure: figure(workers)?,
+                figure: figure(workers, options)?,
             });
         }
     }

@@ -10,7 +10,10 @@ use hence_core::topology::SubscriptionNode;
 use serde::{Deserialize, Serialize};
 
 use crate::arrivals::Arrivals;
-use crate::model::{Branch, Emission, Failure, KeyLaw, Keying, Model, Retry, Source, Station};
+use crate::model::{
+    Branch, Discipline, Emission, Expiry, Failure, KeyLaw, Keying, Model, Pace, Retry, Source,
+    Spacing, Station,
+};
 use crate::service::Dist;
 
 /// What is known about the flow through a topology.
@@ -53,6 +56,71 @@ pub struct Handling {
     /// Events emitted per handled event, by type; 1 where nothing is said.
     #[serde(default)]
     pub emits: BTreeMap<String, f64>,
+    /// Shares of the priority classes, the most urgent first, for the order `priority`.
+    #[serde(default)]
+    pub classes: Vec<f64>,
+    /// After how long events expire.
+    #[serde(default)]
+    pub expiry: Option<Expiry>,
+    /// Limit of calls over time.
+    #[serde(default)]
+    pub pace: Option<Pace>,
+    /// Retry budget.
+    #[serde(default)]
+    pub spacing: Option<Spacing>,
+}
+
+impl Handling {
+    /// A handling of which only the service time is known.
+    pub fn new(service: Dist) -> Self {
+        Self {
+            service,
+            failure: 0.0,
+            retry: None,
+            timeout: None,
+            emits: BTreeMap::new(),
+            classes: Vec::new(),
+            expiry: None,
+            pace: None,
+            spacing: None,
+        }
+    }
+}
+
+/// The orders that are modelled.
+const ORDERS: [&str; 6] = ["per-key", "fifo", "any", "lifo", "priority", "deadline"];
+/// What is read of a subscription. Anything else that is set could change every figure.
+const READ: [&str; 6] = ["name", "takes", "emits", "concurrency", "attempts", "order"];
+
+/// The first option of a subscription that no model follows, with its value; `None` when all do.
+pub fn unmodelled(node: &SubscriptionNode) -> Option<String> {
+    if !ORDERS.contains(&node.order.as_str()) {
+        return Some(format!("order {}", node.order));
+    }
+    let Ok(serde_json::Value::Object(members)) = serde_json::to_value(node) else {
+        return Some("a topology that cannot be read".to_owned());
+    };
+    foreign(&members)
+}
+
+/// A member that is set and that nobody reads.
+fn foreign(members: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+    members
+        .iter()
+        .find(|(name, value)| !READ.contains(&name.as_str()) && is_set(value))
+        .map(|(name, value)| format!("{name} {value}"))
+}
+
+/// Whether an option does anything.
+fn is_set(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => items.iter().any(is_set),
+        Value::Object(members) => members.values().any(is_set),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
 }
 
 /// What is missing or unknown.
@@ -63,6 +131,14 @@ pub enum Missing {
     /// A subscription without measured service time.
     #[error("no service time of subscription {0:?}")]
     Service(String),
+    /// A subscription with an option that no model follows.
+    #[error("subscription {subscription:?} has {option}, which no model follows yet")]
+    Model {
+        /// Its name.
+        subscription: String,
+        /// The option with its value.
+        option: String,
+    },
     /// An inflow of a type that nobody takes.
     #[error("nobody takes events of type {0:?}")]
     Taker(String),
@@ -77,17 +153,20 @@ pub enum Missing {
 /// Everything that is [`Missing`], at once.
 pub fn model(topology: &Topology, measurements: &Measurements) -> Result<Model, Vec<Missing>> {
     let mut missing = Vec::new();
-    let stations = topology
-        .subscriptions
-        .iter()
-        .filter_map(|node| match measurements.subscriptions.get(&node.name) {
-            Some(handling) => Some(station(topology, node, handling)),
-            None => {
-                missing.push(Missing::Service(node.name.clone()));
-                None
-            }
-        })
-        .collect();
+    let mut stations = Vec::new();
+    for node in &topology.subscriptions {
+        if let Some(option) = unmodelled(node) {
+            let subscription = node.name.clone();
+            missing.push(Missing::Model {
+                subscription,
+                option,
+            });
+        }
+        match measurements.subscriptions.get(&node.name) {
+            Some(handling) => stations.push(station(topology, node, handling)),
+            None => missing.push(Missing::Service(node.name.clone())),
+        }
+    }
     if measurements.inflows.is_empty() {
         missing.push(Missing::Inflows);
     }
@@ -125,42 +204,62 @@ fn station(topology: &Topology, node: &SubscriptionNode, handling: &Handling) ->
         u32::try_from(node.concurrency).unwrap_or(u32::MAX)
     };
     let mut station = Station::new(&node.name, servers.max(1), handling.service.clone());
-    station.keying = if keyed { Keying::Lanes } else { Keying::None };
     station.timeout = handling.timeout;
-    if handling.failure > 0.0 || handling.timeout.is_some() {
-        let default = hence_core::Retry::default();
-        let policy = handling.retry.clone().unwrap_or(Retry {
-            attempts: node.attempts,
-            base: default.first.as_secs_f64(),
-            factor: default.factor,
-            cap: default.max.as_secs_f64(),
-            jitter: true,
-            hold_key: keyed,
-            budget: None,
-        });
-        let retry = Retry {
-            attempts: node.attempts.max(1),
-            ..policy
-        };
-        let probability = handling.failure;
-        station.failure = Some(Failure {
-            probability,
-            outage: None,
-            retry,
-        });
+    station.failure = failure(node, handling, keyed || one_lane);
+    station.keying = match (keyed, &station.failure) {
+        (true, _) => Keying::Turns,
+        // The one lane waits for its retries.
+        (false, Some(_)) if one_lane => Keying::Partitions(1),
+        _ => Keying::None,
+    };
+    station.expiry = handling.expiry.clone().filter(|e| e.share > 0.0);
+    station.drop_expired = station.expiry.is_some();
+    station.discipline = match node.order.as_str() {
+        "lifo" => Discipline::Lifo,
+        "priority" if handling.classes.len() > 1 => Discipline::Aged {
+            step: hence_core::subscription::PRIORITY_STEP.as_secs_f64(),
+        },
+        // Without a moment of expiry, what came first goes first.
+        "deadline" if station.expiry.is_some() => Discipline::Deadline,
+        _ => Discipline::Fifo,
+    };
+    if let Discipline::Aged { .. } = station.discipline {
+        station.class_shares.clone_from(&handling.classes);
     }
-    station.emits = node
-        .emits
-        .iter()
-        .flat_map(|event| {
-            copies(
-                topology,
-                event,
-                handling.emits.get(event).copied().unwrap_or(1.0),
-            )
-        })
-        .collect();
+    station.pace = handling.pace;
+    station.spacing = handling.spacing.filter(|_| station.failure.is_some());
+    let emits = node.emits.iter().flat_map(|event| {
+        let per_handled = handling.emits.get(event).copied().unwrap_or(1.0);
+        copies(topology, event, per_handled)
+    });
+    station.emits = emits.collect();
     station
+}
+
+/// How attempts fail, and what follows; `None` when none does.
+fn failure(node: &SubscriptionNode, handling: &Handling, hold: bool) -> Option<Failure> {
+    if handling.failure <= 0.0 && handling.timeout.is_none() {
+        return None;
+    }
+    let default = hence_core::Retry::default();
+    let policy = handling.retry.clone().unwrap_or(Retry {
+        attempts: node.attempts,
+        base: default.first.as_secs_f64(),
+        factor: default.factor,
+        cap: default.max.as_secs_f64(),
+        jitter: true,
+        hold_key: hold,
+        budget: None,
+    });
+    Some(Failure {
+        probability: handling.failure,
+        outage: None,
+        retry: Retry {
+            attempts: node.attempts.max(1),
+            hold_key: hold,
+            ..policy
+        },
+    })
 }
 
 /// One emission per taker and whole event, and one more with the probability of the fraction.
@@ -184,3 +283,6 @@ fn copies(topology: &Topology, event: &str, per_handled: f64) -> Vec<Emission> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

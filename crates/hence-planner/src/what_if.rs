@@ -88,6 +88,12 @@ pub fn apply(model: &Model, changes: &[Change]) -> Result<Model, Domain> {
                 for service in &mut found.service_by_class {
                     *service = service.stretched(*factor);
                 }
+                let recorded = next.sources.iter_mut().flat_map(|s| &mut s.recorded);
+                for record in recorded {
+                    if let Some(service) = record.services.get_mut(station) {
+                        *service *= factor;
+                    }
+                }
             }
             Change::Failure {
                 station,

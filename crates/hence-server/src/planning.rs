@@ -3,6 +3,9 @@
 //! What the data cannot carry is left out with the reason, and so is everything behind it: a plan of
 //! the rest is still right, a plan with a guess in it is not.
 
+#[path = "planning/limit.rs"]
+mod limit;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hence::Topology;
@@ -13,7 +16,7 @@ use hence_planner::fit::{Band, Refusal, Warning, arrival, key, service};
 use hence_planner::histogram::{Bin, Hist};
 use hence_planner::model::{KeyLaw, Keying, Model, Retry};
 use hence_planner::plan::{Knowledge, flows};
-use hence_planner::topology::{Handling, Inflow, Measurements, model};
+use hence_planner::topology::{Handling, Inflow, Measurements, model, unmodelled};
 
 /// The seed of resampling: the same data give the same bands.
 const SEED: u64 = 1;
@@ -46,6 +49,10 @@ pub(crate) fn fit(topology: &Topology, measured: &All) -> Fitted {
     let mut known = BTreeMap::new();
     for node in &topology.subscriptions {
         let one = match measured.get(&node.name) {
+            _ if unmodelled(node).is_some() => Err(format!(
+                "it has {}, which no model follows yet",
+                unmodelled(node).unwrap_or_default()
+            )),
             Some(measured) if !is_idle(measured) => fit_one(measured),
             _ => Err("no event came in the last minutes".to_owned()),
         };
@@ -119,8 +126,7 @@ fn fit_one(measured: &Measured) -> Result<One, String> {
         hold_key: options.order != hence::Order::Any,
         budget: None,
     });
-    let handling = Handling {
-        service: service.dist,
+    let mut handling = Handling {
         failure: measured.failed as f64 / attempts.max(1) as f64,
         retry,
         // Attempts that were cut are among those that failed; the time-out is in the histogram.
@@ -128,7 +134,11 @@ fn fit_one(measured: &Measured) -> Result<One, String> {
         emits: emits
             .map(|(name, count)| (name.clone(), *count as f64 / settled))
             .collect(),
+        ..Handling::new(service.dist)
     };
+    if let Some(options) = &measured.options {
+        limit::follow(options, measured, &mut handling)?;
+    }
     Ok(One {
         handling,
         knowledge,
@@ -280,7 +290,7 @@ pub(crate) fn relax(model: &mut Model, measured: &All) {
         let Some(measured) = measured.get(&station.name) else {
             continue;
         };
-        if station.keying != Keying::Lanes || flow.rho >= 1.0 || station.failure.is_some() {
+        if station.keying != Keying::Turns || flow.rho >= 1.0 || station.failure.is_some() {
             continue;
         }
         let present = flow.lambda * flow.es / (1.0 - flow.rho);

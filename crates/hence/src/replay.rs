@@ -21,7 +21,7 @@ use hence_core::{
 
 pub use hence_core::Replay;
 
-use crate::runtime::call;
+use crate::runtime::call::{self, Ended, Taken};
 use crate::runtime::clock::Clock;
 use crate::runtime::settle::{Settler, Verdict};
 use crate::subscription::Subscription;
@@ -292,7 +292,7 @@ impl Replayer {
             source: self.source.to_string(),
             options: subscription.options.clone(),
             durability: self.engine.capability().strongest(),
-            clock: Clock::start(),
+            clock: Clock::start_at(self.engine.now()),
         };
         let mut delivery = Delivery {
             position: entry.position,
@@ -304,19 +304,7 @@ impl Replayer {
         };
         progress.called.fetch_add(1, Relaxed);
         loop {
-            let states = Arc::clone(states);
-            let call = Call::new(
-                Arc::clone(&subscription.name),
-                std::slice::from_ref(&delivery),
-                states,
-            );
-            let handler = Arc::clone(&subscription.handler);
-            let limit = subscription.options.timeout;
-            let call = call.with_replay(id);
-            // It reads the value of its key as it is now; what it writes there is not applied.
-            let is_keyed = !subscription.signature.keyed.is_empty();
-            let keyed = is_keyed.then(|| Arc::clone(&self.engine));
-            let ended = call::run(handler, call, keyed, vec![delivery.clone()], limit, 0).await;
+            let ended = self.attempt(id, subscription, states, &delivery).await;
             let commit = settler.commit(
                 &ended.deliveries,
                 ended.verdict,
@@ -351,6 +339,26 @@ impl Replayer {
                 }
             }
         }
+    }
+
+    /// One attempt at an event, outside the lanes.
+    async fn attempt(
+        &self,
+        id: &str,
+        subscription: &Subscription,
+        states: &Arc<States>,
+        delivery: &Delivery,
+    ) -> Ended {
+        let name = Arc::clone(&subscription.name);
+        let call = Call::new(name, std::slice::from_ref(delivery), Arc::clone(states));
+        let call = call.with_replay(id);
+        let handler = Arc::clone(&subscription.handler);
+        let limit = subscription.options.timeout;
+        // It reads the value of its key as it is now; what it writes there is not applied.
+        let is_keyed = !subscription.signature.keyed.is_empty();
+        let keyed = is_keyed.then(|| Arc::clone(&self.engine));
+        let again = vec![delivery.clone()];
+        call::run(handler, call, keyed, again, limit, Taken::alone()).await
     }
 
     /// Publishes what is not known yet.

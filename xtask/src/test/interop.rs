@@ -162,6 +162,19 @@ fn prepare_python(wanted: &Path, venv: &Path) -> Result<()> {
         "--requirement",
     ];
     succeed(pip.args(quiet).arg(&list))?;
+    // What it declares beside what it needs here is a server, a plotter, and their dependencies.
+    for line in fs::read_to_string(&list)?.lines() {
+        if let Some(package) = line.strip_prefix("# alone: ") {
+            let mut pip = Command::new(venv.join("bin/pip"));
+            let quiet = [
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+            ];
+            succeed(pip.args(quiet).arg(package))?;
+        }
+    }
     mark_current(&list, venv)
 }
 

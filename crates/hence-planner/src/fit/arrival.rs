@@ -64,7 +64,9 @@ pub fn fit(counts: &[u64], window: f64) -> Result<ArrivalFit, Refusal> {
     let rate = events as f64 / time;
     let idc = dispersion::curve(counts, window);
     let arrivals = choose(rate, &idc, counts.len() as f64 * window);
-    let limit = arrivals.idc_limit().max(1.0);
+    // A curve may be continued far beyond what was seen; a band may not.
+    let seen = idc.iter().map(|p| p.1).fold(1.0, f64::max);
+    let limit = arrivals.idc_limit().clamp(1.0, 2.0 * seen);
     if let Arrivals::Mmpp2 { leave1, leave2, .. } = arrivals {
         let window = 1.0 / (leave1 + leave2);
         warnings.push(Warning::Bursty {
@@ -81,9 +83,19 @@ pub fn fit(counts: &[u64], window: f64) -> Result<ArrivalFit, Refusal> {
     })
 }
 
+/// Windows that a level of the dispersion curve must have to say anything.
+const WINDOWS_MIN: f64 = 24.0;
+
 fn choose(rate: f64, idc: &[(f64, f64)], time: f64) -> Arrivals {
-    // Three standard deviations of the neighbour estimator, √(3/n) each, at n windows.
-    let slack = |w: f64| 3.0 * (3.0 * w / time).sqrt();
+    // Standard deviations of the neighbour estimator, √(3/n) each, at n windows. Of a dozen
+    // windows one is beyond three of them in every thirtieth stream, so it takes four.
+    let slack = |w: f64| 4.0 * (3.0 * w / time).sqrt();
+    // Of few windows the estimator is too skew for such a test.
+    let idc: Vec<(f64, f64)> = idc
+        .iter()
+        .copied()
+        .filter(|(w, _)| time / w >= WINDOWS_MIN)
+        .collect();
     if idc.iter().all(|&(w, i)| (i - 1.0).abs() <= slack(w)) {
         return Arrivals::Poisson { rate };
     }
@@ -96,7 +108,7 @@ fn choose(rate: f64, idc: &[(f64, f64)], time: f64) -> Arrivals {
             mean: 1.0 / rate,
         });
     }
-    let (spread, leave) = dispersion_curve(idc, time);
+    let (spread, leave) = dispersion_curve(&idc, time);
     mmpp(rate, spread, leave)
 }
 

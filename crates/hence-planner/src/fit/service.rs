@@ -107,7 +107,10 @@ pub fn fit(services: &Services, seed: u64) -> Result<ServiceFit, Refusal> {
     if let Some(percent) = load_dependence(&services.by_in_flight) {
         warnings.push(Warning::LoadDependent { percent });
     }
+    // Bins are some per cent wide, and near saturation a per cent of E[S] is a tenth of the wait;
+    // the sums are exact, and only of the time since the last change.
     let dist = Dist::Empirical(services.hist.clone());
+    let dist = dist.stretched(es.value / dist.mean());
     Ok(ServiceFit {
         labels: law::rank(&services.hist),
         dist,

@@ -15,9 +15,13 @@ use crate::model::{Discipline, Keying, Model, Station};
 use crate::modulated::{mmpp_mc, mph2_c};
 use crate::plan::flow::Flow;
 use crate::plan::{Figure, Knowledge};
+use crate::priority::{Class, cobham, mmc_non_preemptive};
 use crate::service::Dist;
 use crate::simulate::Estimate;
 use crate::tail::WaitTail;
+
+/// Part of a retry budget below which it is taken for none.
+const SPACING_FREE: f64 = 0.5;
 
 /// The engine behind a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +40,8 @@ pub enum Method {
     Whitt93,
     /// Exponential tail and convolution.
     Tail,
+    /// Cobham's priorities, exact.
+    Cobham,
     /// Simulation with this many replications.
     Simulation(u32),
 }
@@ -49,6 +55,7 @@ impl fmt::Display for Method {
             Self::Chain => f.write_str("CTMC"),
             Self::Whitt93 => f.write_str("Whitt93"),
             Self::Tail => f.write_str("tail"),
+            Self::Cobham => f.write_str("Cobham exact"),
             Self::Simulation(n) => write!(f, "DES n={n}"),
         }
     }
@@ -109,31 +116,47 @@ impl Answer {
         }
     }
 
-    /// Widened by what is not known of λ and E\[S\]: a response time stretches with E\[S\] and,
-    /// as far as it is waiting, with 1/(1-ρ).
+    /// Widened by what is not known of λ and E\[S\].
     pub(crate) fn banded(self, flow: &Flow, known: &Knowledge) -> Figure {
         let mut figure = self.figure();
-        let stretch = |sign: f64| {
-            let es = 1.0 + sign * known.es;
-            let rho = (flow.rho * es * (1.0 + sign * known.lambda)).clamp(0.0, 0.999);
-            es * (1.0 - flow.rho.min(0.999)) / (1.0 - rho)
-        };
-        figure.lo *= stretch(-1.0).max(0.0);
-        figure.hi *= stretch(1.0);
+        figure.lo *= stretch(flow, known, -1.0);
+        figure.hi *= stretch(flow, known, 1.0);
         figure
     }
 }
 
+/// How a response time changes when λ and E\[S\] are at the low (-1) or high (1) end of what is
+/// known: it stretches with E\[S\] and, as far as it is waiting, with 1/(1-ρ).
+pub(crate) fn stretch(flow: &Flow, known: &Knowledge, sign: f64) -> f64 {
+    let es = 1.0 + sign * known.es;
+    let rho = (flow.rho * es * (1.0 + sign * known.lambda)).clamp(0.0, 0.999);
+    (es * (1.0 - flow.rho.min(0.999)) / (1.0 - rho)).max(0.0)
+}
+
 /// A station of plain first-come-first-served workers: what the formulas describe.
 pub(crate) fn is_plain(station: &Station) -> bool {
-    station.discipline == Discipline::Fifo
-        && station.keying == Keying::None
+    station.discipline == Discipline::Fifo && is_plain_but_for_order(station)
+}
+
+/// Whether only the order of service, if anything, makes it other than plain.
+fn is_plain_but_for_order(station: &Station) -> bool {
+    station.keying == Keying::None
         && station.capacity.is_none()
         && station.batch.is_none()
         && station.timeout.is_none()
         && station.breaker.is_none()
-        && !station.drop_expired
+        && station.pace.is_none()
+        && (!station.drop_expired || station.expiry.is_none())
         && station.service_by_class.is_empty()
+}
+
+/// Whether the order of service looks at the size of no job and interrupts none: then the number
+/// present, and so the mean wait over all classes, is that of first come, first served.
+fn keeps_the_mean(station: &Station) -> bool {
+    matches!(
+        station.discipline,
+        Discipline::Lifo | Discipline::Priority | Discipline::Aged { .. }
+    ) && is_plain_but_for_order(station)
 }
 
 /// Whether every event makes exactly one visit, so that the station's time is the journey's.
@@ -163,10 +186,31 @@ pub(crate) fn answers(model: &Model, flows: &[Flow]) -> Vec<Answers> {
 }
 
 fn station(model: &Model, station: &Station, flow: &Flow) -> Answers {
+    if keeps_the_mean(station) {
+        let plain = Station {
+            discipline: Discipline::Fifo,
+            class_shares: Vec::new(),
+            ..station.clone()
+        };
+        let Answers {
+            wq, art, remark, ..
+        } = self::station(model, &plain, flow);
+        return Answers {
+            wq,
+            art,
+            remark,
+            ..Answers::default()
+        };
+    }
     let outage = station
         .failure
         .as_ref()
         .is_some_and(|f| f.outage.is_some() || f.retry.budget.is_some());
+    // Far below its budget a retry hardly ever waits for it: ten seconds' worth may come at once.
+    let spaced = station
+        .spacing
+        .is_some_and(|s| flow.lambda - flow.fresh > SPACING_FREE * s.rate(flow.fresh));
+    let outage = outage || spaced;
     if !is_plain(station) || outage || flow.rho >= 1.0 || flow.lambda <= 0.0 {
         return Answers::default();
     }
@@ -186,17 +230,23 @@ fn station(model: &Model, station: &Station, flow: &Flow) -> Answers {
     if flow.poisson && c == 1 {
         return poisson_one_worker(flow, service);
     }
+    chains(model, station, flow).unwrap_or_else(|| approximated(model, station, flow))
+}
+
+/// Answers of Markov chains: two-phase service, or a source of two states.
+fn chains(model: &Model, station: &Station, flow: &Flow) -> Option<Answers> {
+    let (c, service) = (station.servers, &station.service);
     if flow.poisson
         && let Some(ph) = service.to_phase_type()
         && let Ok(q) = mph2_c(flow.lambda, &ph, c)
     {
         let rest = renewal(flow, service, c, q.wq, Some(q.p_wait));
         let chain = |value| Some(Answer::exact(value, Method::Chain));
-        return Answers {
+        return Some(Answers {
             wq: chain(q.wq),
             art: chain(q.w),
             ..rest
-        };
+        });
     }
     if let Dist::Exp { mean } = service
         && let [source] = model.sources.as_slice()
@@ -205,12 +255,18 @@ fn station(model: &Model, station: &Station, flow: &Flow) -> Answers {
         && let Ok(q) = mmpp_mc(&source.arrivals, 1.0 / mean, c)
     {
         let chain = |value| Some(Answer::exact(value, Method::Chain));
-        return Answers {
+        return Some(Answers {
             wq: chain(q.wq),
             art: chain(q.w),
             ..Answers::default()
-        };
+        });
     }
+    None
+}
+
+/// Whitt's mean with an exponential tail, where both are within their published error.
+fn approximated(model: &Model, station: &Station, flow: &Flow) -> Answers {
+    let (c, service) = (station.servers, &station.service);
     if flow.ca2 > 1.5 || flow.cs2 > 1.5 || !service.is_light_tailed() {
         return Answers {
             remark: Some(format!(
@@ -229,6 +285,41 @@ fn station(model: &Model, station: &Station, flow: &Flow) -> Answers {
         Ok(wq) => renewal(flow, service, c, wq, None),
         Err(_) => Answers::default(),
     }
+}
+
+/// Mean waits of the classes of a non-preemptive station; `None` where no formula holds.
+pub(crate) fn class_waits(station: &Station, flow: &Flow) -> Option<Vec<Answer>> {
+    let classes = &station.class_shares;
+    let step = match station.discipline {
+        Discipline::Priority => f64::INFINITY,
+        Discipline::Aged { step } => step,
+        _ => return None,
+    };
+    let plain = is_plain_but_for_order(station) && station.failure.is_none();
+    if classes.is_empty() || !plain || !flow.poisson || flow.rho >= 1.0 {
+        return None;
+    }
+    let waits: Vec<Option<f64>> = match &station.service {
+        Dist::Exp { mean } => {
+            let lambdas: Vec<f64> = classes.iter().map(|share| share * flow.lambda).collect();
+            let waits = mmc_non_preemptive(&lambdas, 1.0 / mean, station.servers).ok()?;
+            waits.into_iter().map(Some).collect()
+        }
+        _ if station.servers == 1 => {
+            let class = |share: &f64| Class {
+                lambda: share * flow.lambda,
+                es: flow.es,
+                cs2: flow.cs2,
+            };
+            cobham(&classes.iter().map(class).collect::<Vec<_>>()).ok()?
+        }
+        _ => return None,
+    };
+    let waits: Vec<f64> = waits.into_iter().collect::<Option<_>>()?;
+    // Ageing is not felt while even the least urgent wait is a small part of a step.
+    let longest = waits.iter().copied().fold(0.0, f64::max);
+    let exact = |wait: f64| Answer::exact(wait, Method::Cobham);
+    (100.0 * longest <= step).then(|| waits.into_iter().map(exact).collect())
 }
 
 fn markov(q: &Mmc) -> Answers {

@@ -29,7 +29,9 @@ pub struct Flow {
     pub ca2: f64,
     /// SCV of the service time.
     pub cs2: f64,
-    /// Utilisation.
+    /// Attempts per second that it can do: its workers, or its pace where that is less.
+    pub capacity: f64,
+    /// Utilisation, λ over the capacity.
     pub rho: f64,
     /// Whether the arrivals form a Poisson process, exactly.
     pub poisson: bool,
@@ -94,6 +96,7 @@ pub fn flows(model: &Model) -> Result<Vec<Flow>, PlanError> {
             let (attempts, dead) = failure(station);
             let (es, cs2) = service(model, station);
             let lambda = fresh * attempts;
+            let capacity = capacity(station, es);
             Flow {
                 lambda,
                 fresh,
@@ -102,12 +105,19 @@ pub fn flows(model: &Model) -> Result<Vec<Flow>, PlanError> {
                 es,
                 ca2: stream.ca2,
                 cs2,
-                rho: lambda * es / f64::from(station.servers),
+                capacity,
+                rho: lambda / capacity,
                 poisson,
                 sheds: sheds(model, station),
             }
         })
         .collect())
+}
+
+/// Attempts per second: what the workers can do, or the pace where that is less.
+fn capacity(station: &Station, es: f64) -> f64 {
+    let workers = f64::from(station.servers) / es;
+    station.pace.map_or(workers, |p| workers.min(p.per_second))
 }
 
 /// (attempts per visit, probability that all fail).
@@ -134,6 +144,15 @@ fn service(model: &Model, station: &Station) -> (f64, f64) {
         weight += rate;
         first += rate * mean;
         second += rate * (1.0 + scv) * mean * mean;
+    }
+    if !station.class_shares.is_empty() {
+        (weight, first, second) = (0.0, 0.0, 0.0);
+        for (class, share) in (0..).zip(&station.class_shares) {
+            let (mean, scv) = mean_of(station.service_of(class));
+            weight += share;
+            first += share * mean;
+            second += share * (1.0 + scv) * mean * mean;
+        }
     }
     let (mean, scv) = if weight > 0.0 && !station.service_by_class.is_empty() {
         let mean = first / weight;

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Probe,
     /// A lingering batch is due.
     Linger,
+    /// The pace of a station permits a call again.
+    Pace,
 }
 
 /// An entry of the calendar.

@@ -14,8 +14,14 @@ pub(crate) struct Job {
     pub(crate) born: u64,
     /// Ticks at which it entered its station.
     pub(crate) entered: u64,
+    /// Ticks at which it first entered its station, retries apart.
+    pub(crate) first: u64,
+    /// Ticks at which it expires at its station.
+    pub(crate) deadline: u64,
     /// Ticks at which its service began.
     pub(crate) started: u64,
+    /// Number of its event in what was recorded, if it was.
+    pub(crate) record: u32,
     /// Service left, ticks.
     pub(crate) service: u64,
     /// Position in the order of arrival at the station.

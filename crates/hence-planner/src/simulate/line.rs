@@ -23,12 +23,14 @@ const IDLE: Lane = Lane {
     busy: false,
 };
 
-/// Lanes and the ready ones among them, by (class, rank of the head).
+/// Lanes and the ready ones among them, by (class, rank of the head or turn).
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     lanes: Vec<Lane>,
     ready: BinaryHeap<Reverse<(u16, u64, u32)>>,
     by_class: bool,
+    /// The next turn, where lanes take turns.
+    turn: Option<u64>,
 }
 
 /// Waiting jobs in their order of service.
@@ -42,11 +44,12 @@ pub(crate) enum Line {
 }
 
 impl Lanes {
-    pub(crate) fn new(count: u32, by_class: bool) -> Self {
+    pub(crate) fn new(count: u32, by_class: bool, turns: bool) -> Self {
         Self {
             lanes: vec![IDLE; count as usize],
             ready: BinaryHeap::new(),
             by_class,
+            turn: turns.then_some(0),
         }
     }
 
@@ -59,7 +62,14 @@ impl Lanes {
         if head != NONE {
             let job = &jobs[head];
             let class = if self.by_class { job.class } else { 0 };
-            self.ready.push(Reverse((class, job.rank, lane as u32)));
+            let order = match &mut self.turn {
+                Some(turn) => {
+                    *turn += 1;
+                    *turn
+                }
+                None => job.rank,
+            };
+            self.ready.push(Reverse((class, order, lane as u32)));
         }
     }
 

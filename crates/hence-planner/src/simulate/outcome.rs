@@ -168,8 +168,9 @@ impl Run<'_> {
                 };
                 job.place = Place::BackingOff;
                 let stamp = job.serial;
-                self.calendar
-                    .push(now + ticks(full * share), Kind::Retry, slot, stamp);
+                let longer = state.spaced.as_mut().map_or(0, |spaced| spaced.wait(now));
+                let due = now + ticks(full * share) + longer;
+                self.calendar.push(due, Kind::Retry, slot, stamp);
                 return;
             }
         }

@@ -148,6 +148,10 @@ impl<'a> Run<'a> {
             Kind::Switch => self.switch(index),
             Kind::Share => self.shared(index, entry.stamp),
             Kind::Probe => self.probe(index),
+            Kind::Pace => {
+                self.stations[index].pace_at = u64::MAX;
+                self.serve_waiting(index);
+            }
             Kind::Linger => {
                 self.stations[index].linger_at = u64::MAX;
                 self.refill(index);
@@ -308,10 +312,17 @@ impl<'a> Run<'a> {
         let plan = &wiring.sources[i];
         let state = &mut self.sources[i];
         state.counts.offered += 1;
-        let key = plan
-            .keys
-            .as_ref()
-            .map_or(0, |keys| keys.draw(&mut state.key_rng));
+        // The arrival after this one is not scheduled yet, so the position is that behind this one.
+        let record = match plan.recorded.len() {
+            0 => NONE,
+            _ => state.position.saturating_sub(1) as u32,
+        };
+        let recorded = plan.recorded.get(record as usize);
+        let key = match (recorded.and_then(|r| r.key), &plan.keys) {
+            (Some(key), _) => key,
+            (None, Some(keys)) => keys.draw(&mut state.key_rng),
+            (None, None) => 0,
+        };
         if let Some(bucket) = &mut state.budget {
             bucket.new_event();
         }
@@ -324,8 +335,11 @@ impl<'a> Run<'a> {
         let job = Job {
             born: self.now,
             entered: self.now,
+            first: self.now,
+            deadline: u64::MAX,
             started: self.now,
             service: 0,
+            record,
             rank: 0,
             key,
             next: NONE,

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use crate::model::{Budget, Discipline, Keying};
+use crate::model::{Budget, Discipline, Keying, Spacing};
 use crate::simulate::job::NONE;
 use crate::simulate::line::{Lanes, Line};
 use crate::simulate::random::Rng;
@@ -58,9 +58,14 @@ pub(crate) struct StationState {
     pub(crate) budget: Option<Bucket>,
     pub(crate) breaker: BreakerState,
     pub(crate) linger_at: u64,
+    /// When the pace will have been used up evenly, and when it is looked at again.
+    pub(crate) pace_used: u64,
+    pub(crate) pace_at: u64,
+    pub(crate) spaced: Option<Spaced>,
     pub(crate) service_rng: Rng,
     pub(crate) route_rng: Rng,
     pub(crate) failure_rng: Rng,
+    pub(crate) trait_rng: Rng,
     pub(crate) at: u64,
     /// ∫ number present, tick·events.
     pub(crate) area: u128,
@@ -122,6 +127,45 @@ impl Bucket {
     }
 }
 
+/// The runtime's retry budget in motion: how much longer a retry waits.
+#[derive(Debug)]
+pub(crate) struct Spaced {
+    plan: Spacing,
+    fresh: u64,
+    past: f64,
+    counted: u64,
+    used: u64,
+}
+
+impl Spaced {
+    fn new(plan: Spacing) -> Self {
+        Self {
+            plan,
+            fresh: 0,
+            past: 0.0,
+            counted: 0,
+            used: 0,
+        }
+    }
+
+    pub(crate) fn first_attempt(&mut self) {
+        self.fresh += 1;
+    }
+
+    /// Ticks that a retry waits beyond its back-off.
+    pub(crate) fn wait(&mut self, now: u64) -> u64 {
+        use crate::numeric::elementary::exp;
+        let age = (now - self.counted) as f64 / TICKS;
+        self.past = self.past * exp(-age / self.plan.memory) + self.fresh as f64;
+        (self.fresh, self.counted) = (0, now);
+        let rate = self.plan.rate(self.past / self.plan.memory);
+        let spacing = (1.0 / rate).min(self.plan.memory) * TICKS;
+        self.used = self.used.max(now) + spacing as u64;
+        let burst = (self.plan.burst * TICKS) as u64;
+        (self.used - now).saturating_sub(burst)
+    }
+}
+
 impl StationState {
     pub(crate) fn new(plan: &StationPlan, wiring: &Wiring, seed: u64, replication: u64) -> Self {
         let by_class = matches!(
@@ -129,11 +173,16 @@ impl StationState {
             Discipline::Priority | Discipline::PriorityPreemptive
         );
         let line = match (plan.keying, plan.discipline) {
-            (Keying::Lanes, _) => Line::Lanes(Lanes::new(wiring.keys, by_class)),
+            (Keying::Lanes, _) => Line::Lanes(Lanes::new(wiring.keys, by_class, false)),
+            (Keying::Turns, _) => Line::Lanes(Lanes::new(wiring.keys, by_class, true)),
             (Keying::Partitions(n), _) => {
-                Line::Lanes(Lanes::new(n.min(plan.servers).max(1), by_class))
+                Line::Lanes(Lanes::new(n.min(plan.servers).max(1), by_class, false))
             }
-            (Keying::None, Discipline::Deadline | Discipline::Srpt) => {
+            (Keying::None, Discipline::Deadline | Discipline::Srpt | Discipline::Aged { .. }) => {
+                Line::Sorted(BinaryHeap::new())
+            }
+            // A retry keeps its place among what came before and after it.
+            (Keying::None, Discipline::Lifo) if plan.failure.is_some() => {
                 Line::Sorted(BinaryHeap::new())
             }
             (Keying::None, _) if by_class => Line::Classes(vec![VecDeque::new(); wiring.classes]),
@@ -157,9 +206,13 @@ impl StationState {
                 .map(Bucket::new),
             breaker: BreakerState::default(),
             linger_at: u64::MAX,
+            pace_used: 0,
+            pace_at: u64::MAX,
+            spaced: plan.spacing.map(Spaced::new),
             service_rng: stream(1),
             route_rng: stream(2),
             failure_rng: stream(3),
+            trait_rng: stream(4),
             at: 0,
             area: 0,
             busy: 0,

@@ -53,8 +53,10 @@ impl Run<'_> {
         let plan = &self.wiring.stations[s];
         self.occupy(slot, s);
         let state = &mut self.stations[s];
-        self.jobs[slot].rank = state.ranks;
-        state.ranks += 1;
+        if self.jobs[slot].attempt == 0 {
+            self.jobs[slot].rank = state.ranks;
+            state.ranks += 1;
+        }
         if plan.direct && state.free > 0 {
             self.start(slot, s);
         } else if plan.discipline == Discipline::Sharing {
@@ -75,7 +77,27 @@ impl Run<'_> {
         let job = &mut self.jobs[slot];
         job.entered = self.now;
         job.station = s as u16;
-        let drawn = plan.service[job.class as usize].draw(&mut state.service_rng);
+        if job.attempt == 0 {
+            job.first = self.now;
+            if let Some(classes) = &plan.classes {
+                job.class = classes.draw(&mut state.trait_rng) as u16;
+            }
+            job.deadline = match &plan.expiry {
+                Some((share, after)) if state.trait_rng.uniform() <= *share => {
+                    self.now + after.draw(&mut state.trait_rng)
+                }
+                _ => u64::MAX,
+            };
+        }
+        let recorded = self.wiring.sources[job.source as usize]
+            .recorded
+            .get(job.record as usize)
+            .filter(|_| job.attempt == 0)
+            .and_then(|record| record.service(s));
+        let drawn = match recorded {
+            Some(ticks) => ticks,
+            None => plan.service[job.class as usize].draw(&mut state.service_rng),
+        };
         job.cut = drawn > plan.timeout;
         job.service = drawn.min(plan.timeout);
     }
@@ -99,13 +121,22 @@ impl Run<'_> {
     fn line_value(&self, slot: u32, discipline: Discipline) -> u64 {
         let job = &self.jobs[slot];
         match discipline {
-            Discipline::Deadline => {
-                let deadline = self.wiring.sources[job.source as usize].deadline;
-                job.born.saturating_add(deadline)
-            }
+            Discipline::Deadline => self.deadline(slot),
             Discipline::Srpt => job.service,
+            Discipline::Aged { step } => job.first + u64::from(job.class) * ticks(step),
+            Discipline::Lifo => u64::MAX - job.rank,
             _ => 0,
         }
+    }
+
+    /// When a job is too old: by its station's law, or else by its source's.
+    fn deadline(&self, slot: u32) -> u64 {
+        let job = &self.jobs[slot];
+        if self.wiring.stations[job.station as usize].expiry.is_some() {
+            return job.deadline;
+        }
+        let deadline = self.wiring.sources[job.source as usize].deadline;
+        job.born.saturating_add(deadline)
     }
 
     /// Interrupts the least urgent running job if the new one is more urgent.
@@ -164,6 +195,14 @@ impl Run<'_> {
         job.epoch = job.epoch.wrapping_add(1);
         self.calendar
             .push(self.now + job.service, Kind::Done, slot, job.epoch);
+        if job.attempt == 0
+            && let Some(spaced) = &mut state.spaced
+        {
+            spaced.first_attempt();
+        }
+        if let Some(pace) = plan.pace {
+            state.pace_used = state.pace_used.max(self.now) + pace.spacing;
+        }
         if matches!(
             plan.discipline,
             Discipline::PriorityPreemptive | Discipline::Srpt
@@ -177,6 +216,9 @@ impl Run<'_> {
         let plan = &self.wiring.stations[s];
         while self.stations[s].free > 0 && self.stations[s].waiting > 0 {
             if self.stations[s].breaker.open && !self.stations[s].breaker.may_probe {
+                return;
+            }
+            if !self.pace_permits(s) {
                 return;
             }
             if let Some(batch) = &plan.batch {
@@ -196,6 +238,24 @@ impl Run<'_> {
             }
             self.start(slot, s);
         }
+    }
+
+    /// Whether a call may begin now; else the station is looked at again when one may.
+    fn pace_permits(&mut self, s: usize) -> bool {
+        let Some(pace) = self.wiring.stations[s].pace else {
+            return true;
+        };
+        let state = &mut self.stations[s];
+        let free = state.pace_used + pace.spacing;
+        if free <= self.now + pace.ahead {
+            return true;
+        }
+        let at = free - pace.ahead;
+        if state.pace_at > at {
+            state.pace_at = at;
+            self.calendar.push(at, Kind::Pace, s as u32, 0);
+        }
+        false
     }
 
     fn batch_is_due(&mut self, s: usize, max: u32, linger: u64) -> bool {
@@ -256,7 +316,7 @@ impl Run<'_> {
             let job = &self.jobs[slot];
             let source = &self.wiring.sources[job.source as usize];
             let withdrawn = job.abandoned && source.patience.as_ref().is_some_and(|p| p.cancel);
-            let too_old = plan.drop_expired && self.now - job.born > source.deadline;
+            let too_old = plan.drop_expired && self.now > self.deadline(slot);
             if !withdrawn && !too_old {
                 return Some(slot);
             }

@@ -7,11 +7,11 @@
 use crate::arrivals::{Arrivals, BatchSize};
 use crate::error::Domain;
 use crate::model::{
-    Breaker, Budget, Discipline, Emission, Keying, Model, OnFull, Retry, Source, Station,
+    Breaker, Budget, Discipline, Emission, Keying, Model, OnFull, Retry, Source, Spacing, Station,
 };
 use crate::service::Dist;
 use crate::simulate::random::Rng;
-use crate::simulate::sampler::{KeySampler, Sampler, ticks};
+use crate::simulate::sampler::{Alias, KeySampler, Sampler, ticks};
 
 /// A compiled model.
 #[derive(Debug)]
@@ -38,11 +38,26 @@ pub(crate) struct StationPlan {
     pub(crate) failure: Option<FailurePlan>,
     pub(crate) timeout: u64,
     pub(crate) drop_expired: bool,
+    /// Shares of the classes that arrive; `None`: the class of the source.
+    pub(crate) classes: Option<Alias>,
+    /// Share that expires, and after how long.
+    pub(crate) expiry: Option<(f64, Sampler)>,
+    pub(crate) pace: Option<PacePlan>,
+    pub(crate) spacing: Option<Spacing>,
     pub(crate) breaker: Option<Breaker>,
     pub(crate) probe_every: u64,
     pub(crate) emits: Vec<EmissionPlan>,
     /// A free worker takes an arrival at once, without looking at the line.
     pub(crate) direct: bool,
+}
+
+/// A compiled pace, in ticks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PacePlan {
+    /// Between calls, on average.
+    pub(crate) spacing: u64,
+    /// How far the calls may run ahead of it.
+    pub(crate) ahead: u64,
 }
 
 /// A compiled batch service.
@@ -78,6 +93,22 @@ pub(crate) struct SourcePlan {
     pub(crate) keys: Option<KeySampler>,
     pub(crate) deadline: u64,
     pub(crate) patience: Option<PatiencePlan>,
+    pub(crate) recorded: Vec<RecordPlan>,
+}
+
+/// What was recorded of an event, compiled: its key, and ticks of service by station.
+#[derive(Debug)]
+pub(crate) struct RecordPlan {
+    pub(crate) key: Option<u32>,
+    services: Vec<(usize, u64)>,
+}
+
+impl RecordPlan {
+    /// How long the event was served at a station.
+    pub(crate) fn service(&self, station: usize) -> Option<u64> {
+        let found = self.services.iter().find(|(at, _)| *at == station);
+        found.map(|(_, ticks)| *ticks)
+    }
 }
 
 /// A compiled patience.
@@ -149,8 +180,10 @@ impl Wiring {
             .sources
             .iter()
             .map(|s| s.class as usize + 1)
+            .chain(model.stations.iter().map(|s| s.class_shares.len()))
             .max()
-            .unwrap_or(1);
+            .unwrap_or(1)
+            .max(1);
         let sources: Vec<SourcePlan> = model
             .sources
             .iter()
@@ -160,6 +193,12 @@ impl Wiring {
             .iter()
             .filter_map(|s| s.keys.as_ref())
             .map(KeySampler::keys)
+            .chain(
+                sources
+                    .iter()
+                    .flat_map(|s| &s.recorded)
+                    .filter_map(|r| Some(r.key? + 1)),
+            )
             .max();
         Ok(Self {
             stations: model
@@ -182,6 +221,8 @@ impl StationPlan {
         let direct = station.keying == Keying::None
             && station.batch.is_none()
             && station.breaker.is_none()
+            && station.pace.is_none()
+            && station.expiry.is_none()
             && station.discipline != Discipline::Sharing;
         Self {
             name: station.name.clone(),
@@ -203,6 +244,16 @@ impl StationPlan {
             }),
             timeout: station.timeout.map_or(u64::MAX, ticks),
             drop_expired: station.drop_expired,
+            classes: (!station.class_shares.is_empty()).then(|| Alias::new(&station.class_shares)),
+            expiry: station
+                .expiry
+                .as_ref()
+                .map(|e| (e.share, Sampler::new(&e.after))),
+            pace: station.pace.map(|pace| PacePlan {
+                spacing: ticks(1.0 / pace.per_second),
+                ahead: ticks(pace.burst / pace.per_second),
+            }),
+            spacing: station.spacing,
             breaker: station.breaker,
             probe_every: station.breaker.map_or(0, |b| ticks(b.probe_every)),
             emits: station
@@ -234,6 +285,16 @@ impl SourcePlan {
                 cancel: p.cancel,
                 budget: p.budget,
             }),
+            recorded: source
+                .recorded
+                .iter()
+                .map(|r| RecordPlan {
+                    key: r.key,
+                    services: (r.services.iter())
+                        .filter_map(|(name, s)| Some((model.station(name)?, ticks(*s))))
+                        .collect(),
+                })
+                .collect(),
         }
     }
 }

@@ -495,11 +495,9 @@ fn shop() -> Topology {
 
 fn measured() -> Measurements {
     let handling = |mean, failure| Handling {
-        service: exp(mean),
         failure,
-        retry: None,
-        timeout: None,
         emits: [("reserved".to_owned(), 0.75)].into(),
+        ..Handling::new(exp(mean))
     };
     Measurements {
         inflows: vec![Inflow {
@@ -524,7 +522,7 @@ fn a_topology_becomes_a_model() {
     let [reserve, audit, charge] = model.stations.as_slice() else {
         panic!("three stations")
     };
-    assert_eq!((reserve.keying, reserve.servers), (Keying::Lanes, 8));
+    assert_eq!((reserve.keying, reserve.servers), (Keying::Turns, 8));
     let retry = &reserve.failure.as_ref().unwrap().retry;
     assert!(
         retry.hold_key && retry.jitter && retry.attempts == 4,

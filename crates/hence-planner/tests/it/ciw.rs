@@ -15,25 +15,32 @@ use hence_planner::service::Dist;
 use crate::scenario::{exp, pair, poisson, run, single};
 use crate::table::Table;
 
-fn oracle() -> Option<serde_json::Value> {
+/// A Python that can import a package; what is not covered without it is said.
+pub(crate) fn python_with(package: &str, covered: &str) -> Option<String> {
     let workshop = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("venv/bin/python");
     let python = match std::env::var("HENCE_PYTHON") {
         Ok(named) => named,
         Err(_) if workshop.exists() => workshop.display().to_string(),
         Err(_) => "python3".to_owned(),
     };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/against_ciw.py");
-    let found = Command::new(&python).args(["-c", "import ciw"]).output();
-    if !found.is_ok_and(|output| output.status.success()) {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "in CI the comparison with Ciw must run: {python} cannot import ciw"
-        );
-        // Past the capture of the test harness: a gap must be seen.
-        let line = format!("NOT COVERED: the simulator against Ciw ({python} cannot import ciw)");
-        writeln!(std::io::stderr(), "{line}").expect("standard error is open");
-        return None;
+    let import = format!("import {package}");
+    let found = Command::new(&python).args(["-c", &import]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return Some(python);
     }
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "in CI {covered} must run: {python} cannot import {package}"
+    );
+    // Past the capture of the test harness: a gap must be seen.
+    let line = format!("NOT COVERED: {covered} ({python} cannot import {package})");
+    writeln!(std::io::stderr(), "{line}").expect("standard error is open");
+    None
+}
+
+fn oracle() -> Option<serde_json::Value> {
+    let python = python_with("ciw", "the simulator against Ciw")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/against_ciw.py");
     let output = Command::new(&python)
         .arg(script)
         .output()

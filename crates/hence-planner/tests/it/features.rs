@@ -363,3 +363,42 @@ fn inconsistent_models_are_refused() {
     assert!(model.check().is_err(), "a negative service time");
     assert!(fit::dispersion::of_counts(&[1, 2, 3]).is_none());
 }
+
+#[test]
+fn a_recorded_history_is_replayed_to_the_tick() {
+    use hence_planner::arrivals::Arrivals;
+    use hence_planner::model::Recorded;
+    use hence_planner::simulate::{SimOptions, WarmUp, simulate};
+    let record = |key: u32, service: f64| Recorded {
+        key: Some(key),
+        services: [("q".to_owned(), service)].into(),
+    };
+    let trace = Arrivals::Trace {
+        at: vec![0.0, 1.0, 2.0],
+    };
+    // Two workers and one key for the first two: the second waits until 5, the third does not.
+    let mut model = single(trace, 2, exp(1e3));
+    model.stations[0].keying = Keying::Turns;
+    model.sources[0].recorded = vec![record(7, 5.0), record(7, 1.0), record(3, 2.0)];
+    let options = SimOptions {
+        replications: 2,
+        horizon: 10.0,
+        warm_up: WarmUp::None,
+        ..SimOptions::default()
+    };
+    let mean = |model: &Model| {
+        simulate(model, &options).unwrap().stations[0]
+            .response
+            .mean
+            .value
+    };
+    let expected = (5.0 + 5.0 + 2.0) / 3.0;
+    assert!((mean(&model) - expected).abs() < 1e-6, "{}", mean(&model));
+    let faster = hence_planner::what_if::Change::Service {
+        station: "q".into(),
+        factor: 0.5,
+    };
+    let faster = hence_planner::what_if::apply(&model, &[faster]).unwrap();
+    let expected = (2.5 + 2.0 + 1.0) / 3.0;
+    assert!((mean(&faster) - expected).abs() < 1e-6, "{}", mean(&faster));
+}

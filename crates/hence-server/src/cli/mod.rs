@@ -21,6 +21,7 @@ mod input;
 mod jobs;
 mod lines;
 mod log;
+mod model;
 mod moment;
 mod output;
 mod plan;
@@ -90,6 +91,9 @@ enum Command {
     Graph(graph::Graph),
     Plan(plan::Plan),
     Simulate(simulate::Simulate),
+    /// The queueing model of the running application.
+    #[command(subcommand, before_help = model::EXAMPLES)]
+    Model(model::Model),
     /// Dead letters: what could not be handled, kept with its cause.
     #[command(subcommand, before_help = dlq::EXAMPLES)]
     Dlq(dlq::Dlq),
@@ -174,6 +178,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Graph(graph) => asked(graph.run(out, &global)),
         Command::Plan(plan) => asked(plan.run(out, &global)),
         Command::Simulate(simulate) => asked(simulate.run(out, &global)),
+        Command::Model(model) => asked(model.run(out, &global)),
         Command::Dlq(dlq) => asked(dlq.run(out, &global)),
         Command::Jobs(jobs) => asked(jobs.run(out, &global)),
         Command::Status(_) => asked(status::Status::run(out, &global)),

@@ -1,10 +1,16 @@
 //! `hence plan`: what to expect of the running application, and how many workers it needs.
 
 pub(super) mod answer;
+mod compare;
+mod curve;
+pub(super) mod local;
+
+use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
 use self::answer::{Answer, Row, Times};
+use self::local::Modelled;
 use super::error::{Fault, Result};
 use super::event::read;
 use super::global::Global;
@@ -19,7 +25,12 @@ Examples:
   hence plan --load 2x --set subscription.charge-card.config.concurrency=8
   hence plan --target 'order.placed:p99<200ms'
   hence plan workers --target 'charge-card:p99<200ms'
-  hence plan bottleneck --json";
+  hence plan bottleneck --json
+  hence plan saturation --svg hockey-stick.svg
+  hence plan whatif --service charge-card=0.5x --rate order.placed=500/s
+  hence plan explain charge-card
+  hence plan calibrate
+  hence plan --diff main.json branch.json --fail-on-regression 10%";
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -31,16 +42,28 @@ pub(super) enum What {
     Workers,
     /// What saturates first.
     Bottleneck,
+    /// What each subscription can do, and how response times grow until then.
+    Saturation,
+    /// What a change does, beside how it is now.
+    Whatif,
+    /// The formulas of a subscription with the numbers in them.
+    Explain,
+    /// How earlier predictions came out.
+    Calibrate,
 }
 
 /// Predicts response times from what the server measured; exits with 7 when a target is missed, with
 /// 9 when the data cannot carry an answer.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Plan {
     /// What to say.
     #[arg(value_enum, default_value = "all")]
     what: What,
+
+    /// The subscription to explain, or the subscription or type whose curve is drawn.
+    #[arg(value_name = "NAME", required_if_eq("what", "explain"))]
+    name: Option<String>,
 
     /// What to reach: NAME of a type or subscription, art, p50, p95 or p99, and a time.
     #[arg(
@@ -50,16 +73,40 @@ pub(crate) struct Plan {
     )]
     target: Option<String>,
 
+    /// Plan a model that `hence model export` wrote, without a server.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+
+    /// Draw it: the hockey stick of saturation, the staircase of workers, the calibration.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+
+    /// Compare the plans of two such models.
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with_all = ["from", "target"])]
+    diff: Vec<PathBuf>,
+
+    /// With --diff, exit with 7 when a p99 grows by more than this, beyond what is uncertain.
+    #[arg(long, value_name = "PART", value_parser = compare::part, requires = "diff")]
+    fail_on_regression: Option<f64>,
+
     #[command(flatten)]
     change: Change,
 }
 
 /// What would be different.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 pub(crate) struct Change {
     /// How much more comes in than now: 2x is twice as much.
     #[arg(long, value_name = "FACTOR")]
     load: Option<String>,
+
+    /// Another rate of one type, per second; may be given several times.
+    #[arg(long, value_name = "TYPE=RATE")]
+    rate: Vec<String>,
+
+    /// Other service times of one subscription: 0.5x is twice as fast; may be given several times.
+    #[arg(long, value_name = "SUB=FACTOR")]
+    service: Vec<String>,
 
     /// A key of the configuration and its value; may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
@@ -73,55 +120,160 @@ impl Change {
         if let Some(load) = &self.load {
             members.insert("load".to_owned(), json!(load));
         }
-        let mut settings = Map::new();
-        for text in &self.set {
-            let wrong = || {
-                let hint = "for example --set subscription.charge-card.config.concurrency=8";
-                Fault::QUESTION
-                    .error(format!("'{text}' is not a key and a whole number"))
-                    .fix(hint)
+        let mut add =
+            |name: &str, texts: &[String], parse: &dyn Fn(&str) -> Result<Value>| -> Result<()> {
+                let mut pairs = Map::new();
+                for text in texts {
+                    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+                    pairs.insert(key.trim().to_owned(), parse(value.trim())?);
+                }
+                if !pairs.is_empty() {
+                    members.insert(name.to_owned(), pairs.into());
+                }
+                Ok(())
             };
-            let (key, value) = text.split_once('=').ok_or_else(wrong)?;
-            let number: u64 = value.trim().parse().map_err(|_| wrong())?;
-            settings.insert(key.trim().to_owned(), json!(number));
-        }
-        if !settings.is_empty() {
-            members.insert("set".to_owned(), settings.into());
-        }
+        let wrong = |value: &str, what: &str, hint: &str| {
+            let sentence = format!("'{value}' is not {what}");
+            Fault::QUESTION.error(sentence).fix(hint)
+        };
+        add("rate", &self.rate, &|value| {
+            let hint = "for example --rate order.placed=500/s";
+            let number = value.trim_end_matches("/s").parse::<f64>().ok();
+            let number = number.filter(|rate| rate.is_finite() && *rate > 0.0);
+            let rate = number.ok_or_else(|| wrong(value, "a rate per second", hint))?;
+            Ok(json!(rate))
+        })?;
+        add("service", &self.service, &|value| {
+            let hint = "for example --service charge-card=0.5x";
+            let number = value.trim_end_matches('x').parse::<f64>().ok();
+            let number = number.filter(|factor| factor.is_finite() && *factor > 0.0);
+            let factor = number.ok_or_else(|| wrong(value, "a factor", hint))?;
+            Ok(json!(factor))
+        })?;
+        add("set", &self.set, &|value| {
+            let hint = "for example --set subscription.charge-card.config.concurrency=8";
+            let number: Result<u64, _> = value.parse();
+            let number = number.map_err(|_| wrong(value, "a whole number", hint))?;
+            Ok(json!(number))
+        })?;
         Ok(members)
     }
 }
 
 impl Plan {
     pub(crate) async fn run(self, out: &mut Output, global: &Global) -> Result<()> {
-        let mut members = self.change.members()?;
-        let whatif = !members.is_empty() || self.what == What::Workers;
+        if let [before, after] = self.diff.as_slice() {
+            let change = &self.change;
+            let before = Modelled::open(before)?.changed(change)?;
+            let after = Modelled::open(after)?.changed(change)?;
+            return compare::models(out, &before, &after, self.fail_on_regression);
+        }
+        match self.what {
+            What::Saturation | What::Explain => {
+                let modelled = self.modelled(out, global).await?;
+                match (&self.name, self.what) {
+                    (Some(name), What::Explain) => curve::explained(out, &modelled, name),
+                    (name, _) => {
+                        curve::saturation(out, &modelled, name.as_deref(), self.svg.as_deref())
+                    }
+                }
+            }
+            What::Whatif => self.what_if(out, global).await,
+            What::Calibrate => {
+                let answer = self.ask(out, global, Map::new()).await?.1;
+                curve::calibration(out, &answer, self.svg.as_deref())
+            }
+            What::All | What::Workers | What::Bottleneck => self.answer(out, global).await,
+        }
+    }
+
+    /// The model with the changes in it, from the file or from the server.
+    async fn modelled(&self, out: &mut Output, global: &Global) -> Result<Modelled> {
+        let modelled = match &self.from {
+            Some(path) => Modelled::open(path)?,
+            None => Modelled::fetch(out, &Remote::open(global)?).await?,
+        };
+        modelled.changed(&self.change)
+    }
+
+    /// The answer of the server to a question, as it was sent and as it is understood.
+    async fn ask(
+        &self,
+        out: &mut Output,
+        global: &Global,
+        mut members: Map<String, Value>,
+    ) -> Result<(String, Answer)> {
+        let is_now = members.is_empty();
         if let Some(target) = &self.target {
             members.insert("target".to_owned(), json!(target));
         }
-        if self.what == What::Workers {
-            members.insert("workers".to_owned(), json!(true));
-        }
-        let remote = Remote::open(global)?;
-        let ask = if whatif {
-            question(members)
-        } else {
-            let query = match &self.target {
-                Some(target) => Query::default().with("target", target),
-                None => Query::default(),
-            };
-            Ask::get("/v1/plan", query)
+        let ask = match &self.target {
+            _ if !is_now => question(members),
+            Some(target) => Ask::get("/v1/plan", Query::default().with("target", target)),
+            None => Ask::get("/v1/plan", Query::default()),
         };
-        let body = remote.ask(out, &ask).await?.body;
-        let text = String::from_utf8_lossy(&body);
-        let answer: Answer = read(&body)?;
+        let body = Remote::open(global)?.ask(out, &ask).await?.body;
+        Ok((String::from_utf8_lossy(&body).into_owned(), read(&body)?))
+    }
+
+    async fn answer(&self, out: &mut Output, global: &Global) -> Result<()> {
+        let workers = self.what == What::Workers;
+        let (text, answer) = if self.from.is_some() {
+            let modelled = self.modelled(out, global).await?;
+            let answer = modelled.answer(self.target.as_deref(), workers)?;
+            (serde_json::to_string(&answer).unwrap_or_default(), answer)
+        } else {
+            let mut members = self.change.members()?;
+            if workers {
+                members.insert("workers".to_owned(), json!(true));
+            }
+            self.ask(out, global, members).await?
+        };
         match (out.form(), self.what) {
             (Form::Json, _) => out.line(text.trim_end())?,
-            (_, What::All) => table(out, &answer)?,
-            (_, What::Workers) => workers(out, &answer)?,
+            (_, What::Workers) => self::workers(out, &answer)?,
             (_, What::Bottleneck) => bottleneck(out, &answer)?,
+            _ => table(out, &answer)?,
+        }
+        if let (Some(path), Some(found), Some(target)) = (&self.svg, &answer.workers, &self.target)
+        {
+            let modelled = self.modelled(out, global).await?;
+            curve::staircase(out, &modelled, &found.subscription, target, path)?;
         }
         verdict(out, &answer, self.what)
+    }
+
+    /// What a change does, beside how it is now.
+    async fn what_if(&self, out: &mut Output, global: &Global) -> Result<()> {
+        let members = self.change.members()?;
+        if members.is_empty() {
+            return Err(Fault::QUESTION
+                .error("nothing would be different")
+                .fix("say what: --load 2x, --rate, --service or --set"));
+        }
+        let (text, before, after) = if let Some(path) = &self.from {
+            let target = self.target.as_deref();
+            let before = Modelled::open(path)?.answer(None, false)?;
+            let after = self.modelled(out, global).await?.answer(target, false)?;
+            (
+                serde_json::to_string(&after).unwrap_or_default(),
+                before,
+                after,
+            )
+        } else {
+            let now = Self {
+                target: None,
+                ..Self::default()
+            };
+            let before = now.ask(out, global, Map::new()).await?.1;
+            let (text, after) = self.ask(out, global, members).await?;
+            (text, before, after)
+        };
+        match out.form() {
+            Form::Json => out.line(text.trim_end())?,
+            _ => compare::what_if(out, &before, &after)?,
+        }
+        verdict(out, &after, What::All)
     }
 }
 
@@ -188,6 +340,13 @@ pub(super) fn table(out: &mut Output, answer: &Answer) -> Result<()> {
                 "{name}: saturates in {}, if this goes on",
                 time(span.mean)
             ))?;
+        }
+        if let Some(fate) = row
+            .fate
+            .as_ref()
+            .filter(|fate| fate.dead + fate.expired > 0.0)
+        {
+            out.line(&format!("{name}: {}", fate.say()))?;
         }
         for warning in &row.warnings {
             out.warn(&format!("{name}: {warning}"));

@@ -103,7 +103,7 @@ pub(crate) async fn metrics(
     let mut out = Text::default();
     gateway.counters.write(&mut out);
     gateway.write_subscriptions(&mut out);
-    gateway.write_errors(&mut out);
+    gateway.write_backtests(&mut out);
     gateway.write_log(&mut out);
     Ok(text(TEXT, out.0))
 }
@@ -240,14 +240,24 @@ impl Gateway {
         }
     }
 
-    /// How far the last plan was off, so that it can raise an alert.
-    fn write_errors(&self, out: &mut Text) {
+    /// How far predictions were off, so that it can raise an alert.
+    fn write_backtests(&self, out: &mut Text) {
+        let tested = self.backtests.all();
         let name = "prediction_error_ratio";
-        let help = "Predicted over measured mean response time less one, of the last plan.";
+        let help = "Predicted over measured mean response time less one, of the last minute.";
         out.family(name, "gauge", help);
-        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        for (subscription, error) in &*errors {
-            out.sample(name, &[("subscription", subscription)], *error);
+        for one in &tested {
+            if let Some(last) = one.last.filter(|last| last.measured > 0.0) {
+                let error = last.predicted / last.measured - 1.0;
+                out.sample(name, &[("subscription", &one.subscription)], error);
+            }
+        }
+        let name = "prediction_inside_ratio";
+        let help = "Part of the last predictions, up to 120, whose band held what came.";
+        out.family(name, "gauge", help);
+        for one in &tested {
+            let share = one.inside as f64 / one.of.max(1) as f64;
+            out.sample(name, &[("subscription", &one.subscription)], share);
         }
     }
 

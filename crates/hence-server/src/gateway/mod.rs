@@ -5,8 +5,7 @@
 //!    server          router                                  auth      publish, events, tail, …
 //! ```
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Path;
@@ -60,8 +59,7 @@ pub(crate) struct Gateway {
     drain: CancellationToken,
     /// How many plans are made at a time.
     questions: Semaphore,
-    /// Predicted over measured response times less one, of the last plan.
-    errors: Mutex<BTreeMap<String, f64>>,
+    backtests: plan::backtest::BackTests,
 }
 
 impl Gateway {
@@ -82,7 +80,7 @@ impl Gateway {
             counters: metrics::Counters::default(),
             jobs: jobs::Jobs::default(),
             questions: Semaphore::new(plan::QUESTIONS_MAX),
-            errors: Mutex::default(),
+            backtests: plan::backtest::BackTests::default(),
             limits,
             access,
             drain,

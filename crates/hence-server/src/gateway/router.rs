@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Every resource, for "did you mean".
-const PATHS: [&str; 22] = [
+const PATHS: [&str; 23] = [
     "/v1/events",
     "/v1/events/{position}",
     "/v1/events/{position}/deliveries",
@@ -43,6 +43,7 @@ const PATHS: [&str; 22] = [
     "/v1/jobs/{id}",
     "/v1/explain",
     "/v1/plan",
+    "/v1/plan/model",
     "/v1/plan/whatif",
     "/v1/status",
     "/metrics",
@@ -80,6 +81,7 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/v1/jobs/{id}", get(jobs::one).delete(jobs::cancel))
         .route("/v1/explain", post(explain::explain))
         .route("/v1/plan", get(plan::plan))
+        .route("/v1/plan/model", get(plan::model))
         .route("/v1/plan/whatif", post(plan::what_if))
         .route("/v1/status", get(health::status))
         .route("/errors/{code}", get(health::page))

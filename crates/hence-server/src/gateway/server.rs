@@ -50,6 +50,7 @@ pub(crate) async fn serve(gateway: Arc<Gateway>, listeners: Vec<TcpListener>) {
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(gateway.limits.connections));
     let accepting = TaskTracker::new();
+    accepting.spawn(super::plan::keep_testing(Arc::clone(&gateway)));
     for listener in listeners {
         let (gateway, room) = (Arc::clone(&gateway), Arc::clone(&room));
         let connections = connections.clone();

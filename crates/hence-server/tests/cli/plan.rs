@@ -160,3 +160,164 @@ fn with_enough_events_there_is_a_plan() {
     load.kill().unwrap();
     load.wait().unwrap();
 }
+
+/// A model of two subscriptions as `hence model export` writes it; the second has so many workers.
+fn model(folder: &std::path::Path, workers: u32) -> String {
+    let station = |name: &str, servers: u32, next: &str| {
+        format!(
+            r#"{{"name":"{name}","servers":{servers},"service":{{"exp":{{"mean":0.1}}}},"emits":[{next}]}}"#
+        )
+    };
+    let next = r#"[{"to":"charge","p":1.0}]"#;
+    let stations = [station("reserve", 12, next), station("charge", workers, "")];
+    let source = r#"{"name":"order.placed","arrivals":{"poisson":{"rate":80.0}},"emits":[[{"to":"reserve","p":1.0}]]}"#;
+    let text = format!(
+        r#"{{"model":{{"stations":[{}],"sources":[{source}]}}}}"#,
+        stations.join(",")
+    );
+    let path = folder.join(format!("model-{workers}.json"));
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// Runs without any server.
+fn alone(args: &[&str]) -> Ran {
+    let mut command = hence(args);
+    command.env("HENCE_SERVER", "http://127.0.0.1:1");
+    crate::program::finish(&mut command)
+}
+
+#[test]
+fn a_model_in_a_file_is_planned_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = model(folder.path(), 10);
+    let plan = alone(&["plan", "--from", &file]);
+    assert_eq!(plan.code, 0, "{}", plan.stderr);
+    assert!(plan.stdout.contains("M/M/c exact"), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains("bottleneck: charge"),
+        "{}",
+        plan.stdout
+    );
+
+    let svg = folder.path().join("plot.svg").display().to_string();
+    let grown = alone(&[
+        "plan",
+        "saturation",
+        "charge",
+        "--from",
+        &file,
+        "--svg",
+        &svg,
+    ]);
+    assert_eq!(grown.code, 0, "{}", grown.stderr);
+    let said = "charge saturates at 1.25 times this load";
+    assert!(grown.stdout.contains(said), "{}", grown.stdout);
+    let drawn = std::fs::read_to_string(&svg).unwrap();
+    assert!(
+        drawn.starts_with("<svg") && drawn.contains("charge saturates"),
+        "{drawn}"
+    );
+
+    let explained = alone(&["plan", "explain", "charge", "--from", &file]);
+    assert!(
+        explained.stdout.contains("8.000 erlang on c = 10"),
+        "{}",
+        explained.stdout
+    );
+    // Erlang C of the validation table: V02.
+    assert!(
+        explained.stdout.contains("C(c, a) = 0.4092"),
+        "{}",
+        explained.stdout
+    );
+    let unknown = alone(&["plan", "explain", "nobody", "--from", &file]);
+    assert_eq!(unknown.code, 5, "{}", unknown.stderr);
+
+    let target = "charge:p99<400ms";
+    let sized = alone(&[
+        "plan", "workers", "--target", target, "--from", &file, "--svg", &svg,
+    ]);
+    assert_eq!(
+        sized.code, 7,
+        "service alone takes longer: {}",
+        sized.stderr
+    );
+    let target = "charge:p99<500ms";
+    let sized = alone(&[
+        "plan", "workers", "--target", target, "--from", &file, "--svg", &svg,
+    ]);
+    assert_eq!(sized.code, 0, "{}", sized.stderr);
+    assert!(
+        sized.stdout.contains("charge needs 10 workers"),
+        "{}",
+        sized.stdout
+    );
+    let missed = alone(&[
+        "plan", "--load", "1.2x", "--target", target, "--from", &file,
+    ]);
+    assert_eq!(missed.code, 7, "{}", missed.stderr);
+    let saturated = alone(&["plan", "--load", "2x", "--from", &file]);
+    assert_eq!(saturated.code, 7, "{}", saturated.stderr);
+    let json = alone(&["simulate", &file, "--reps", "4", "--json"]);
+    let answer: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(answer["subscriptions"][1]["art"]["method"], "DES n=4");
+}
+
+#[test]
+fn a_regression_between_two_models_fails_a_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ten, nine) = (model(folder.path(), 10), model(folder.path(), 9));
+    let diff = ["plan", "--diff", &ten, &nine];
+    let shown = alone(&diff);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    assert!(shown.stdout.contains("charge"), "{}", shown.stdout);
+    let strict = alone(&[&diff[..], &["--fail-on-regression", "10%"]].concat());
+    assert_eq!(strict.code, 7, "{}", strict.stderr);
+    assert!(strict.stderr.contains("charge: from"), "{}", strict.stderr);
+    let back = alone(&["plan", "--diff", &nine, &ten, "--fail-on-regression", "10%"]);
+    assert_eq!(back.code, 0, "{}", back.stderr);
+    let whatif = ["plan", "whatif", "--from", &ten, "--service", "charge=0.5x"];
+    let whatif = alone(&whatif);
+    assert_eq!(whatif.code, 0, "{}", whatif.stderr);
+    assert!(whatif.stdout.contains("-53 %"), "{}", whatif.stdout);
+    assert_eq!(alone(&["plan", "whatif", "--from", &ten]).code, 2);
+}
+
+#[test]
+fn a_model_is_exported_for_other_tools_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = model(folder.path(), 10);
+    for (to, says) in [
+        ("ciw", "number_of_servers=[12, 10]"),
+        ("line", "setNumberOfServers(12)"),
+        ("json", "\"servers\":12"),
+    ] {
+        let exported = alone(&["model", "export", "--to", to, "--from", &file]);
+        assert_eq!(exported.code, 0, "{}", exported.stderr);
+        assert!(exported.stdout.contains(says), "{}", exported.stdout);
+    }
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replacen(r#""servers":12"#, r#""servers":12,"keying":"turns""#, 1);
+    std::fs::write(&file, text).unwrap();
+    let refused = alone(&["model", "export", "--to", "ciw", "--from", &file]);
+    assert_eq!(refused.code, 9, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("reserve has keys in order"),
+        "{}",
+        refused.stderr
+    );
+    std::fs::write(&file, "no model").unwrap();
+    let wrong = alone(&["plan", "--from", &file]);
+    assert_eq!(
+        (wrong.code, wrong.stdout.as_str()),
+        (2, ""),
+        "{}",
+        wrong.stderr
+    );
+    assert!(
+        wrong.stderr.contains("hence model export"),
+        "{}",
+        wrong.stderr
+    );
+}

@@ -28,10 +28,28 @@ pub(crate) struct Ended {
     pub(crate) verdict: Verdict,
     pub(crate) ran: Duration,
     pub(crate) at: Instant,
-    /// Deliveries that were with a handler when it began; `None` when no handler was called.
-    pub(crate) beside: Option<usize>,
+    /// `None` when no handler was called.
+    pub(crate) taken: Option<Taken>,
     /// It ended without having waited for anything.
     pub(crate) at_once: bool,
+}
+
+/// What was so when a call took a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(crate) at: Instant,
+    /// Deliveries that were with a handler already.
+    pub(crate) beside: usize,
+}
+
+impl Taken {
+    /// A worker that is taken now, beside no other.
+    pub(crate) fn alone() -> Self {
+        Self {
+            at: Instant::now(),
+            beside: 0,
+        }
+    }
 }
 
 /// What a handler is to do, once it has begun.
@@ -73,15 +91,15 @@ pub(crate) fn at_once(handler: &dyn AnyHandler, call: Call) -> Result<Verdict, W
     catch_unwind(begin).unwrap_or_else(|panic| Ok(panicked(&*panic)))
 }
 
-/// Calls the handler, for as long as `limit`; `beside` deliveries are with it already. With an engine
-/// it is given the value of its key, which nobody else changes meanwhile: the lane is busy.
+/// Calls the handler, for as long as `limit`. With an engine it is given the value of its key, which
+/// nobody else changes meanwhile: the lane is busy.
 pub(crate) async fn run(
     handler: Arc<dyn AnyHandler>,
     call: Call,
     keyed: Option<Arc<dyn Engine>>,
     deliveries: Vec<Delivery>,
     limit: Duration,
-    beside: usize,
+    taken: Taken,
 ) -> Ended {
     // The handler is called within the future, so a panic before its first await counts.
     let work = Box::pin(async move {
@@ -91,7 +109,7 @@ pub(crate) async fn run(
         };
         handler.call(call).await
     });
-    go_on(work, deliveries, limit, (beside, Instant::now())).await
+    go_on(work, deliveries, limit, (taken, Instant::now())).await
 }
 
 /// Goes on with a call that `began` at a moment, for as long as `limit` in all.
@@ -99,7 +117,7 @@ pub(crate) async fn go_on(
     work: Work,
     deliveries: Vec<Delivery>,
     limit: Duration,
-    (beside, began): (usize, Instant),
+    (taken, began): (Taken, Instant),
 ) -> Ended {
     let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
     let mut polls = 0_u32;
@@ -119,7 +137,7 @@ pub(crate) async fn go_on(
         verdict,
         ran: at.duration_since(began),
         at,
-        beside: Some(beside),
+        taken: Some(taken),
         at_once: polls == 1,
     }
 }

@@ -14,10 +14,16 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    #[cfg(test)]
     pub(crate) fn start() -> Self {
+        Self::start_at(Timestamp::steady())
+    }
+
+    /// A clock by which it is this moment now.
+    pub(crate) fn start_at(at: Timestamp) -> Self {
         Self {
             began: Instant::now(),
-            at: Timestamp::steady(),
+            at,
         }
     }
 

@@ -22,7 +22,7 @@ use self::pulling::{Again, Credit, pull};
 use self::settling::{Answered, Done};
 use super::breaker::Breaker;
 use super::budget::{Budget, Pace};
-use super::call::{self, Brevity, Ended};
+use super::call::{self, Brevity, Ended, Taken};
 use super::clock::Clock;
 use super::lanes::Lanes;
 use super::metrics::SubscriptionMetrics;
@@ -78,7 +78,7 @@ impl Pump {
         deliveries: &dyn Deliveries,
         questions: mpsc::Receiver<Question>,
     ) -> Self {
-        let (clock, now) = (Clock::start(), Instant::now());
+        let (clock, now) = (Clock::start_at(engine.now()), Instant::now());
         let options = &subscription.options;
         let settler = Settler {
             subscription: Arc::clone(&subscription.name),
@@ -92,7 +92,7 @@ impl Pump {
         } else {
             1
         };
-        metrics.meter.runs_with(options.clone());
+        metrics.meter.runs_with(options.clone(), &engine);
         Self {
             lanes: Lanes::new(options.order, deliveries.held(), clock, width),
             breaker: Breaker::new(options.breaker),
@@ -259,7 +259,7 @@ impl Pump {
                 verdict,
                 ran: Duration::ZERO,
                 at: Instant::now(),
-                beside: None,
+                taken: None,
                 at_once: false,
             });
         }
@@ -300,7 +300,10 @@ impl Pump {
         for delivery in &deliveries {
             self.metrics.wait.count(now.since(delivery.appended));
         }
-        let beside = self.running;
+        let taken = Taken {
+            at: began,
+            beside: self.running,
+        };
         self.running += deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         let name = Arc::clone(&self.subscription.name);
@@ -311,7 +314,7 @@ impl Pump {
         if is_keyed || !self.brevity.is_usual() {
             let handler = Arc::clone(&self.subscription.handler);
             let keyed = is_keyed.then(|| Arc::clone(&self.engine));
-            let call = call::run(handler, call, keyed, deliveries, limit, beside);
+            let call = call::run(handler, call, keyed, deliveries, limit, taken);
             drop(self.calls.spawn(call));
             return;
         }
@@ -324,13 +327,13 @@ impl Pump {
                     verdict,
                     ran: at.duration_since(began),
                     at,
-                    beside: Some(beside),
+                    taken: Some(taken),
                     at_once: true,
                 });
             }
             Err(work) => {
                 self.brevity.learn(false, Duration::ZERO);
-                let call = call::go_on(work, deliveries, limit, (beside, began));
+                let call = call::go_on(work, deliveries, limit, (taken, began));
                 drop(self.calls.spawn(call));
             }
         }

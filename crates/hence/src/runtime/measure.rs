@@ -9,10 +9,13 @@ mod series;
 mod times;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use hence_core::{Delivery, Message, Options, Outcome, RejectReason, Settlement, Timestamp};
+use hence_core::{
+    Delivery, Engine, Message, Options, Order, Outcome, RejectReason, Settlement, Timestamp,
+};
 
 pub use self::keys::KeyCounts;
 use self::keys::Sketch;
@@ -31,6 +34,8 @@ pub const BLOCKS_MAX: usize = 655;
 const PERIOD: Duration = Duration::from_secs(327);
 /// Types of events that are told apart; what is beyond counts for the whole subscription only.
 const TYPES_MAX: usize = 64;
+/// Priorities that are told apart; what is beyond counts with the least urgent of them.
+const PRIORITIES_MAX: usize = 16;
 /// Numbers of handlers at a time that are told apart; what is beyond counts with the last.
 const BESIDE_MAX: usize = 64;
 
@@ -72,6 +77,12 @@ pub struct Measured {
     pub emitted: BTreeMap<String, u64>,
     /// The keys of arrivals.
     pub keys: KeyCounts,
+    /// Arrivals by priority, where the order of the subscription looks at it.
+    pub priorities: BTreeMap<i32, u64>,
+    /// From arrival to expiry, of those that expire.
+    pub expiry: Times,
+    /// Arrivals of the time for which priorities and expiry are counted.
+    pub counted: u64,
     /// Whether a call took several events at once.
     pub batched: bool,
     /// The numbers with which it runs.
@@ -82,6 +93,9 @@ pub struct Measured {
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     options: OnceLock<Options>,
+    /// Whose clock tells the time: it has stamped the events. It may close while this is kept.
+    engine: OnceLock<Weak<dyn Engine>>,
+    off: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -109,6 +123,9 @@ struct Counts {
     cut: u64,
     emitted: BTreeMap<String, u64>,
     keys: Sketch,
+    priorities: BTreeMap<i32, u64>,
+    expiry: Times,
+    counted: u64,
     batched: bool,
 }
 
@@ -120,6 +137,9 @@ pub(crate) struct Call<'a> {
     pub(crate) publish: &'a [Message],
     /// How long the handler ran.
     pub(crate) ran: Duration,
+    /// How long it had a worker: the handler, and what the runtime did before and after it while no
+    /// other event could have the worker. This is the service time.
+    pub(crate) occupied: Duration,
     /// When it ended.
     pub(crate) now: Timestamp,
     /// How many deliveries were with a handler when it began.
@@ -127,28 +147,47 @@ pub(crate) struct Call<'a> {
 }
 
 impl Meter {
-    /// Says with which numbers the subscription runs.
-    pub(crate) fn runs_with(&self, options: Options) {
+    /// Says with which numbers, and on which engine, the subscription runs.
+    pub(crate) fn runs_with(&self, options: Options, engine: &Arc<dyn Engine>) {
         // A subscription runs once in a process; its numbers do not change.
         let _ = self.options.set(options);
+        if self.engine.set(Arc::downgrade(engine)).is_ok() {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.began = engine.now();
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        let engine = self.engine.get().and_then(Weak::upgrade);
+        engine.map_or_else(Timestamp::now, |engine| engine.now())
+    }
+
+    /// Goes on or stops measuring.
+    pub(crate) fn measure(&self, on: bool) {
+        self.off.store(!on, Relaxed);
     }
 
     /// Counts deliveries that the engine gave.
     pub(crate) fn arrived(&self, deliveries: &[Delivery]) {
+        if self.off.load(Relaxed) {
+            return;
+        }
+        let order = self.options.get().map(|options| options.order);
+        let by_priority = order == Some(Order::Priority);
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
         for delivery in deliveries {
             let at = delivery.due.unwrap_or(delivery.appended);
             if delivery.attempt == 1 && !delivery.redriven && at >= began {
                 state.arrived(delivery, steps(at.since(began), WINDOW));
+                state.now.count_traits(delivery, by_priority);
             }
         }
     }
 
     /// Counts a call that has ended.
     pub(crate) fn ended(&self, call: &Call<'_>) {
-        // What the engine would not publish is settled without another run.
-        if call.ran == Duration::ZERO {
+        if self.off.load(Relaxed) {
             return;
         }
         let now = call.now;
@@ -156,7 +195,7 @@ impl Meter {
         let began = state.began;
         let age = now.since(began);
         state.turn(steps(age, PERIOD));
-        let ran = call.ran.as_secs_f64();
+        let ran = call.occupied.as_secs_f64();
         if let Some(block) = state.blocks.at(steps(age, BLOCK), BLOCKS_MAX) {
             block.count += 1;
             block.sum += ran;
@@ -169,7 +208,7 @@ impl Meter {
 
     /// What was measured up to now.
     pub(crate) fn measured(&self) -> Measured {
-        let now = Timestamp::steady();
+        let now = self.now();
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let age = now.since(state.began);
         state.turn(steps(age, PERIOD));
@@ -196,6 +235,9 @@ impl Meter {
             cut: all.cut,
             emitted: all.emitted,
             keys: all.keys.counts(),
+            priorities: all.priorities,
+            expiry: all.expiry,
+            counted: all.counted,
             batched: all.batched,
             options: self.options.get().cloned(),
         }
@@ -248,8 +290,26 @@ impl State {
 }
 
 impl Counts {
+    /// Counts what an order may look at.
+    fn count_traits(&mut self, delivery: &Delivery, by_priority: bool) {
+        self.counted += 1;
+        let attributes = delivery.message.attributes();
+        if let Some(expires) = attributes.expires() {
+            self.expiry.record(expires.since(delivery.appended));
+        }
+        if by_priority {
+            let priority = attributes.priority();
+            let known = self.priorities.contains_key(&priority);
+            let priority = match self.priorities.first_key_value() {
+                Some((least, _)) if !known && self.priorities.len() >= PRIORITIES_MAX => *least,
+                _ => priority,
+            };
+            *self.priorities.entry(priority).or_default() += 1;
+        }
+    }
+
     fn count(&mut self, call: &Call<'_>, now: Timestamp, began: Timestamp) {
-        self.service.record(call.ran);
+        self.service.record(call.occupied);
         self.batched |= call.deliveries.len() > 1;
         let slot = call.beside.min(BESIDE_MAX);
         if self.beside.len() <= slot {
@@ -257,7 +317,7 @@ impl Counts {
         }
         if let Some((count, sum)) = self.beside.get_mut(slot) {
             *count += 1;
-            *sum += call.ran.as_secs_f64();
+            *sum += call.occupied.as_secs_f64();
         }
         for delivery in call.deliveries {
             let ready = delivery.due.unwrap_or(delivery.appended);
@@ -306,6 +366,11 @@ impl Counts {
             *self.emitted.entry(name.clone()).or_default() += count;
         }
         self.keys.add(&other.keys);
+        for (priority, count) in &other.priorities {
+            *self.priorities.entry(*priority).or_default() += count;
+        }
+        self.expiry.add(&other.expiry);
+        self.counted += other.counted;
         self.batched |= other.batched;
     }
 }

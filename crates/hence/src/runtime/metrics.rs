@@ -113,6 +113,12 @@ impl SubscriptionMetrics {
         self.running.load(Relaxed)
     }
 
+    /// Measures for planning, which it does from the start, or stops; counters and histograms go on
+    /// in any case.
+    pub fn measure(&self, on: bool) {
+        self.meter.measure(on);
+    }
+
     /// Why it stands still, in words; `None` while it does not.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.get()

@@ -1,8 +1,8 @@
 //! The answer of the server, as far as the command line shows it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Answer {
     pub(crate) outcome: String,
     pub(crate) reason: Option<String>,
@@ -14,10 +14,12 @@ pub(crate) struct Answer {
     pub(crate) target: Option<Aim>,
     pub(crate) workers: Option<Workers>,
     #[serde(default)]
+    pub(crate) backtest: Vec<Tested>,
+    #[serde(default)]
     pub(crate) warnings: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Number {
     pub(crate) value: f64,
     #[serde(default)]
@@ -28,7 +30,7 @@ pub(crate) struct Number {
     pub(crate) method: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Row {
     pub(crate) subscription: String,
     pub(crate) unknown: Option<String>,
@@ -40,6 +42,7 @@ pub(crate) struct Row {
     art: Option<Number>,
     p50: Option<Number>,
     p99: Option<Number>,
+    pub(crate) fate: Option<Fate>,
     #[serde(default)]
     pub(crate) measured: Seen,
     #[serde(default)]
@@ -61,25 +64,25 @@ impl Row {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Times {
     pub(crate) art: Number,
     pub(crate) p50: Number,
     pub(crate) p99: Number,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Seen {
     pub(crate) art: Option<f64>,
     pub(crate) p99: Option<f64>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Span {
     pub(crate) mean: f64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Way {
     pub(crate) r#type: String,
     pub(crate) rate: Option<f64>,
@@ -88,27 +91,76 @@ pub(crate) struct Way {
     pub(crate) times: Option<Times>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Bottleneck {
     pub(crate) subscription: String,
     pub(crate) rho: f64,
     pub(crate) headroom: f64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Aim {
     pub(crate) target: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Workers {
     pub(crate) subscription: String,
     pub(crate) workers: u32,
     pub(crate) stairs: Vec<Step>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Step {
     pub(crate) workers: u32,
     pub(crate) figure: Option<Number>,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Fate {
+    pub(crate) dead: f64,
+    pub(crate) expired: f64,
+    attempts: f64,
+    deadband: Option<[f64; 2]>,
+}
+
+impl Fate {
+    /// In words: how many are lost for one that is handled.
+    pub(crate) fn say(&self) -> String {
+        let one_in = |share: f64| format!("1 in {:.0}", 1.0 / share);
+        let mut parts = Vec::new();
+        if self.dead > 0.0 {
+            let mut text = format!("{} events becomes a dead letter", one_in(self.dead));
+            if let Some([lo, hi]) = self.deadband.filter(|[lo, _]| *lo > 0.0) {
+                text = format!("{text} ({} to {})", one_in(hi), one_in(lo));
+            }
+            parts.push(text);
+        }
+        if self.expired > 0.0 {
+            parts.push(format!("{} expires", one_in(self.expired)));
+        }
+        let attempts = self.attempts;
+        parts.push(format!("{attempts:.3} attempts each"));
+        parts.join(", ")
+    }
+}
+
+/// How earlier predictions came out.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Tested {
+    pub(crate) subscription: String,
+    pub(crate) of: u64,
+    pub(crate) inside: u64,
+    pub(crate) median: Option<f64>,
+    pub(crate) last: Option<Compared>,
+}
+
+/// A prediction for a minute and what it brought.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Compared {
+    pub(crate) predicted: f64,
+    pub(crate) lo: f64,
+    pub(crate) hi: f64,
+    pub(crate) measured: f64,
 }

@@ -7,15 +7,20 @@ use crate::cli::error::Exit;
 fn changes_become_members() {
     let change = Change {
         load: Some("2x".to_owned()),
+        rate: vec!["a.b=500/s".to_owned()],
+        service: vec!["a=0.5x".to_owned()],
         set: vec!["subscription.a.config.concurrency=8".to_owned()],
     };
     let members = Value::Object(change.members().unwrap());
-    let expected = json!({"load": "2x", "set": {"subscription.a.config.concurrency": 8}});
+    let expected = json!({
+        "load": "2x", "rate": {"a.b": 500.0}, "service": {"a": 0.5},
+        "set": {"subscription.a.config.concurrency": 8},
+    });
     assert_eq!(members, expected);
     for wrong in ["concurrency", "a=many", "=", "a=-1"] {
         let change = Change {
-            load: None,
             set: vec![wrong.to_owned()],
+            ..Change::default()
         };
         let error = change.members().unwrap_err();
         assert_eq!(

@@ -12,7 +12,9 @@ use crate::gateway::problem::{Code, Problem};
 use crate::gateway::suggest::did_you_mean;
 
 /// The members of a question.
-const MEMBERS: [&str; 6] = ["load", "rate", "set", "simulate", "target", "workers"];
+const MEMBERS: [&str; 7] = [
+    "load", "rate", "service", "set", "simulate", "target", "workers",
+];
 /// The keys of the configuration that a question may change.
 const KEYS: [&str; 2] = ["concurrency", "retry.attempts"];
 /// The most replications of a simulation.
@@ -50,6 +52,20 @@ impl Question {
         self.changes.is_empty() && self.concurrency.is_empty() && self.attempts.is_empty()
     }
 
+    /// The topology with the wishes in it.
+    pub(super) fn wished(&self, topology: &Topology) -> Topology {
+        let mut wished = topology.clone();
+        for node in &mut wished.subscriptions {
+            if let Some(number) = self.concurrency.get(&node.name) {
+                node.concurrency = *number;
+            }
+            if let Some(number) = self.attempts.get(&node.name) {
+                node.attempts = *number;
+            }
+        }
+        wished
+    }
+
     /// The question of a plan as it is, with a target perhaps.
     pub(super) fn of_target(target: Option<&str>, topology: &Topology) -> Result<Self, Problem> {
         let target = match target {
@@ -73,6 +89,7 @@ impl Question {
                     factor: factor(value)?,
                 }),
                 "rate" => question.read_rates(value, topology)?,
+                "service" => question.read_services(value, topology)?,
                 "set" => question.read_settings(value, topology)?,
                 "simulate" => question.simulate = Some(simulate(value)?),
                 "target" => {
@@ -110,6 +127,21 @@ impl Question {
             let rate = rate.as_f64().filter(|rate| *rate > 0.0).ok_or_else(wrong)?;
             let source = source.clone();
             self.changes.push(Change::Rate { source, rate });
+        }
+        Ok(())
+    }
+
+    fn read_services(&mut self, value: &Value, topology: &Topology) -> Result<(), Problem> {
+        const HINT: &str = "factors of the service time by subscription: {\"charge-card\": 0.5}";
+        let wrong = || malformed("service", "is not an object of factors", HINT);
+        for (station, by) in value.as_object().ok_or_else(wrong)? {
+            let known = || topology.subscriptions.iter().map(|node| node.name.as_str());
+            if !known().any(|name| name == station) {
+                return Err(unknown("subscription", station, known()));
+            }
+            let factor = factor(by).map_err(|_| wrong())?;
+            let station = station.clone();
+            self.changes.push(Change::Service { station, factor });
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Pump;
 use crate::runtime::breaker::Change;
-use crate::runtime::call::{Ended, failed};
+use crate::runtime::call::{Ended, Taken, failed};
 use crate::runtime::measure;
 use crate::runtime::metrics::count;
 use crate::runtime::settle::Verdict;
@@ -44,19 +44,21 @@ impl Pump {
             mut verdict,
             ran,
             at,
-            beside,
+            taken,
             at_once,
         } = ended;
+        // A call in a task has its worker until its end is seen here.
+        let at = if at_once { at } else { Instant::now() };
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
-        if beside.is_some() {
+        if taken.is_some() {
             self.brevity.learn(at_once, ran);
         }
         self.note(&deliveries, &verdict, ran);
         if let (Verdict::Done(effects), [_]) = (&verdict, &*deliveries)
             && effects.is_empty()
         {
-            return self.done(deliveries, (ran, at), beside);
+            return self.done(deliveries, (ran, at), taken);
         }
         if let Verdict::Undecodable { position, .. } = &verdict {
             let bad = deliveries
@@ -84,14 +86,15 @@ impl Pump {
             }
         };
         self.log(&commit, &deliveries);
-        if let Some(beside) = beside {
+        if let Some(taken) = taken {
             self.metrics.meter.ended(&measure::Call {
                 deliveries: &deliveries,
                 settle: &commit.settle,
                 publish: &commit.publish,
                 ran,
+                occupied: at.duration_since(taken.at),
                 now: self.clock.at(at),
-                beside,
+                beside: taken.beside,
             });
         }
         self.commit(deliveries, commit, None);
@@ -102,17 +105,18 @@ impl Pump {
         &mut self,
         mut deliveries: Vec<Delivery>,
         (ran, at): (Duration, Instant),
-        beside: Option<usize>,
+        taken: Option<Taken>,
     ) {
         let settle = deliveries.first().map(|one| self.settler.done(one, ran));
-        if let Some(beside) = beside {
+        if let Some(taken) = taken {
             self.metrics.meter.ended(&measure::Call {
                 deliveries: &deliveries,
                 settle: settle.as_slice(),
                 publish: &[],
                 ran,
+                occupied: at.duration_since(taken.at),
                 now: self.clock.at(at),
-                beside,
+                beside: taken.beside,
             });
         }
         self.committing += deliveries.len();
@@ -320,7 +324,7 @@ impl Pump {
                 verdict: failed(error),
                 ran: Duration::ZERO,
                 at: Instant::now(),
-                beside: None,
+                taken: None,
                 at_once: false,
             });
         }
