@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Code, Error};
+use crate::flow::Skip;
 use crate::message::Message;
 use crate::time::Timestamp;
 
@@ -69,6 +70,13 @@ pub enum Outcome {
         /// Whether later events of its key wait for it.
         hold: bool,
     },
+    /// By choice of its subscription it is settled without a handler having done with it.
+    Skipped {
+        /// Why.
+        why: Skip,
+        /// The message in favour of which it was skipped, if there is one.
+        by: Option<Position>,
+    },
     /// The time of the message was over before a handler had it; it is settled without one.
     Expired {
         /// When it was over.
@@ -88,6 +96,8 @@ pub enum RejectReason {
     Undecodable,
     /// Events caused one another more often than the subscription permits.
     Cycle,
+    /// There was too much, and others were more urgent.
+    Shed,
 }
 
 impl RejectReason {
@@ -99,6 +109,7 @@ impl RejectReason {
             Self::RetriesExhausted => "retries-exhausted",
             Self::Undecodable => "undecodable",
             Self::Cycle => "cycle",
+            Self::Shed => "shed",
         }
     }
 
@@ -110,6 +121,7 @@ impl RejectReason {
             Self::RetriesExhausted,
             Self::Undecodable,
             Self::Cycle,
+            Self::Shed,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == text)

@@ -295,7 +295,8 @@ pub struct AttemptReport {
     pub ended: Timestamp,
     /// How long the handler ran.
     pub ran: Duration,
-    /// `done`, `retry`, `reject` or `expired`; or `discarded`, of a dead letter that was given up.
+    /// `done`, `retry`, `reject`, `expired` or `skipped`; or `discarded`, of a dead letter that was
+    /// given up.
     pub outcome: &'static str,
     /// What went wrong, in words; empty when it was done.
     pub error: String,

@@ -9,7 +9,10 @@ use crate::delivery::Failure;
 use crate::emit::{Draft, Effects, IntoEvents};
 use crate::event::EventType;
 use crate::extract::{Call, Extract, Input, Published, Undecodable};
-use crate::subscription::{AfterDeadLetter, Breaker, Options, Order, Rate, Start};
+use crate::flow::{
+    Adaptive, By, Debounce, Fair, Limit, RateLimit, Shed, Shedding, Singleton, Throttle, While,
+};
+use crate::subscription::{AfterDeadLetter, Breaker, Options, Order, RetryBudget, Start};
 
 /// A future in a box, as the contracts of this crate return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -259,9 +262,64 @@ pub trait HandlerExt<Args>: Handler<Args> + Sized {
         self.with(|options| options.breaker = breaker)
     }
 
+    /// How many retries it has, beyond which they wait longer; `None`: no limit.
+    fn retry_budget(self, budget: impl Into<Option<RetryBudget>>) -> Configured<Self> {
+        let budget = budget.into();
+        self.with(|options| options.retry_budget = budget)
+    }
+
+    /// How many calls there are at a time for each value of an attribute; what is beyond waits.
+    fn limit(self, by: impl Into<By>, most: usize) -> Configured<Self> {
+        let by = by.into();
+        self.with(|options| options.limit = Some(Limit { by, most }))
+    }
+
     /// How many calls begin within a while at most; what comes sooner waits.
-    fn rate(self, calls: u32, per: Duration) -> Configured<Self> {
-        self.with(|options| options.rate = Some(Rate { calls, per }))
+    fn throttle(self, calls: u32, per: Duration) -> Configured<Self> {
+        self.with(|options| options.throttle = Some(Throttle { calls, per }))
+    }
+
+    /// How many events are handled within a while at most; what comes sooner is skipped.
+    fn rate_limit(self, events: u32, per: Duration) -> Configured<Self> {
+        let by = None;
+        self.with(|options| options.rate_limit = Some(RateLimit { events, per, by }))
+    }
+
+    /// Of events with the same value of an attribute in quick succession only the last is handled:
+    /// when for `quiet` no other came, and after `most` in any case.
+    fn debounce(self, by: impl Into<By>, quiet: Duration, most: Duration) -> Configured<Self> {
+        let by = by.into();
+        self.with(|options| options.debounce = Some(Debounce { by, quiet, most }))
+    }
+
+    /// Of events with the same value of an attribute one is handled at a time, and others that come
+    /// meanwhile are skipped, or cancel it.
+    fn singleton(self, by: impl Into<By>, then: While) -> Configured<Self> {
+        let by = by.into();
+        self.with(|options| options.singleton = Some(Singleton { by, then }))
+    }
+
+    /// Shares calls out between the values of an attribute, by weight; 1 for one without a weight.
+    fn fair<'a>(
+        self,
+        by: impl Into<By>,
+        weights: impl IntoIterator<Item = (&'a str, u32)>,
+    ) -> Configured<Self> {
+        let by = by.into();
+        let weights = weights.into_iter();
+        let weights = weights.map(|(group, weight)| (group.to_owned(), weight));
+        let weights = weights.collect();
+        self.with(|options| options.fair = Some(Fair { by, weights }))
+    }
+
+    /// While the mean event waits longer than this, those of low priority are not handled.
+    fn shed(self, wait: Duration, then: Shedding) -> Configured<Self> {
+        self.with(|options| options.shed = Some(Shed { wait, then }))
+    }
+
+    /// Seeks how many calls there should be at a time, between these bounds.
+    fn adaptive(self, least: usize, most: usize) -> Configured<Self> {
+        self.with(|options| options.adaptive = Some(Adaptive { least, most }))
     }
 
     /// How many events a batch has at most, and how long it waits for them.

@@ -19,9 +19,11 @@ pub mod envelope;
 pub mod error;
 pub mod event;
 pub mod extract;
+pub mod flow;
 pub mod handler;
 pub mod message;
 pub mod notice;
+pub mod setting;
 pub mod subscription;
 pub mod time;
 pub mod topology;
@@ -39,10 +41,11 @@ pub use extract::{
     Attempt, Batch, Call, Extract, Input, Key, Keyed, Publisher, Replay, State, States, Timer,
     Undecodable,
 };
+pub use flow::{By, Skip};
 pub use handler::{BoxFuture, Handler, HandlerExt, Reply, Signature, Unhandled};
 pub use message::Message;
 pub use subscription::{
-    AfterDeadLetter, Breaker, Options, Order, Rate, Retry, RetryBudget, Start, SubscriptionSpec,
+    AfterDeadLetter, Breaker, Options, Order, Retry, RetryBudget, Start, SubscriptionSpec,
 };
 pub use time::Timestamp;
 pub use topology::Topology;

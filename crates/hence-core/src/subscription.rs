@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::delivery::Position;
+use crate::flow::{Adaptive, By, Debounce, Fair, Limit, RateLimit, Shed, Singleton, Throttle};
 use crate::time::Timestamp;
 
 /// The order in which a subscription handles events.
@@ -170,15 +171,6 @@ impl Default for RetryBudget {
     }
 }
 
-/// At most so many calls within a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Calls.
-    pub calls: u32,
-    /// Within this time.
-    pub per: Duration,
-}
-
 /// The numbers of a subscription; the defaults are safe (see the table of defaults in the docs).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -205,8 +197,27 @@ pub struct Options {
     pub retry_budget: Option<RetryBudget>,
     /// How many events may cause one another before one becomes a dead letter.
     pub causation_depth: u32,
-    /// How many calls begin within a while at most; `None`: no limit.
-    pub rate: Option<Rate>,
+    /// How many bytes of events one call of a batch handler gets at most, but always one event.
+    pub batch_bytes: usize,
+    /// All events of one batch have the same value of this attribute; `None`: any events.
+    pub batch_by: Option<By>,
+    /// How many calls there are at a time for each group of events; `None`: no limit beside that of
+    /// the order.
+    pub limit: Option<Limit>,
+    /// How many calls begin within a while, others wait; `None`: no limit.
+    pub throttle: Option<Throttle>,
+    /// How many events are handled within a while, others are skipped; `None`: no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// Which of several events in quick succession is handled; `None`: all of them.
+    pub debounce: Option<Debounce>,
+    /// Whether events of a group are skipped while one of them is not settled; `None`: never.
+    pub singleton: Option<Singleton>,
+    /// How calls are shared out between groups; `None`: as events come.
+    pub fair: Option<Fair>,
+    /// Which events are not handled while they wait too long; `None`: all are handled.
+    pub shed: Option<Shed>,
+    /// Between which bounds the number of calls at a time is sought; `None`: it is `concurrency`.
+    pub adaptive: Option<Adaptive>,
     /// The subscriptions that must have handled an event before this one gets it.
     pub after: Vec<String>,
 }
@@ -225,7 +236,16 @@ impl Default for Options {
             breaker: Some(Breaker::default()),
             retry_budget: Some(RetryBudget::default()),
             causation_depth: 64,
-            rate: None,
+            batch_bytes: 1 << 20,
+            batch_by: None,
+            limit: None,
+            throttle: None,
+            rate_limit: None,
+            debounce: None,
+            singleton: None,
+            fair: None,
+            shed: None,
+            adaptive: None,
             after: Vec::new(),
         }
     }

@@ -52,8 +52,12 @@ pub struct SubscriptionNode {
     pub concurrency: usize,
     /// Attempts in all.
     pub attempts: u32,
-    /// The order of handling: `per-key`, `fifo` or `any`.
+    /// The order of handling, as [`Order::as_str`](crate::Order::as_str) writes it.
     pub order: String,
+    /// Every option that is on, by the name and with the value that configuration writes, such as
+    /// `throttle.calls` and `10`.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
     /// The subscriptions that handle an event before this one gets it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,

@@ -409,6 +409,10 @@ impl<W: Window> Turn<'_, W> {
         let (status, how) = match outcome {
             Outcome::Done => (Status::Settled, How::Done),
             Outcome::Expired { at } => (Status::Settled, How::Expired { at }),
+            Outcome::Skipped { why, by } => {
+                let by = by.map(|position| position.0);
+                (Status::Settled, How::Skipped { why, by })
+            }
             Outcome::Retry { due, error } => {
                 let attempts = attempt;
                 let error = clip(error);

@@ -67,6 +67,11 @@ impl Attempt {
             How::Done => ("done", "".into()),
             How::Retry { error, .. } => ("retry", error.as_str().into()),
             How::Reject(rejected) => ("reject", rejected.error.as_str().into()),
+            How::Skipped { why, by: None } => ("skipped", why.as_str().into()),
+            How::Skipped { why, by: Some(by) } => (
+                "skipped",
+                format!("{}, in favour of {by}", why.as_str()).into(),
+            ),
             How::Expired { at } => ("expired", format!("it expired at {at}").into()),
         };
         Self {

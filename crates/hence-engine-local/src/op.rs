@@ -10,6 +10,7 @@
 //!                                           3 expired: i64 at
 //!                                           4 reject: text reason, text error, u8 hold,
 //!                                              i64 appended, text type, u8 1 and text key, or 0
+//!                                           5 skipped: text why, varint by
 //!      2 redriven     subscription       varint position
 //!      3 subscribed   subscription       text name; varint count, each type: text, varint since;
 //!                                        varint low, varint lag
@@ -29,6 +30,7 @@ use bytes::{Buf, BufMut, Bytes};
 use hence_core::codec::compact::{self, get_text, get_varint, put_text, put_varint};
 use hence_core::delivery::RejectReason;
 use hence_core::error::{Code, Error, Result};
+use hence_core::flow::Skip;
 use hence_core::message::Message;
 use hence_core::time::Timestamp;
 
@@ -112,9 +114,19 @@ pub(crate) struct Ended {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Done,
-    Retry { due: Timestamp, error: String },
+    Retry {
+        due: Timestamp,
+        error: String,
+    },
     Reject(Box<Rejected>),
-    Expired { at: Timestamp },
+    Expired {
+        at: Timestamp,
+    },
+    /// In favour of the message at this position, or of none.
+    Skipped {
+        why: Skip,
+        by: Option<u64>,
+    },
 }
 
 /// A message on its way to the dead letters.
@@ -293,6 +305,11 @@ impl Ended {
                 out.put_u8(3);
                 out.put_i64_le(at.as_micros());
             }
+            How::Skipped { why, by } => {
+                out.put_u8(5);
+                put_text(out, why.as_str());
+                put_varint(out, by.unwrap_or(0));
+            }
         }
     }
 
@@ -332,6 +349,10 @@ impl Ended {
             }
             3 => How::Expired {
                 at: get_time(body)?,
+            },
+            5 => How::Skipped {
+                why: Skip::parse(&get_text(body)?).ok_or_else(damaged)?,
+                by: Some(get_varint(body)?).filter(|by| *by > 0),
             },
             _ => return Err(damaged()),
         };

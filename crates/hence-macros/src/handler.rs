@@ -5,6 +5,7 @@
 //! that does not fit at the argument itself.
 
 mod options;
+mod part;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};

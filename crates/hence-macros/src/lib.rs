@@ -52,7 +52,18 @@ pub fn derive_events(input: TokenStream) -> TokenStream {
 /// | `after = "reserve-stock"` | other subscriptions that must have handled an event first | none |
 /// | `from = "earliest"` | where it begins when it is new: `latest` or `earliest` | `latest` |
 /// | `after_dead_letter = "continue"` | later events of the key `hold` or `continue` | `hold` |
-/// | `batch_events = 50`, `batch_age = "20ms"` | the bounds of a `Batch<E>` | 100, 100 ms |
+/// | `retry(attempts = 5, first = "1s", factor = 2, max = "1m")` | attempts and the waits between them | 8, 200 ms, 3, 1 min |
+/// | `retry_budget(share = 0.1, per_second = 10)` | retries beyond which they wait longer, or `"off"` | as shown |
+/// | `breaker(failures = 10, share = 0.5, probe = "30s")` | when a storm of failures stops it, or `"off"` | as shown |
+/// | `batch(events = 50, bytes = 65536, age = "20ms", by = "key")` | the bounds of a `Batch<E>` | 100, 1 MiB, 100 ms, any |
+/// | `limit(by = "tenantid", most = 2)` | calls at a time for each value of an attribute | none |
+/// | `throttle(calls = 10, per = "1s")` | calls within a while; others wait | none |
+/// | `rate_limit(events = 10, per = "1s", by = "key")` | events within a while; others are skipped | none |
+/// | `debounce(by = "key", quiet = "1s", most = "1m")` | only the last of a burst is handled | none |
+/// | `singleton(by = "key", then = "skip")` | one of a group at a time; others are skipped, or `cancel` it | none |
+/// | `fair(by = "tenantid", weights = "gold=3")` | whose turn it is | none |
+/// | `shed(wait = "1s", then = "later")` | the less urgent go `later`, or `reject`, while events wait too long | none |
+/// | `adaptive(least = 1, most = 256)` | seeks the number of calls at a time | none |
 #[proc_macro_attribute]
 pub fn handler(options: TokenStream, item: TokenStream) -> TokenStream {
     handler::expand(options.into(), item.into()).into()

@@ -3,14 +3,14 @@
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Ident, LitStr, Result, Token};
+use syn::{Error, Ident, LitStr, Result, Token, token};
 
 /// The longest word that is compared with the known ones, so that a typo costs no time.
 const WORD_LENGTH_MAX: usize = 32;
 /// Words that have so many first letters in common are alike.
 const BEGINNING_LENGTH: usize = 4;
 
-/// Reads `name = value, …`; `value` reads the value of each name, and says no to unknown ones.
+/// Reads `name = value, …` and `name(…)`; `value` reads the value of each name, and says no to unknown ones.
 pub(crate) fn parse_each(
     input: ParseStream<'_>,
     mut value: impl FnMut(&Ident, ParseStream<'_>) -> Result<()>,
@@ -28,7 +28,10 @@ pub(crate) fn parse_each(
                 format!("give `{name}` a value: `{name} = …`"),
             ));
         }
-        input.parse::<Token![=]>()?;
+        // An option that has parts has them in parentheses.
+        if !input.peek(token::Paren) {
+            input.parse::<Token![=]>()?;
+        }
         value(&name, input)?;
         seen.push(name);
         if !input.is_empty() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use hence_core::engine::Feature;
+use hence_core::flow::While;
 use hence_core::topology::{SourceNode, SubscriptionNode, TypeNode};
 use hence_core::{
     Call, Capability, Code, Durability, Effects, Engine, EventType, Handler, Options, Order,
@@ -198,6 +199,7 @@ impl App {
                 concurrency: options.concurrency,
                 attempts: options.retry.attempts,
                 order: options.order.as_str().to_owned(),
+                options: options.settings(),
                 after: options.after.clone(),
             });
         }
@@ -293,32 +295,27 @@ impl App {
             }
         }
         problems.extend(state_problems(name, signature, options.order));
-        let (zero, from_one) = (Duration::ZERO, "must be at least 1");
-        for (number, text) in [
-            (options.concurrency, "concurrency"),
-            (options.retry.attempts as usize, "attempts"),
-            (options.batch_events, "batch events"),
-            (options.causation_depth as usize, "causation depth"),
+        for problem in options.problems() {
+            problems.push(format!("'{name}': {problem}"));
+        }
+        let singly = [
+            (options.limit.is_some(), "limit"),
+            (options.fair.is_some(), "fair"),
+            (options.shed.is_some(), "shed"),
             (
-                options.breaker.map_or(1, |b| b.failures as usize),
-                "failures of the breaker",
+                options
+                    .singleton
+                    .as_ref()
+                    .is_some_and(|s| s.then == While::Cancel),
+                "singleton.then = cancel",
             ),
-            (
-                options.rate.map_or(1, |rate| rate.calls as usize),
-                "calls of the rate",
-            ),
-        ] {
-            if number == 0 {
-                problems.push(format!("'{name}': {text} {from_one}"));
+        ];
+        for (on, what) in singly.into_iter().filter(|_| signature.batch) {
+            if on {
+                problems.push(format!(
+                    "'{name}': {what} speaks of one event, and a batch has many"
+                ));
             }
-        }
-        if options.timeout == zero {
-            problems.push(format!(
-                "'{name}': a time-out of nothing lets no attempt succeed"
-            ));
-        }
-        if !(options.retry.factor.is_finite() && options.retry.factor >= 1.0) {
-            problems.push(format!("'{name}': the retry factor {from_one}"));
         }
         problems
     }

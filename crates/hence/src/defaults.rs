@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use hence_core::flow::{Adaptive, Debounce, Fair, Limit, RateLimit, Shed, Singleton, Throttle};
 use hence_core::subscription::BREAKER_ATTEMPTS;
 use hence_core::{Breaker, Options, RetryBudget};
 
@@ -34,6 +35,7 @@ pub fn defaults() -> Vec<Default> {
     failures(&mut rows);
     storms(&mut rows);
     amounts(&mut rows);
+    controls(&mut rows);
     publishing(&mut rows);
     rows
 }
@@ -175,6 +177,7 @@ fn amounts(rows: &mut Vec<Default>) {
         concurrency,
         batch_events,
         batch_age,
+        batch_bytes,
         ..
     } = Options::default();
     let mut row = |name, when: &str, then: String, because| {
@@ -202,7 +205,8 @@ fn amounts(rows: &mut Vec<Default>) {
         "a_batch_is_what_came_in_time",
         "a batch handler",
         format!(
-            "gets up to {batch_events} events, or what came within {} of the first",
+            "gets up to {batch_events} events of at most {} MiB, or what came within {} of the first",
+            batch_bytes >> 20,
             text(batch_age)
         ),
         "",
@@ -212,6 +216,69 @@ fn amounts(rows: &mut Vec<Default>) {
         "a subscription is new",
         "it begins with the first event after its creation".to_owned(),
         "nobody wants a year of old mail sent again",
+    );
+}
+
+/// What is off unless it is asked for, and its numbers where only that was asked.
+fn controls(rows: &mut Vec<Default>) {
+    let mut row = |name, when: &str, then: String| {
+        let group = "Flow control, off unless it is asked for";
+        rows.push(row(group, name, when.to_owned(), then, ""));
+    };
+    let limit = Limit::default();
+    row(
+        "a_limit_holds_across_keys",
+        "`limit`",
+        format!("{} at a time for each `{}`", limit.most, limit.by.name()),
+    );
+    let Throttle { calls, per } = Throttle::default();
+    row(
+        "a_throttle_spreads_calls",
+        "`throttle`",
+        format!("{calls} each {}, others wait", text(per)),
+    );
+    let RateLimit { events, per, .. } = RateLimit::default();
+    row(
+        "a_rate_limit_skips_what_is_beyond_it",
+        "`ratelimit`",
+        format!("{events} each {}, others are skipped", text(per)),
+    );
+    let Debounce { by, quiet, most } = Debounce::default();
+    let (quiet, most) = (text(quiet), text(most));
+    row(
+        "the_last_of_a_burst_is_handled",
+        "`debounce`",
+        format!(
+            "after {quiet} without another of the same `{}`, or {most}",
+            by.name()
+        ),
+    );
+    row(
+        "a_singleton_skips_what_comes_while_one_runs",
+        "`singleton`",
+        format!(
+            "what comes while one of its `{}` is in progress is skipped",
+            Singleton::default().by.name()
+        ),
+    );
+    row(
+        "a_small_tenant_is_not_behind_a_large_one",
+        "`fair`",
+        format!("each `{}` has the weight 1", Fair::default().by.name()),
+    );
+    row(
+        "what_is_shed_comes_later_and_in_order",
+        "`shed`",
+        format!(
+            "while the mean event waits {}, the less urgent come later",
+            text(Shed::default().wait)
+        ),
+    );
+    let Adaptive { least, most } = Adaptive::default();
+    row(
+        "the_number_of_calls_follows_how_long_they_take",
+        "`adaptive`",
+        format!("between {least} and {most} at a time"),
     );
 }
 

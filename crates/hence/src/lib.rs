@@ -36,6 +36,11 @@
 //! For calls that need an answer within microseconds, for streams of samples where the newest
 //! value is all that matters, or when another team owns the one broker and its clients.
 
+/// The guide is compiled, and its examples run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/flow-control.md")]
+struct FlowControl;
+
 // What the derives write refers to `::hence`; so the crate's own tests can use them, too.
 #[cfg(test)]
 extern crate self as hence;

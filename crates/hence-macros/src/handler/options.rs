@@ -5,6 +5,7 @@ use quote::{ToTokens, quote};
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Ident, LitInt, LitStr, Result};
 
+use super::part;
 use crate::option;
 
 const OPTIONS: &[&str] = &[
@@ -16,9 +17,18 @@ const OPTIONS: &[&str] = &[
     "after",
     "from",
     "after_dead_letter",
-    "batch_events",
-    "batch_age",
     "causation_depth",
+    "retry_budget",
+    "breaker",
+    "batch",
+    "limit",
+    "throttle",
+    "rate_limit",
+    "debounce",
+    "singleton",
+    "fair",
+    "shed",
+    "adaptive",
 ];
 /// The rule of the library for the names of subscriptions.
 const NAME_LENGTH_MAX: usize = 63;
@@ -36,6 +46,8 @@ impl Options {
         let read = |option: &Ident, input: ParseStream<'_>| {
             if option == "name" {
                 name = Some(durable_name(input)?);
+            } else if let Some(parts) = part::setting(option, input)? {
+                settings.push(parts);
             } else {
                 settings.push(setting(option, input)?);
             }
@@ -92,10 +104,6 @@ fn durable_name(input: ParseStream<'_>) -> Result<LitStr> {
 /// The statement that sets one number.
 fn setting(option: &Ident, input: ParseStream<'_>) -> Result<TokenStream> {
     Ok(match option.to_string().as_str() {
-        "retry" => {
-            let attempts = from_one(input, "attempts in all, the first included")?;
-            quote!(options.retry.attempts = #attempts;)
-        }
         "timeout" => {
             let limit = duration(input)?;
             quote!(options.timeout = #limit;)
@@ -132,17 +140,9 @@ fn setting(option: &Ident, input: ParseStream<'_>) -> Result<TokenStream> {
             let then = variant(option::one_of(input, &words)?);
             quote!(options.after_dead_letter = ::hence::core::AfterDeadLetter::#then;)
         }
-        "batch_events" => {
-            let events = from_one(input, "events of one batch")?;
-            quote!(options.batch_events = #events;)
-        }
         "causation_depth" => {
             let events = from_one(input, "events that may cause one another")?;
             quote!(options.causation_depth = #events;)
-        }
-        "batch_age" => {
-            let age = duration(input)?;
-            quote!(options.batch_age = #age;)
         }
         _ => return Err(option::unknown(option, OPTIONS)),
     })
@@ -165,12 +165,12 @@ fn names(input: ParseStream<'_>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn variant(name: &str) -> Ident {
+pub(super) fn variant(name: &str) -> Ident {
     Ident::new(name, proc_macro2::Span::call_site())
 }
 
 /// A whole number from 1, that fits where it goes on every platform.
-fn from_one(input: ParseStream<'_>, what: &str) -> Result<LitInt> {
+pub(super) fn from_one(input: ParseStream<'_>, what: &str) -> Result<LitInt> {
     let cure = format!("write a whole number from 1: the {what}");
     let literal: LitInt = option::parse_as(input, &cure)?;
     match literal.base10_parse::<u32>() {
@@ -180,7 +180,7 @@ fn from_one(input: ParseStream<'_>, what: &str) -> Result<LitInt> {
 }
 
 /// A time of at least a millisecond, as text: `250ms`, `10s`, `5m`, `1h`.
-fn duration(input: ParseStream<'_>) -> Result<TokenStream> {
+pub(super) fn duration(input: ParseStream<'_>) -> Result<TokenStream> {
     let cure = "write a time as text, from 1 ms: `\"250ms\"`, `\"10s\"`, `\"5m\"`, `\"1h\"`";
     let literal: LitStr = option::parse_as(input, cure)?;
     let millis = milliseconds(&literal.value()).ok_or_else(|| Error::new(literal.span(), cure))?;

@@ -473,6 +473,7 @@ fn shop() -> Topology {
         attempts: 4,
         order: order.into(),
         after: Vec::new(),
+        options: std::collections::BTreeMap::new(),
     };
     let event = |name: &str, keyed| TypeNode {
         name: name.into(),

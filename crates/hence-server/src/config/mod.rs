@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use hence::core::{AfterDeadLetter, Options};
-use hence::{App, Durability, Order, Start};
+use hence::{App, Durability};
 use hence_engine_local::Retention;
 
 mod issue;
 mod reader;
+mod subscription;
 pub(crate) mod value;
 
 #[cfg(test)]
@@ -20,6 +20,7 @@ mod tests;
 pub(crate) use issue::Invalid;
 use issue::Issue;
 use reader::{Place, Plain, Reader, Table};
+use subscription::{Numbers, subscription};
 
 use crate::gateway::auth::{Token, Verb};
 use crate::gateway::limits::{EVENT_BYTES_FLOOR, Limits};
@@ -66,20 +67,6 @@ pub(crate) struct Demo {
     pub(crate) orders: bool,
     /// `rate`: orders a second that it places by itself.
     pub(crate) rate: f64,
-}
-
-/// The numbers of a subscription that are set.
-#[derive(Clone, Debug, Default)]
-struct Numbers {
-    order: Option<Order>,
-    start: Option<Start>,
-    concurrency: Option<usize>,
-    timeout: Option<Duration>,
-    attempts: Option<usize>,
-    first: Option<Duration>,
-    factor: Option<f64>,
-    max: Option<Duration>,
-    after_dead_letter: Option<AfterDeadLetter>,
 }
 
 /// What a command expects of a configuration.
@@ -269,73 +256,6 @@ fn limits<'a>(reader: &mut Reader<'a>, table: &mut Table<'a>) -> Limits {
     }
 }
 
-fn subscription<'a>(
-    reader: &mut Reader<'a>,
-    place: &Place,
-    table: &mut Table<'a>,
-    known: &[String],
-) -> Option<(String, Numbers)> {
-    let id = reader.scalar(table, "id");
-    let mut config = reader.table(table, "config");
-    let numbers = numbers(reader, &mut config);
-    reader.close(config);
-    let Some(id) = id else {
-        reader.issue(
-            place,
-            "[[subscription]] needs the 'id' of a subscription that code defines",
-        );
-        return None;
-    };
-    let name = id.value.text().unwrap_or_default();
-    if known.contains(&name) {
-        return Some((name, numbers));
-    }
-    let near = did_you_mean(&name, known.iter().map(String::as_str));
-    let all = known.join(", ");
-    let all = if all.is_empty() { "none" } else { &all };
-    let message = format!("no code defines a subscription '{name}'{near} (there are: {all})");
-    reader.issue(&id.place, message);
-    None
-}
-
-fn numbers<'a>(reader: &mut Reader<'a>, config: &mut Table<'a>) -> Numbers {
-    let duration = |plain: &Plain| plain.parsed(value::duration);
-    let mut numbers = Numbers {
-        order: reader.read(config, "order", |plain| {
-            let words: Vec<_> = Order::ALL
-                .iter()
-                .map(|(order, name)| (*name, *order))
-                .collect();
-            plain.one_of(&words)
-        }),
-        start: reader.read(config, "from", |plain| {
-            plain.one_of(&[("latest", Start::Latest), ("earliest", Start::Earliest)])
-        }),
-        concurrency: reader.read(config, "concurrency", |plain| plain.count(1)),
-        timeout: reader.read(config, "timeout", duration),
-        after_dead_letter: reader.read(config, "deadletter", |plain| {
-            let words = [
-                ("hold", AfterDeadLetter::Hold),
-                ("continue", AfterDeadLetter::Continue),
-            ];
-            plain.one_of(&words)
-        }),
-        ..Numbers::default()
-    };
-    let mut retry = reader.table(config, "retry");
-    numbers.attempts = reader.read(&mut retry, "attempts", |plain| plain.count(1));
-    numbers.first = reader.read(&mut retry, "first", duration);
-    numbers.factor = reader.read(&mut retry, "factor", |plain| {
-        let factor = plain.number()?;
-        Some(factor)
-            .filter(|factor| *factor >= 1.0)
-            .ok_or_else(|| "must be 1 or more".to_owned())
-    });
-    numbers.max = reader.read(&mut retry, "max", duration);
-    reader.close(retry);
-    numbers
-}
-
 fn token<'a>(reader: &mut Reader<'a>, place: &Place, table: &mut Table<'a>) -> Option<Token> {
     let (named, keyed) = (table.has("name"), table.has("hash") || table.has("secret"));
     let name = reader.read(table, "name", |plain| plain.parsed(token_name));
@@ -422,27 +342,6 @@ impl Config {
         match self.durability {
             Some(level) => app.durability(level),
             None => app,
-        }
-    }
-}
-
-impl Numbers {
-    fn set(&self, options: &mut Options) {
-        fn put<T: Copy>(wanted: Option<T>, place: &mut T) {
-            if let Some(value) = wanted {
-                *place = value;
-            }
-        }
-        put(self.order, &mut options.order);
-        put(self.start, &mut options.start);
-        put(self.concurrency, &mut options.concurrency);
-        put(self.timeout, &mut options.timeout);
-        put(self.after_dead_letter, &mut options.after_dead_letter);
-        put(self.first, &mut options.retry.first);
-        put(self.factor, &mut options.retry.factor);
-        put(self.max, &mut options.retry.max);
-        if let Some(attempts) = self.attempts {
-            options.retry.attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
         }
     }
 }

@@ -361,6 +361,12 @@ impl<'a> Table<'a> {
         self.rest.contains_key(key)
     }
 
+    /// Whether a text stands there, and no table.
+    pub(super) fn is_text(&self, key: &str) -> bool {
+        let value = self.rest.get(key).map(|(_, value)| value.get_ref());
+        matches!(value, Some(DeValue::String(_)))
+    }
+
     fn take(&mut self, key: &'static str) -> Option<(Range<usize>, Spanned<DeValue<'a>>)> {
         self.known.push(key);
         self.rest.remove(key)

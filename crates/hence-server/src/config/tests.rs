@@ -1,3 +1,9 @@
+use hence::core::flow::{Shedding, While};
+use hence::core::setting::SETTINGS;
+use hence::core::{AfterDeadLetter, Breaker, By, Handler, Options, Retry, RetryBudget};
+use hence::{Event, HandlerExt, Order, Start, handler, handlers};
+use serde::{Deserialize, Serialize};
+
 use super::*;
 
 const EXPECTED: Expected<'_> = Expected {
@@ -253,3 +259,152 @@ fn retention_is_read_and_its_contradictions_are_told() {
     let error = other.unwrap_err().to_string();
     assert!(error.contains("logins"), "{error}");
 }
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(type = "order.placed", key = order_id)]
+struct OrderPlaced {
+    order_id: String,
+}
+
+#[handler(
+    name = "everything",
+    order = "any",
+    from = "earliest",
+    concurrency = 8,
+    timeout = "15s",
+    after_dead_letter = "continue",
+    causation_depth = 3,
+    retry(attempts = 2, first = "1s", factor = 2, max = "5m"),
+    retry_budget(share = 0.2, per_second = 3),
+    breaker(failures = 5, share = 0.25, probe = "1m"),
+    batch(events = 7, bytes = 4096, age = "20ms", by = "tenantid"),
+    limit(by = "tenantid", most = 2),
+    throttle(calls = 10, per = "1m"),
+    rate_limit(events = 5, per = "1h", by = "key"),
+    debounce(by = "tenantid", quiet = "2s", most = "30s"),
+    singleton(by = "tenantid", then = "cancel"),
+    fair(by = "tenantid", weights = "gold=3, tin=1"),
+    shed(wait = "250ms", then = "reject"),
+    adaptive(least = 2, most = 64)
+)]
+async fn everything(_: OrderPlaced) {}
+
+const EVERYTHING: &str = r#"
+[[subscription]]
+id = "everything"
+[subscription.config]
+order = "any"
+from = "earliest"
+concurrency = 8
+timeout = "15s"
+deadletter = "continue"
+causationdepth = 3
+retry = { attempts = 2, first = "1s", factor = 2, max = "5m" }
+retrybudget = { share = 0.2, persecond = 3 }
+breaker = { failures = 5, share = 0.25, probe = "1m" }
+batch = { events = 7, bytes = "4KiB", age = "20ms", by = "tenantid" }
+limit = { by = "tenantid", most = 2 }
+throttle = { calls = 10, per = "1m" }
+ratelimit = { events = 5, per = "1h", by = "key" }
+debounce = { by = "tenantid", quiet = "2s", most = "30s" }
+singleton = { by = "tenantid", then = "cancel" }
+fair = { by = "tenantid", weights = "gold=3, tin=1" }
+shed = { wait = "250ms", then = "reject" }
+adaptive = { least = 2, most = 64 }
+"#;
+
+/// The options of a handler under the configuration that a text gives it.
+fn configured(text: &str, before: &Options) -> Options {
+    let expected = Expected {
+        engine: "memory:",
+        orders: false,
+        token: false,
+        subscriptions: &|_| vec!["everything".to_owned()],
+    };
+    let (mut reader, root) = Reader::new(None, text, []);
+    let config = read(&mut reader, root, &expected);
+    let issues = reader.finish();
+    assert!(issues.is_empty(), "{}", Invalid(issues));
+    let mut options = before.clone();
+    for (_, numbers) in &config.subscriptions {
+        numbers.set(&mut options);
+    }
+    options
+}
+
+#[test]
+fn every_option_is_the_same_in_code_attribute_and_configuration() {
+    let secs = Duration::from_secs;
+    let code = everything_in_code
+        .concurrency(8)
+        .order(Order::Any)
+        .from(Start::Earliest)
+        .timeout(secs(15))
+        .after_dead_letter(AfterDeadLetter::Continue)
+        .retry_budget(RetryBudget {
+            share: 0.2,
+            per_second: 3.0,
+        })
+        .breaker(Breaker {
+            failures: 5,
+            share: 0.25,
+            probe: secs(60),
+        })
+        .batch(7, Duration::from_millis(20))
+        .limit("tenantid", 2)
+        .throttle(10, secs(60))
+        .rate_limit(5, secs(3_600))
+        .debounce("tenantid", secs(2), secs(30))
+        .singleton("tenantid", While::Cancel)
+        .fair("tenantid", [("gold", 3), ("tin", 1)])
+        .shed(Duration::from_millis(250), Shedding::Reject)
+        .adaptive(2, 64)
+        .with(|options| {
+            options.causation_depth = 3;
+            options.retry = Retry {
+                attempts: 2,
+                first: secs(1),
+                factor: 2.0,
+                max: secs(300),
+            };
+            options.batch_bytes = 4_096;
+            options.batch_by = Some(By::from("tenantid"));
+            options.rate_limit.get_or_insert_default().by = Some(By::KEY);
+        });
+    let code = code.options().settings();
+    let [attribute] = handlers![everything];
+    let attribute = attribute.options().settings();
+    let file = configured(EVERYTHING, &Options::default()).settings();
+    let (default, mut off) = (Options::default().settings(), String::new());
+    for setting in SETTINGS {
+        let name = setting.name;
+        let parts = SETTINGS
+            .iter()
+            .any(|other| other.name.split_once('.').is_some_and(|(g, _)| g == name));
+        if parts {
+            off += &format!("{name} = \"off\"\n");
+            assert!(!code.contains_key(name), "{name} is on");
+            continue;
+        }
+        let value = code
+            .get(name)
+            .unwrap_or_else(|| panic!("code sets no {name}"));
+        assert_ne!(
+            default.get(name),
+            Some(value),
+            "{name} is another than the default"
+        );
+        assert_eq!(attribute.get(name), Some(value), "{name} in the attribute");
+        assert_eq!(file.get(name), Some(value), "{name} in the file");
+    }
+    let text = format!("[[subscription]]\nid = \"everything\"\n[subscription.config]\n{off}");
+    let [attribute] = handlers![everything];
+    let none = configured(&text, attribute.options()).settings();
+    assert_eq!((&*none["breaker"], &*none["retrybudget"]), ("off", "off"));
+    assert!(
+        !none.keys().any(|name| name.starts_with("throttle")),
+        "{none:?}"
+    );
+}
+
+async fn everything_in_code(_: OrderPlaced) {}

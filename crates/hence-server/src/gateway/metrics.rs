@@ -213,6 +213,7 @@ impl Gateway {
                 ("retry", metrics.retried()),
                 ("reject", metrics.rejected()),
                 ("expired", metrics.expired()),
+                ("skipped", metrics.skipped()),
             ] {
                 let labels = [
                     ("subscription", subscription.as_str()),
@@ -220,6 +221,13 @@ impl Gateway {
                 ];
                 out.sample(name, &labels, count as f64);
             }
+        }
+        let name = "deliveries_shed_total";
+        let help = "How often a delivery was put off because there was too much.";
+        out.family(name, "counter", help);
+        for (subscription, metrics) in &self.metrics {
+            let labels = [("subscription", subscription.as_str())];
+            out.sample(name, &labels, metrics.shed() as f64);
         }
         for (name, help, histogram) in TIMINGS {
             out.family(name, "histogram", help);

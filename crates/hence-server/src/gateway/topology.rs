@@ -11,6 +11,7 @@ use hence::core::topology::{Edge, SourceNode, SubscriptionNode, TypeNode};
 use hence::{Histogram, SubscriptionMetrics};
 use hyper::{StatusCode, Uri};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::Gateway;
 use super::auth::MayRead;
@@ -182,7 +183,7 @@ struct Subscription<'a> {
     id: &'a str,
     types: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    config: Option<Numbers<'a>>,
+    config: Option<Value>,
     /// Whether code of this process handles its events.
     handler: bool,
     status: &'static str,
@@ -195,17 +196,24 @@ struct Subscription<'a> {
     dead: u64,
 }
 
-/// The numbers of a subscription.
-#[derive(Serialize)]
-struct Numbers<'a> {
-    order: &'a str,
-    concurrency: usize,
-    retry: Attempts,
-}
-
-#[derive(Serialize)]
-struct Attempts {
-    attempts: u32,
+/// The options of a subscription as configuration writes them: a table for those that have parts.
+fn config(options: &BTreeMap<String, String>) -> Value {
+    let mut config = Map::new();
+    for (name, value) in options {
+        // A number is a number, as in the file.
+        let number = serde_json::from_str(value).ok().filter(Value::is_number);
+        let value = number.unwrap_or_else(|| Value::String(value.clone()));
+        match name.split_once('.') {
+            None => drop(config.insert(name.clone(), value)),
+            Some((group, part)) => {
+                let table = config.entry(group).or_insert_with(|| Map::new().into());
+                if let Value::Object(table) = table {
+                    table.insert(part.to_owned(), value);
+                }
+            }
+        }
+    }
+    config.into()
 }
 
 /// `GET /v1/subscriptions`.
@@ -224,13 +232,7 @@ pub(crate) async fn subscriptions(
         Subscription {
             id: &report.name,
             types: &report.types,
-            config: node.map(|node| Numbers {
-                order: &node.order,
-                concurrency: node.concurrency,
-                retry: Attempts {
-                    attempts: node.attempts,
-                },
-            }),
+            config: node.map(|node| config(&node.options)),
             handler: node.is_some(),
             status: match &trouble {
                 Some(_) => "failing",

@@ -1,8 +1,9 @@
-//! The retry budget and the rate of one subscription: what goes beyond them waits.
+//! The retry budget and the throttle of one subscription: what goes beyond them waits.
 
 use std::time::Duration;
 
-use hence_core::{Rate, RetryBudget};
+use hence_core::RetryBudget;
+use hence_core::flow::Throttle;
 use tokio::time::Instant;
 
 /// Deliveries are remembered for about so long.
@@ -61,29 +62,30 @@ impl Budget {
 /// When the next call may begin.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    rate: Option<Rate>,
+    throttle: Option<Throttle>,
     /// When the rate will have been used up evenly.
     used: Instant,
 }
 
 impl Pace {
-    pub(crate) fn new(rate: Option<Rate>, now: Instant) -> Self {
-        Self { rate, used: now }
+    pub(crate) fn new(throttle: Option<Throttle>, now: Instant) -> Self {
+        let used = now;
+        Self { throttle, used }
     }
 
     /// When a call may begin that may not begin now.
     pub(crate) fn wake(&self) -> Option<Instant> {
-        let (rate, now) = (self.rate?, Instant::now());
-        let spacing = rate.per / rate.calls.max(1);
+        let (Throttle { calls, per }, now) = (self.throttle?, Instant::now());
+        let spacing = per / calls.max(1);
         // A call may begin as long as those before it leave room for it within one period.
         let free = self.used + spacing;
-        (free > now + rate.per).then(|| free - rate.per)
+        (free > now + per).then(|| free - per)
     }
 
     /// A call begins.
     pub(crate) fn begin(&mut self) {
-        if let Some(rate) = self.rate {
-            self.used = self.used.max(Instant::now()) + rate.per / rate.calls.max(1);
+        if let Some(Throttle { calls, per }) = self.throttle {
+            self.used = self.used.max(Instant::now()) + per / calls.max(1);
         }
     }
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use hence_core::{
-    BoxFuture, Call, Code, Delivery, Effects, Engine, Failure, Undecodable, Unhandled,
+    BoxFuture, Call, Code, Delivery, Effects, Engine, Failure, Position, Skip, Undecodable,
+    Unhandled,
 };
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::settle::Verdict;
@@ -21,6 +23,9 @@ use crate::subscription::AnyHandler;
 const BRIEF: Duration = Duration::from_micros(50);
 /// So many brief calls in a row make a handler that is called where its deliveries are pulled.
 const BRIEF_CALLS: u32 = 16;
+
+/// Cancels a call in favour of the delivery at a position.
+pub(crate) type Cancel = oneshot::Receiver<Position>;
 
 /// A call that has ended, and how.
 pub(crate) struct Ended {
@@ -139,6 +144,33 @@ pub(crate) async fn go_on(
         at,
         taken: Some(taken),
         at_once: polls == 1,
+    }
+}
+
+/// Goes on with a call that may be given up.
+pub(crate) async fn cancellable(
+    call: impl Future<Output = Ended>,
+    deliveries: Vec<Delivery>,
+    cancel: Cancel,
+) -> Ended {
+    let began = Instant::now();
+    tokio::select! {
+        ended = call => ended,
+        // Whoever drops the other end cancels nothing.
+        Ok(by) = cancel => {
+            let at = Instant::now();
+            Ended {
+                deliveries,
+                verdict: Verdict::Skipped {
+                    why: Skip::Singleton,
+                    by: Some(by),
+                },
+                ran: at.duration_since(began),
+                at,
+                taken: None,
+                at_once: false,
+            }
+        }
     }
 }
 

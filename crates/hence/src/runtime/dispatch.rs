@@ -6,32 +6,40 @@ mod telling;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Options, States};
-use tokio::sync::mpsc;
+use hence_core::flow::{Shedding, While};
+use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Position, Skip, States};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::pulling::{Again, Credit, pull};
 use self::settling::{Answered, Done};
+use super::adaptive::Adaptive;
 use super::breaker::Breaker;
 use super::budget::{Budget, Pace};
 use super::call::{self, Brevity, Ended, Taken};
 use super::clock::Clock;
-use super::lanes::Lanes;
+use super::intake::{Intake, Sorted};
+use super::lanes::{Batch, Lanes};
 use super::metrics::SubscriptionMetrics;
-use super::settle::Settler;
+use super::settle::{Settler, Verdict};
+use super::shed::Shed;
 use super::standing::Question;
 use crate::subscription::Subscription;
 
 /// The most calls that are made here before others may run.
 const TURN_MAX: usize = 128;
+
+/// After how long it is asked again whether a delivery that was shed may be handled.
+const SHED_AGAIN: Duration = Duration::from_secs(1);
 
 /// The pump of one subscription.
 pub(crate) struct Pump {
@@ -40,6 +48,7 @@ pub(crate) struct Pump {
     states: Arc<States>,
     metrics: Arc<SubscriptionMetrics>,
     settler: Settler,
+    intake: Intake,
     lanes: Lanes,
     calls: JoinSet<Ended>,
     commits: FuturesUnordered<BoxFuture<'static, Answered>>,
@@ -47,12 +56,22 @@ pub(crate) struct Pump {
     running: usize,
     /// Deliveries whose settlement is with the engine.
     committing: usize,
+    /// What one call takes, when it takes several.
+    batch: Option<Batch>,
     /// When a batch that is not full yet is handled all the same.
     batch_due: Option<Instant>,
     clock: Clock,
     breaker: Breaker,
     budget: Budget,
     pace: Pace,
+    adaptive: Adaptive,
+    shed: Shed,
+    /// How to cancel the calls that run, where others may come in their place.
+    cancels: HashMap<Position, oneshot::Sender<Position>>,
+    /// What is not to be handled any more, and in favour of what.
+    cancelled: HashMap<Position, Position>,
+    /// What is being settled without ever having had a lane.
+    laneless: HashSet<Position>,
     /// So much waits behind keys that fail that no more is pulled; it was said.
     paused: bool,
     /// Since reading failed.
@@ -87,17 +106,20 @@ impl Pump {
             durability: engine.capability().strongest(),
             clock,
         };
-        let width = if subscription.signature.batch {
-            options.batch_events
-        } else {
-            1
-        };
+        let batch = subscription.signature.batch.then(|| Batch::of(options));
+        let width = batch.as_ref().map_or(1, |batch| batch.events);
         metrics.meter.runs_with(options.clone(), &engine);
         Self {
-            lanes: Lanes::new(options.order, deliveries.held(), clock, width),
+            intake: Intake::new(options),
+            lanes: Lanes::new(options, deliveries.held(), clock, width),
             breaker: Breaker::new(options.breaker),
             budget: Budget::new(options.retry_budget, now),
-            pace: Pace::new(options.rate, now),
+            pace: Pace::new(options.throttle, now),
+            adaptive: Adaptive::new(options.adaptive, options.concurrency),
+            shed: Shed::new(options.shed),
+            cancels: HashMap::new(),
+            cancelled: HashMap::new(),
+            laneless: HashSet::new(),
             clock,
             paused: false,
             again: None,
@@ -115,6 +137,7 @@ impl Pump {
             commits: FuturesUnordered::new(),
             running: 0,
             committing: 0,
+            batch,
             batch_due: None,
         }
     }
@@ -181,7 +204,7 @@ impl Pump {
                 pulled = pull(&mut *deliveries, credit), if credit != Credit::None => {
                     pulling &= self.pulled(pulled, &mut *deliveries);
                 }
-                () = sleep_until(wake), if wake.is_some() => self.lanes.wake(self.clock.now()),
+                () = sleep_until(wake), if wake.is_some() => self.woken(),
                 () = tokio::task::yield_now(), if more => {}
                 Some(question) = self.questions.recv() => self.tell(question),
             }
@@ -191,10 +214,9 @@ impl Pump {
     /// When something happens by itself: a retry is due, a batch is old enough, the rate permits
     /// a call, or the breaker is to try.
     fn next_wake(&self) -> Option<Instant> {
-        let retry = self
-            .lanes
-            .next_due()
-            .map(|due| Instant::now() + due.since(self.clock.now()));
+        let dues = [self.lanes.next_due(), self.intake.next_due()];
+        let due = dues.into_iter().flatten().min();
+        let due = due.map(|due| Instant::now() + due.since(self.clock.now()));
         let pace = self.pace.wake();
         // A batch that may not begin anyway would wake the pump again and again.
         let batch = self.batch_due.filter(|_| self.may_start());
@@ -202,23 +224,45 @@ impl Pump {
             .again
             .map(|again| again.at)
             .filter(|at| *at > Instant::now());
-        [retry, batch, pace, again, self.breaker.wake()]
+        [due, batch, pace, again, self.breaker.wake()]
             .into_iter()
             .flatten()
             .min()
     }
 
+    /// Lets go on what has waited long enough.
+    fn woken(&mut self) {
+        let now = self.clock.now();
+        self.lanes.wake(now);
+        let mut taken = Sorted::default();
+        self.intake.wake(now, &mut taken);
+        self.taken(taken);
+    }
+
+    /// Brings deliveries to their lanes, or settles them without one.
+    fn taken(&mut self, taken: Sorted) {
+        for (position, by) in taken.cancel {
+            self.cancelled.insert(position, by);
+            match self.cancels.remove(&position) {
+                // A call that has just ended is not there to be told.
+                Some(running) => drop(running.send(by)),
+                None => self.lanes.hurry(position),
+            }
+        }
+        for delivery in taken.go {
+            self.lanes.push(delivery);
+        }
+        self.skip(taken.skipped);
+    }
+
     fn start_calls(&mut self) {
-        let batch = self.subscription.signature.batch;
-        let most = if batch {
-            self.subscription.options.batch_events
-        } else {
-            1
-        };
-        while self.may_start() && (!batch || self.batch_is_due()) {
-            let deliveries = self.lanes.pop(most);
+        while self.may_start() {
+            let deliveries = match &self.batch {
+                None => self.lanes.pop(1),
+                Some(_) => self.pop_batch(),
+            };
             if deliveries.is_empty() {
-                return;
+                break;
             }
             self.start_fit(deliveries);
         }
@@ -237,7 +281,7 @@ impl Pump {
     fn may_start(&self) -> bool {
         self.breaker.is_closed()
             && self.turn < TURN_MAX
-            && self.calls.len() < self.subscription.options.concurrency
+            && self.calls.len() < self.adaptive.calls()
             && self.pace.wake().is_none()
     }
 
@@ -245,13 +289,29 @@ impl Pump {
     /// is a call.
     fn start_fit(&mut self, mut deliveries: Vec<Delivery>) -> bool {
         let mut unfit = Vec::new();
-        deliveries.retain(|delivery| match self.settler.unfit(delivery) {
-            None => true,
-            Some(verdict) => {
+        let mut later = Vec::new();
+        deliveries.retain(|delivery| {
+            if let Some(verdict) = self.unfit(delivery) {
                 unfit.push((delivery.clone(), verdict));
-                false
+                return false;
+            }
+            match self.shed.refuses(delivery, || self.clock.now()) {
+                None => true,
+                Some(Shedding::Reject) => {
+                    unfit.push((delivery.clone(), Verdict::Shed));
+                    false
+                }
+                Some(Shedding::Later) => {
+                    later.push(delivery.clone());
+                    false
+                }
             }
         });
+        for delivery in later {
+            self.metrics.shed.fetch_add(1, Relaxed);
+            let due = Some(self.clock.now().after(SHED_AGAIN));
+            self.lanes.back_off(Delivery { due, ..delivery });
+        }
         for (delivery, verdict) in unfit {
             self.running += 1;
             self.settle(Ended {
@@ -273,25 +333,37 @@ impl Pump {
         true
     }
 
-    /// Whether a batch is full, or its first delivery has waited long enough.
-    fn batch_is_due(&mut self) -> bool {
+    /// Why a delivery is settled without a call.
+    fn unfit(&self, delivery: &Delivery) -> Option<Verdict> {
+        let by = self.cancelled.get(&delivery.position).copied();
+        let skipped = by.map(|by| Verdict::Skipped {
+            why: Skip::Singleton,
+            by: Some(by),
+        });
+        skipped.or_else(|| self.settler.unfit(delivery))
+    }
+
+    /// A batch that is full, or whose first delivery has waited long enough.
+    fn pop_batch(&mut self) -> Vec<Delivery> {
+        let now = Instant::now();
+        let Some(batch) = self.batch.as_ref().filter(|_| self.lanes.has_next()) else {
+            self.batch_due = None;
+            return Vec::new();
+        };
+        let age = self.subscription.options.batch_age;
+        let due = *self.batch_due.get_or_insert_with(|| now + age);
+        if let Some(group) = self.lanes.full_batch(batch) {
+            return self.lanes.pop_batch(batch, Some(group));
+        }
+        if now < due {
+            return Vec::new();
+        }
+        // Whatever else is here goes too: an age is the greatest, and not one to wait for.
+        let popped = self.lanes.pop_batch(batch, None);
         if !self.lanes.has_next() {
             self.batch_due = None;
-            return false;
         }
-        let Options {
-            batch_events,
-            batch_age,
-            ..
-        } = self.subscription.options;
-        let due = *self
-            .batch_due
-            .get_or_insert_with(|| Instant::now() + batch_age);
-        let is_due = self.lanes.ready() >= batch_events || Instant::now() >= due;
-        if is_due {
-            self.batch_due = None;
-        }
-        is_due
+        popped
     }
 
     fn start(&mut self, deliveries: Vec<Delivery>) {
@@ -314,9 +386,9 @@ impl Pump {
         if is_keyed || !self.brevity.is_usual() {
             let handler = Arc::clone(&self.subscription.handler);
             let keyed = is_keyed.then(|| Arc::clone(&self.engine));
-            let call = call::run(handler, call, keyed, deliveries, limit, taken);
-            drop(self.calls.spawn(call));
-            return;
+            let work = deliveries.clone();
+            let call = call::run(handler, call, keyed, work, limit, taken);
+            return self.spawn(call, deliveries);
         }
         self.turn += 1;
         match call::at_once(&*self.subscription.handler, call) {
@@ -333,9 +405,28 @@ impl Pump {
             }
             Err(work) => {
                 self.brevity.learn(false, Duration::ZERO);
-                let call = call::go_on(work, deliveries, limit, (taken, began));
+                let own = deliveries.clone();
+                let call = call::go_on(work, own, limit, (taken, began));
+                self.spawn(call, deliveries);
+            }
+        }
+    }
+
+    /// Gives a call a task of its own, which may be cancelled where another may come in its place.
+    fn spawn(
+        &mut self,
+        call: impl Future<Output = Ended> + Send + 'static,
+        deliveries: Vec<Delivery>,
+    ) {
+        let singleton = self.subscription.options.singleton.as_ref();
+        match (singleton.map(|single| single.then), &*deliveries) {
+            (Some(While::Cancel), [only]) => {
+                let (cancel, cancelled) = oneshot::channel();
+                self.cancels.insert(only.position, cancel);
+                let call = call::cancellable(call, deliveries, cancelled);
                 drop(self.calls.spawn(call));
             }
+            _ => drop(self.calls.spawn(call)),
         }
     }
 }

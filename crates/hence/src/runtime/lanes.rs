@@ -5,6 +5,7 @@
 //! its key waits, and other keys go on. Deliveries without a key, and all of an order that knows
 //! no keys, wait in one [`Pool`].
 
+mod batch;
 mod place;
 
 use std::cmp::Reverse;
@@ -12,10 +13,14 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hence_core::{Delivery, Message, Order, Position, Timestamp};
+use hence_core::{Delivery, Message, Options, Order, Position, Timestamp};
 
 use super::clock::Clock;
+use super::gate::{Gate, Unit};
 use super::pool::Pool;
+use super::turns::Turns;
+
+pub(crate) use batch::Batch;
 
 /// The most deliveries that may wait behind one key that backs off or is held; beyond it the
 /// subscription pulls no more.
@@ -34,18 +39,18 @@ const FIFO: &str = "";
 
 /// So many deliveries, and about how many bytes they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Load {
-    events: usize,
-    bytes: usize,
+pub(crate) struct Load {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Load {
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.events += other.events;
         self.bytes += other.bytes;
     }
 
-    fn take(&mut self, other: Self) {
+    pub(crate) fn take(&mut self, other: Self) {
         self.events -= other.events;
         self.bytes -= other.bytes;
     }
@@ -55,7 +60,7 @@ impl Load {
         self.take(before);
     }
 
-    fn of(delivery: &Delivery) -> Self {
+    pub(crate) fn of(delivery: &Delivery) -> Self {
         Self {
             events: 1,
             bytes: delivery.message.footprint(),
@@ -89,6 +94,8 @@ struct Lane {
     discarded: BTreeSet<Position>,
     /// The lane stands in the list of lanes that have something to give.
     listed: bool,
+    /// It waits at the gate.
+    gated: bool,
 }
 
 impl Lane {
@@ -103,6 +110,7 @@ impl Lane {
             held: BTreeSet::new(),
             discarded: BTreeSet::new(),
             listed: false,
+            gated: false,
         }
     }
 
@@ -120,7 +128,7 @@ impl Lane {
             };
         }
         let ready = match self.busy {
-            0 => length.min(width),
+            0 if !self.gated => length.min(width),
             _ => 0,
         };
         Tally {
@@ -151,16 +159,35 @@ impl Lane {
         self.held.range(..delivery.position).next().is_some()
     }
 
+    /// What it would give next.
+    fn head(&self) -> Option<&Delivery> {
+        if self.goes(&self.redriven) {
+            self.redriven.front()
+        } else {
+            self.queue.front()
+        }
+    }
+
     /// Takes up to `max` deliveries that may be handled in one call.
     fn take(&mut self, max: usize) -> Vec<Delivery> {
+        let mut left = max;
+        self.take_while(|_| {
+            let more = left > 0;
+            left = left.saturating_sub(1);
+            more
+        })
+    }
+
+    /// Takes deliveries that may be handled in one call, from the first on as long as they fit.
+    fn take_while(&mut self, mut fits: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
         let redriven = self.goes(&self.redriven);
         let from = if redriven {
             &self.redriven
         } else {
             &self.queue
         };
-        let going = from.iter().take(max);
-        let count = going.take_while(|next| !self.is_behind(next)).count();
+        let going = from.iter().take_while(|next| !self.is_behind(next));
+        let count = going.take_while(|next| fits(next)).count();
         self.busy = count;
         let from = if redriven {
             &mut self.redriven
@@ -238,8 +265,10 @@ pub(crate) struct Lanes {
     order: Order,
     clock: Clock,
     lanes: HashMap<Arc<str>, Lane>,
-    /// Lanes that have something to give, oldest first.
-    listed: VecDeque<Arc<str>>,
+    /// Lanes that have something to give, in the order of their turns.
+    listed: Turns<Arc<str>>,
+    /// Where those of a group wait that may not begin together.
+    gate: Option<Gate>,
     /// Deliveries without a lane.
     free: Pool,
     /// Deliveries that wait for their next attempt, soonest first.
@@ -261,17 +290,18 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     pub(crate) fn new(
-        order: Order,
+        options: &Options,
         held: BTreeMap<Position, Option<String>>,
         clock: Clock,
         width: usize,
     ) -> Self {
         let mut lanes = Self {
-            order,
+            order: options.order,
             clock,
             lanes: HashMap::new(),
-            listed: VecDeque::new(),
-            free: Pool::new(order),
+            listed: Turns::new(options.fair.as_ref()),
+            gate: options.limit.clone().map(Gate::new),
+            free: Pool::new(options.order, options.fair.as_ref()),
             retries: BinaryHeap::new(),
             waiting: HashMap::new(),
             retrying: Load::default(),
@@ -318,24 +348,89 @@ impl Lanes {
     /// [`back_off`](Self::back_off).
     pub(crate) fn pop(&mut self, max: usize) -> Vec<Delivery> {
         let mut popped = Vec::with_capacity(max.min(self.ready.events));
-        while popped.len() < max {
-            let Some(key) = self.listed.pop_front() else {
-                break;
-            };
-            self.change(&key, |lane| {
-                lane.listed = false;
-                if lane.has_next() {
-                    popped.extend(lane.take(max - popped.len()));
+        loop {
+            while popped.len() < max
+                && let Some(key) = self.listed.pop()
+            {
+                self.pop_lane(&key, max, &mut popped);
+            }
+            while popped.len() < max
+                && let Some(delivery) = self.free.pop(|| self.clock.now())
+            {
+                self.ready.take(Load::of(&delivery));
+                match &mut self.gate {
+                    Some(gate) if !gate.admits(&delivery) => {
+                        self.parked.add(Load::of(&delivery));
+                        gate.wait(&delivery.clone(), Unit::Free(delivery));
+                    }
+                    _ => {
+                        self.begin(&delivery);
+                        popped.push(delivery);
+                    }
                 }
-            });
+            }
+            if popped.len() == max || !self.reopen() {
+                return popped;
+            }
         }
-        while popped.len() < max
-            && let Some(delivery) = self.free.pop(|| self.clock.now())
+    }
+
+    /// Takes from a lane that has its turn, or lets it wait at the gate.
+    fn pop_lane(&mut self, key: &Arc<str>, max: usize, popped: &mut Vec<Delivery>) {
+        if let Some(gate) = &mut self.gate
+            && let Some(head) = self.lanes.get(key).and_then(Lane::head)
+            && !gate.admits(head)
         {
-            self.ready.take(Load::of(&delivery));
-            popped.push(delivery);
+            gate.wait(head, Unit::Lane(Arc::clone(key)));
+            return self.change(key, |lane| lane.gated = true);
         }
-        popped
+        let first = popped.len();
+        self.change(key, |lane| {
+            lane.listed = false;
+            if lane.has_next() {
+                popped.extend(lane.take(max - popped.len()));
+            }
+        });
+        for delivery in popped.iter().skip(first) {
+            self.begin(delivery);
+        }
+    }
+
+    fn begin(&mut self, delivery: &Delivery) {
+        if let Some(gate) = &mut self.gate {
+            gate.begin(delivery);
+        }
+    }
+
+    fn end(&mut self, delivery: &Delivery) {
+        if let Some(gate) = &mut self.gate {
+            gate.end(delivery);
+        }
+    }
+
+    /// Takes back what may pass the gate now, and says whether there is anything.
+    fn reopen(&mut self) -> bool {
+        let units = self.gate.as_mut().map(Gate::reopen).unwrap_or_default();
+        let any = !units.is_empty();
+        for unit in units {
+            match unit {
+                Unit::Free(delivery) => {
+                    self.parked.take(Load::of(&delivery));
+                    self.ready.add(Load::of(&delivery));
+                    self.free.put_back(delivery);
+                }
+                Unit::Lane(key) => {
+                    self.change(&key, |lane| {
+                        lane.gated = false;
+                        lane.listed = lane.head().is_some();
+                    });
+                    if let Some(head) = self.lanes.get(&key).and_then(Lane::head) {
+                        self.listed.put_back(key, head);
+                    }
+                }
+            }
+        }
+        any
     }
 
     /// Learns how long a call for some deliveries took.
@@ -347,6 +442,7 @@ impl Lanes {
 
     /// Frees the lane of a delivery that is settled as done, or as dead without a hold.
     pub(crate) fn done(&mut self, delivery: &Delivery) {
+        self.end(delivery);
         self.change_of(&delivery.message, |lane| {
             lane.free(delivery.position);
             lane.held.remove(&delivery.position);
@@ -355,6 +451,7 @@ impl Lanes {
 
     /// Frees the lane of a delivery that became a dead letter; the rest of the key waits for it.
     pub(crate) fn hold(&mut self, delivery: &Delivery) {
+        self.end(delivery);
         self.change_of(&delivery.message, |lane| {
             if lane.free(delivery.position) {
                 lane.held.insert(delivery.position);
@@ -379,6 +476,7 @@ impl Lanes {
 
     /// Keeps a delivery that ran until it is due again; the rest of its key waits for it.
     pub(crate) fn back_off(&mut self, delivery: Delivery) {
+        self.end(&delivery);
         let due = delivery.due.unwrap_or_else(|| self.clock.now());
         let mut is_wanted = true;
         self.change_of(&delivery.message, |lane| {
@@ -394,6 +492,15 @@ impl Lanes {
         self.retrying.add(Load::of(&delivery));
         self.retries.push(Reverse((due, delivery.position)));
         self.waiting.insert(delivery.position, delivery);
+    }
+
+    /// Lets a delivery that backs off go on at once.
+    pub(crate) fn hurry(&mut self, position: Position) {
+        if self.waiting.contains_key(&position) {
+            let now = self.clock.now();
+            self.retries.push(Reverse((now, position)));
+            self.wake(now);
+        }
     }
 
     /// When the next delivery that backs off is due.
@@ -432,14 +539,15 @@ impl Lanes {
         self.ready.events
     }
 
-    /// How many more may be taken in that would have to wait for something else than a worker.
-    pub(crate) fn room(&self) -> usize {
-        let loads = [self.ready, self.parked, self.blocked, self.retrying];
+    /// How many more may be taken in that would have to wait for something else than a worker;
+    /// `before` the lanes waits so much already.
+    pub(crate) fn room(&self, before: Load) -> usize {
+        let loads = [before, self.ready, self.parked, self.blocked, self.retrying];
         let bytes: usize = loads.iter().map(|load| load.bytes).sum();
         if bytes >= WAITING_BYTES_MAX {
             return 0;
         }
-        PARKED_MAX.saturating_sub(self.parked.events)
+        PARKED_MAX.saturating_sub(self.parked.events + before.events)
     }
 
     /// Whether a delivery may run now.
@@ -501,7 +609,9 @@ impl Lanes {
         change(lane);
         if lane.has_next() && !lane.listed {
             lane.listed = true;
-            self.listed.push_back(Arc::clone(&lane.name));
+            if let Some(head) = lane.head() {
+                self.listed.push(Arc::clone(&lane.name), head);
+            }
         }
         let after = lane.tally(self.width);
         let over = lane.is_idle() && !lane.listed;

@@ -336,7 +336,7 @@ impl Counts {
                 } => self.failed += 1,
                 Outcome::Reject { .. } => self.rejected += 1,
                 // No handler ran, so it is no sample of anything.
-                Outcome::Expired { .. } => {}
+                Outcome::Expired { .. } | Outcome::Skipped { .. } => {}
             }
         }
         for message in call.publish {

@@ -78,6 +78,8 @@ pub struct SubscriptionMetrics {
     pub(crate) retried: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) expired: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+    pub(crate) shed: AtomicU64,
     pub(crate) running: AtomicU64,
     pub(crate) meter: Meter,
     pub(crate) trouble: Trouble,
@@ -106,6 +108,17 @@ impl SubscriptionMetrics {
     /// Deliveries whose time was over before a handler had them.
     pub fn expired(&self) -> u64 {
         self.expired.load(Relaxed)
+    }
+
+    /// Deliveries that were settled without a handler having done with them, by choice of the
+    /// subscription: debounced, beyond a rate, or beside another of their group.
+    pub fn skipped(&self) -> u64 {
+        self.skipped.load(Relaxed)
+    }
+
+    /// How often a delivery was put off because there was too much.
+    pub fn shed(&self) -> u64 {
+        self.shed.load(Relaxed)
     }
 
     /// Deliveries that are with a handler now.

@@ -1,12 +1,15 @@
 //! `Pool`: deliveries without a lane. This is the one place that chooses which goes next.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
+use hence_core::flow::Fair;
 use hence_core::subscription::{CONGESTED, PRIORITY_STEP};
 use hence_core::{Delivery, Order, Position, Timestamp};
 use tokio::time::Instant;
+
+use super::turns::Turns;
 
 /// How many deliveries an order that chooses has before it at most. What the engine has beyond
 /// them comes in as these go.
@@ -19,7 +22,7 @@ const NEWEST: f64 = 0.05;
 /// Deliveries that wait for a worker and for nothing else.
 pub(crate) enum Pool {
     /// As they came.
-    Queue(VecDeque<Delivery>),
+    Queue(Turns<Delivery>),
     /// The smallest rank first.
     Ranked {
         rank: fn(&Delivery) -> i64,
@@ -37,7 +40,7 @@ pub(crate) enum Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(order: Order) -> Self {
+    pub(crate) fn new(order: Order, fair: Option<&Fair>) -> Self {
         match order {
             Order::AdaptiveLifo => Self::Adaptive {
                 waiting: BTreeMap::new(),
@@ -45,7 +48,7 @@ impl Pool {
             },
             Order::PriorityAuto => Self::Weighed(Weighed::default()),
             _ => match rank(order) {
-                None => Self::Queue(VecDeque::new()),
+                None => Self::Queue(Turns::new(fair)),
                 Some(rank) => Self::Ranked {
                     rank,
                     next: BinaryHeap::new(),
@@ -67,7 +70,7 @@ impl Pool {
     /// Takes a delivery.
     pub(crate) fn push(&mut self, delivery: Delivery) {
         match self {
-            Self::Queue(queue) => queue.push_back(delivery),
+            Self::Queue(turns) => turns.push_own(delivery),
             Self::Ranked {
                 rank,
                 next,
@@ -89,7 +92,7 @@ impl Pool {
     /// Takes a delivery again that was here before.
     pub(crate) fn put_back(&mut self, delivery: Delivery) {
         match self {
-            Self::Queue(queue) => queue.push_front(delivery),
+            Self::Queue(turns) => turns.put_back_own(delivery),
             _ => self.push(delivery),
         }
     }
@@ -113,7 +116,7 @@ impl Pool {
     /// Whether a delivery waits here.
     pub(crate) fn holds(&self, position: Position) -> bool {
         match self {
-            Self::Queue(queue) => queue.iter().any(|other| other.position == position),
+            Self::Queue(turns) => turns.iter().any(|other| other.position == position),
             Self::Ranked { waiting, .. } => waiting.contains_key(&position),
             Self::Adaptive { waiting, .. } => waiting.contains_key(&position),
             Self::Weighed(weighed) => {
@@ -126,7 +129,9 @@ impl Pool {
     /// How many go before a delivery that waits here, where that does not change as time goes by.
     pub(crate) fn ahead(&self, position: Position) -> Option<usize> {
         match self {
-            Self::Queue(queue) => queue.iter().position(|other| other.position == position),
+            // Whose turn it is changes with what else comes.
+            Self::Queue(Turns::Fair(_)) => None,
+            Self::Queue(turns) => turns.iter().position(|other| other.position == position),
             Self::Ranked {
                 rank,
                 next,
@@ -139,10 +144,20 @@ impl Pool {
         }
     }
 
+    /// All of them, in no particular order.
+    pub(crate) fn iter(&self) -> Box<dyn Iterator<Item = &Delivery> + '_> {
+        match self {
+            Self::Queue(turns) => Box::new(turns.iter()),
+            Self::Ranked { waiting, .. } => Box::new(waiting.values()),
+            Self::Adaptive { waiting, .. } => Box::new(waiting.values()),
+            Self::Weighed(weighed) => Box::new(weighed.classes.values().flat_map(BTreeMap::values)),
+        }
+    }
+
     /// Gives the next one.
     pub(crate) fn pop(&mut self, now: impl FnOnce() -> Timestamp) -> Option<Delivery> {
         match self {
-            Self::Queue(queue) => queue.pop_front(),
+            Self::Queue(turns) => turns.pop(),
             Self::Ranked { next, waiting, .. } => {
                 let Reverse((_, position)) = next.pop()?;
                 waiting.remove(&position)

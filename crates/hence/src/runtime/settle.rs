@@ -8,10 +8,11 @@ use hence_core::emit::TimerDraft;
 use hence_core::envelope::{CAUSATION, CORRELATION, DEPTH, KEY};
 use hence_core::{
     AfterDeadLetter, Attributes, Commit, Delivery, Draft, Durability, Effects, Event, Message,
-    Options, Outcome, Position, RejectReason, Result, Settlement, Timestamp, Value,
+    Options, Outcome, Position, RejectReason, Result, Settlement, Skip, Timestamp, Value,
 };
 
 use super::clock::Clock;
+use super::intake::Skipped;
 use crate::id::Id;
 use crate::{bus, id};
 
@@ -30,6 +31,10 @@ pub(crate) enum Verdict {
     Undecodable { position: Position, error: String },
     /// Its time is over; the handler was not called.
     Expired(Timestamp),
+    /// By choice of the subscription no handler has done with it.
+    Skipped { why: Skip, by: Option<Position> },
+    /// There was too much; the handler was not called.
+    Shed,
     /// Too many events caused one another before it; the handler was not called.
     Cycle(u32),
 }
@@ -69,6 +74,25 @@ impl Settler {
         attributes.set(KEY, &*self.subscription)?;
         let message = Message::new(attributes, Some(draft.data));
         Ok(Commit::publish(vec![message], self.durability))
+    }
+
+    /// One commit for deliveries that are skipped.
+    pub(crate) fn skip(&self, skipped: &[Skipped]) -> Commit {
+        let settle = skipped.iter().map(|skipped| Settlement {
+            subscription: Arc::clone(&self.subscription),
+            position: skipped.delivery.position,
+            attempt: skipped.delivery.attempt,
+            outcome: Outcome::Skipped {
+                why: skipped.why,
+                by: skipped.by,
+            },
+            ran: Duration::ZERO,
+        });
+        Commit {
+            settle: settle.collect(),
+            durability: self.durability,
+            ..Commit::default()
+        }
     }
 
     /// How deliveries are settled that are done, with nothing that follows.
@@ -160,6 +184,11 @@ impl Settler {
         match verdict {
             Verdict::Done(_) => Outcome::Done,
             Verdict::Expired(at) => Outcome::Expired { at: *at },
+            Verdict::Skipped { why, by } => Outcome::Skipped { why: *why, by: *by },
+            Verdict::Shed => {
+                let error = "there was too much, and others were more urgent";
+                rejected(RejectReason::Shed, error, hold)
+            }
             Verdict::Cycle(depth) => {
                 let limit = self.options.causation_depth;
                 let error = format!("{depth} events caused one another; the limit is {limit}");

@@ -320,6 +320,7 @@ on_both_engines! {
 #[test]
 fn each_row_has_a_test_of_its_name() {
     let tests = [
+        include_str!("control.rs"),
         include_str!("defaults.rs"),
         include_str!("failure.rs"),
         include_str!("flow.rs"),

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hence::core::Position;
 use hence::core::engine::DeliveryState;
-use hence::core::{Position, Rate};
+use hence::core::flow::Throttle;
 use hence::explain::{Behind, Clause, Place, Stop, Verdict};
 use hence::{App, Failure, HandlerExt, Running, Start, State};
 use tokio::sync::Semaphore;
@@ -150,7 +151,7 @@ on_both_engines! {
             .state(gate)
             .subscribe("one", waits.with(|options| options.concurrency = 1))
             .subscribe("slow", waits.with(|options| {
-                options.rate = Some(Rate { calls: 1, per: hour });
+                options.throttle = Some(Throttle { calls: 1, per: hour });
             }))
             .subscribe("tripped", refuses_all.with(|options| options.retry.attempts = 3));
         let running = place.start(app).await;

@@ -12,6 +12,7 @@ mod kit;
 mod after;
 mod blocking;
 mod brief;
+mod control;
 mod defaults;
 mod drain;
 mod explain;

@@ -109,9 +109,9 @@ on_both_engines! {
         assert_ordered_per_key(&seen);
     }
 
-    async fn a_rate_spreads_calls(place: Place) {
+    async fn a_throttle_spreads_calls(place: Place) {
         let seen = Seen::default();
-        let handler = see.rate(10, Duration::from_millis(100));
+        let handler = see.throttle(10, Duration::from_millis(100));
         let running = place.start(App::new("test").state(seen.clone()).subscribe("see", handler)).await;
         let begin = std::time::Instant::now();
         running.publish_all((0..40).map(|n| tick(&n.to_string(), n))).await.unwrap();

@@ -155,7 +155,12 @@ async fn what_memory_forgot_was_handled_all_the_same() {
 #[tokio::test]
 async fn any_concurrency_is_no_overflow() {
     let seen = Seen::default();
-    let handler = see.concurrency(usize::MAX);
+    let most = hence::core::setting::CALLS_MAX;
+    let beyond = App::new("test")
+        .state(seen.clone())
+        .subscribe("see", see.concurrency(usize::MAX));
+    assert!(beyond.check().is_err());
+    let handler = see.concurrency(most);
     let app = App::new("test")
         .state(seen.clone())
         .subscribe("see", handler);

@@ -61,10 +61,33 @@ fn one_error_lists_every_problem() {
         "two subscriptions are named 'see'",
         "'see' needs State<",
         "'Not A Name' cannot name a subscription",
-        "concurrency must be at least 1",
-        "attempts must be at least 1",
-        "lets no attempt succeed",
+        "concurrency = 0: must be a whole number from 1",
+        "retry.attempts = 0: must be a whole number from 1",
+        "timeout = 0us: must be at least 1ms",
         "Not A Name → test.tock → back → test.tick → Not A Name",
+    ] {
+        assert!(text.contains(part), "'{part}' is not in: {text}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_for_a_batch_is_refused() {
+    use hence::core::flow::{Shedding, While};
+    let handler = many
+        .limit("key", 0)
+        .fair("key", [])
+        .shed(Duration::ZERO, Shedding::Later)
+        .singleton("No Name", While::Cancel);
+    let error = App::new("test").subscribe("many", handler).check();
+    let text = error.unwrap_err().to_string();
+    for part in [
+        "limit.most = 0",
+        "shed.wait = 0us",
+        "singleton.by = No Name",
+        "limit speaks of one event",
+        "fair speaks of one event",
+        "shed speaks of one event",
+        "singleton.then = cancel speaks of one event",
     ] {
         assert!(text.contains(part), "'{part}' is not in: {text}");
     }

@@ -237,7 +237,10 @@ async fn the_topology_comes_in_four_forms_with_what_was_measured() {
         let list = server.json("/v1/subscriptions").await;
         assert_eq!(list["items"][0]["id"], "charge");
         assert_eq!(list["items"][0]["status"], "active");
-        assert_eq!(list["items"][0]["config"]["retry"]["attempts"], 8);
+        let config = &list["items"][0]["config"];
+        assert_eq!(config["retry"]["attempts"], 8);
+        assert_eq!(config["batch"]["age"], "100ms");
+        assert_eq!(config["breaker"]["share"], 0.5);
         server.stop().await;
     })
     .await;

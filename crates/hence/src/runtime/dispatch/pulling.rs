@@ -6,6 +6,7 @@ use hence_core::{Code, Deliveries, Delivery, Result};
 use tokio::time::Instant;
 
 use super::Pump;
+use crate::runtime::intake::Sorted;
 use crate::runtime::pool::{self, CHOICE_MAX};
 
 /// Deliveries that a subscription may hold for each that it handles at a time.
@@ -56,28 +57,34 @@ impl Pump {
         if self.again.is_some_and(|again| Instant::now() < again.at) {
             return Credit::None;
         }
+        let room = self.lanes.room(self.intake.load());
         let held = self.lanes.ready() + self.running + self.committing;
         if self.paused {
-            let room = self.breaker.is_closed() && held < self.subscription.options.concurrency;
-            return if room { Credit::Redriven } else { Credit::None };
+            let free = self.breaker.is_closed() && held < self.adaptive.calls();
+            return if free { Credit::Redriven } else { Credit::None };
         }
         if !self.breaker.is_closed() {
             // One event to try with, if none is here.
             let wanted = self.breaker.is_waiting() && self.lanes.ready() == 0;
-            return Credit::of(usize::from(wanted).min(self.lanes.room()));
+            return Credit::of(usize::from(wanted).min(room));
         }
-        let workers = self.subscription.options.concurrency;
+        let workers = self.adaptive.calls();
         let batch = if self.subscription.signature.batch {
             self.subscription.options.batch_events
         } else {
             1
         };
-        let chooses = pool::chooses(self.subscription.options.order);
-        let choice = if chooses { CHOICE_MAX } else { 0 };
+        let options = &self.subscription.options;
+        let shares = options.fair.is_some() || options.shed.is_some();
+        let choice = if shares || pool::chooses(options.order) {
+            CHOICE_MAX
+        } else {
+            0
+        };
         let most = workers
             .saturating_mul(batch.max(CREDIT_PER_WORKER))
             .max(choice);
-        Credit::of(most.saturating_sub(held).min(self.lanes.room()))
+        Credit::of(most.saturating_sub(held).min(room))
     }
 
     /// Takes what was pulled, and says whether to go on pulling.
@@ -99,8 +106,16 @@ impl Pump {
                     self.metrics.trouble.clear();
                 }
                 self.metrics.meter.arrived(&list);
-                list.into_iter()
-                    .for_each(|delivery| self.lanes.push(delivery));
+                if self.intake.is_open() {
+                    list.into_iter()
+                        .for_each(|delivery| self.lanes.push(delivery));
+                    return true;
+                }
+                let (now, mut taken) = (self.clock.now(), Sorted::default());
+                for delivery in list {
+                    self.intake.take(delivery, now, &mut taken);
+                }
+                self.taken(taken);
                 true
             }
             Err(error) => {

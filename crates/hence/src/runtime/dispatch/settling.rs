@@ -5,12 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
-use hence_core::{Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Settlement};
+use hence_core::{
+    Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Settlement, Skip,
+};
 use tokio::time::Instant;
 
 use super::Pump;
 use crate::runtime::breaker::Change;
 use crate::runtime::call::{Ended, Taken, failed};
+use crate::runtime::intake::Skipped;
 use crate::runtime::measure;
 use crate::runtime::metrics::count;
 use crate::runtime::settle::Verdict;
@@ -51,8 +54,15 @@ impl Pump {
         let at = if at_once { at } else { Instant::now() };
         self.running -= deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
-        if taken.is_some() {
+        if let (Verdict::Failed { .. }, [only]) = (&verdict, &*deliveries)
+            && let Some(by) = self.cancelled.get(&only.position).copied()
+        {
+            let (why, by) = (Skip::Singleton, Some(by));
+            verdict = Verdict::Skipped { why, by };
+        }
+        if let Some(Taken { beside, .. }) = taken {
             self.brevity.learn(at_once, ran);
+            self.adaptive.ended(ran, beside);
         }
         self.note(&deliveries, &verdict, ran);
         if let (Verdict::Done(effects), [_]) = (&verdict, &*deliveries)
@@ -145,10 +155,10 @@ impl Pump {
     /// Counts a call that has ended, and stops or resumes the subscription.
     fn note(&mut self, deliveries: &[Delivery], verdict: &Verdict, ran: Duration) {
         let change = match verdict {
-            Verdict::Expired(_) | Verdict::Cycle(_) => return,
+            Verdict::Expired(_) | Verdict::Cycle(_) | Verdict::Shed => return,
             Verdict::Done(_) => self.breaker.done(deliveries),
             Verdict::Failed { .. } => self.breaker.failed(deliveries, Instant::now()),
-            Verdict::Rejected { .. } | Verdict::Undecodable { .. } => {
+            Verdict::Rejected { .. } | Verdict::Undecodable { .. } | Verdict::Skipped { .. } => {
                 self.breaker.neither(deliveries);
                 None
             }
@@ -212,6 +222,17 @@ impl Pump {
         }
     }
 
+    /// Settles what is skipped before it has come to a lane.
+    pub(super) fn skip(&mut self, skipped: Vec<Skipped>) {
+        if skipped.is_empty() {
+            return;
+        }
+        let commit = self.settler.skip(&skipped);
+        let deliveries: Vec<_> = skipped.into_iter().map(|one| one.delivery).collect();
+        self.laneless.extend(deliveries.iter().map(|d| d.position));
+        self.commit(deliveries, commit, None);
+    }
+
     /// Commits, after a while if one is given; whether the engine has answered on the spot.
     pub(super) fn commit(
         &mut self,
@@ -262,7 +283,18 @@ impl Pump {
         }
         self.committing -= deliveries.len();
         for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
+            if !matches!(settlement.outcome, Outcome::Retry { .. }) {
+                self.intake.ended(&delivery);
+                self.cancels.remove(&delivery.position);
+                self.cancelled.remove(&delivery.position);
+            }
             match settlement.outcome {
+                Outcome::Skipped { .. } => {
+                    count(&self.metrics.skipped);
+                    if !self.laneless.remove(&delivery.position) {
+                        self.lanes.done(&delivery);
+                    }
+                }
                 Outcome::Done => {
                     count(&self.metrics.done);
                     self.lanes.done(&delivery);
@@ -354,6 +386,10 @@ impl Pump {
             let event_type = delivery.message.attributes().event_type();
             match &settlement.outcome {
                 Outcome::Done => {}
+                Outcome::Skipped { why, .. } => {
+                    let why = why.as_str();
+                    tracing::debug!(subscription, position, event_type, why, "skipped");
+                }
                 Outcome::Expired { at } => {
                     tracing::warn!(subscription, position, event_type, %at, "expired");
                 }

@@ -33,7 +33,7 @@ impl Pump {
         if let Some(at) = self.pace.wake() {
             stops.push(Stop::Rate(self.moment(at)));
         }
-        let concurrency = self.subscription.options.concurrency;
+        let concurrency = self.adaptive.calls();
         if self.calls.len() >= concurrency {
             stops.push(Stop::Concurrency(concurrency));
         }

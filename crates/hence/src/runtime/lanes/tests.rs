@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use hence_core::{Attributes, Delivery, Message, Order, Position, Timestamp, envelope};
+use hence_core::flow;
+use hence_core::{Attributes, Delivery, Message, Options, Order, Position, Timestamp, envelope};
 use proptest::prelude::*;
 
 use super::{BLOCKED_PER_KEY_MAX, Clock, Lanes, Load, PARKED_MAX, WAITING_BYTES_MAX};
@@ -22,7 +23,12 @@ fn delivery(position: u64, key: Option<&str>) -> Delivery {
 }
 
 fn lanes(order: Order) -> Lanes {
-    Lanes::new(order, BTreeMap::new(), Clock::start(), 1)
+    Lanes::new(
+        &Options::default().with(|options| options.order = order),
+        BTreeMap::new(),
+        Clock::start(),
+        1,
+    )
 }
 
 /// Deliveries that could run now or once their lane is free.
@@ -119,7 +125,7 @@ fn a_batch_that_failed_comes_back_in_order() {
 
 #[test]
 fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
+    let mut lanes = Lanes::new(&Options::default(), held(&[3, 5]), Clock::start(), 1);
     lanes.push(delivery(7, Some("a")));
     assert!(pop_one(&mut lanes).is_none());
     for position in [3, 5] {
@@ -139,7 +145,7 @@ fn a_held_key_waits_until_each_of_its_dead_letters_is_handled() {
 
 #[test]
 fn a_redriven_delivery_that_dies_again_is_counted_once() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start(), 1);
+    let mut lanes = Lanes::new(&Options::default(), held(&[3]), Clock::start(), 1);
     for _ in 0..3 {
         lanes.push(Delivery {
             redriven: true,
@@ -160,7 +166,7 @@ fn a_redriven_delivery_that_dies_again_is_counted_once() {
 
 #[test]
 fn what_was_redriven_before_a_restart_holds_its_key_when_it_dies_again() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start(), 1);
+    let mut lanes = Lanes::new(&Options::default(), held(&[3]), Clock::start(), 1);
     lanes.push(redriven(3));
     lanes.push(delivery(4, Some("a")));
     let again = pop_one(&mut lanes).unwrap();
@@ -170,7 +176,7 @@ fn what_was_redriven_before_a_restart_holds_its_key_when_it_dies_again() {
 
 #[test]
 fn one_dead_letter_that_is_handled_frees_no_key_of_another() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
+    let mut lanes = Lanes::new(&Options::default(), held(&[3, 5]), Clock::start(), 1);
     lanes.push(redriven(3));
     lanes.push(delivery(6, Some("a")));
     let again = pop_one(&mut lanes).unwrap();
@@ -249,7 +255,7 @@ fn what_is_discarded_while_it_runs_holds_nothing_afterwards() {
 
 #[test]
 fn what_is_redriven_waits_for_the_dead_letters_before_it() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
+    let mut lanes = Lanes::new(&Options::default(), held(&[3, 5]), Clock::start(), 1);
     lanes.push(redriven(5));
     assert!(pop_one(&mut lanes).is_none(), "5 waits behind 3");
     lanes.push(redriven(3));
@@ -267,7 +273,7 @@ fn what_is_redriven_waits_for_the_dead_letters_before_it() {
 #[test]
 fn a_dead_letter_without_a_key_holds_all_that_is_in_one_line() {
     let mut lanes = Lanes::new(
-        Order::Fifo,
+        &Options::default().with(|options| options.order = Order::Fifo),
         BTreeMap::from([(Position(3), None)]),
         Clock::start(),
         1,
@@ -306,7 +312,7 @@ fn idle_keys_cost_nothing() {
 
 #[test]
 fn a_crowd_behind_one_key_stops_the_pull() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[0]), Clock::start(), 1);
+    let mut lanes = Lanes::new(&Options::default(), held(&[0]), Clock::start(), 1);
     for position in 1..=BLOCKED_PER_KEY_MAX as u64 {
         assert!(!lanes.is_crowded());
         lanes.push(delivery(position, Some("a")));
@@ -326,10 +332,10 @@ fn a_crowd_behind_one_key_stops_the_pull() {
 fn what_waits_behind_a_busy_key_takes_no_place_of_others() {
     let mut lanes = lanes(Order::PerKey);
     for position in 0..=PARKED_MAX as u64 {
-        assert!(lanes.room() > 0);
+        assert!(lanes.room(Load::default()) > 0);
         lanes.push(delivery(position, Some("hot")));
     }
-    assert_eq!((lanes.ready(), lanes.room()), (1, 0));
+    assert_eq!((lanes.ready(), lanes.room(Load::default())), (1, 0));
     let running = pop_one(&mut lanes).unwrap();
     assert_eq!(lanes.ready(), 0, "all others wait for it");
     lanes.push(delivery(1_000_000, Some("cold")));
@@ -338,12 +344,84 @@ fn what_waits_behind_a_busy_key_takes_no_place_of_others() {
     let again = pop_one(&mut lanes).unwrap();
     let next = pop_one(&mut lanes).unwrap();
     assert_eq!((again.position.0, next.position.0), (1_000_000, 1));
-    assert!(lanes.room() > 0);
+    assert!(lanes.room(Load::default()) > 0);
+}
+
+fn of_tenant(position: u64, key: Option<&str>, tenant: &str) -> Delivery {
+    let delivery = delivery(position, key);
+    let message = delivery.message.clone();
+    let message = message.with_attributes(|all| all.set("tenantid", tenant));
+    Delivery {
+        message: message.unwrap(),
+        ..delivery
+    }
+}
+
+fn positions(deliveries: &[Delivery]) -> Vec<u64> {
+    deliveries.iter().map(|d| d.position.0).collect()
+}
+
+#[test]
+fn a_limit_lets_so_many_of_a_group_go_and_all_of_others() {
+    let limit = Some(flow::Limit {
+        by: "tenantid".into(),
+        most: 2,
+    });
+    let options = Options::default().with(|options| options.limit = limit);
+    let mut lanes = Lanes::new(&options, BTreeMap::new(), Clock::start(), 1);
+    for position in 1..=4 {
+        lanes.push(of_tenant(position, Some(&position.to_string()), "a"));
+    }
+    lanes.push(of_tenant(5, None, "a"));
+    lanes.push(of_tenant(6, None, "b"));
+    let running = lanes.pop(9);
+    assert_eq!(positions(&running), [1, 2, 6]);
+    assert_eq!(
+        (lanes.ready(), lanes.parked.events),
+        (0, 3),
+        "they take no place of others"
+    );
+    lanes.done(&running[0]);
+    let next = lanes.pop(9);
+    assert_eq!(positions(&next), [3]);
+    lanes.back_off(running[1].clone());
+    assert_eq!(positions(&lanes.pop(9)), [4]);
+    lanes.done(&next[0]);
+    assert_eq!(positions(&lanes.pop(9)), [5]);
+}
+
+#[test]
+fn fair_turns_are_by_weight_and_not_by_number() {
+    let fair = Some(flow::Fair {
+        by: "tenantid".into(),
+        weights: [("gold".to_owned(), 2)].into(),
+    });
+    let options = Options::default().with(|options| options.fair = fair);
+    for keyed in [true, false] {
+        let mut lanes = Lanes::new(&options, BTreeMap::new(), Clock::start(), 1);
+        for position in 1..=100_u64 {
+            let key = position.to_string();
+            let key = keyed.then_some(&*key);
+            lanes.push(of_tenant(position, key, "many"));
+        }
+        for position in 101..=104_u64 {
+            let key = position.to_string();
+            let key = keyed.then_some(&*key);
+            lanes.push(of_tenant(position, key, "gold"));
+        }
+        let first = lanes.pop(6);
+        assert_eq!(positions(&first), [1, 101, 102, 2, 103, 104]);
+        assert_eq!(
+            positions(&lanes.pop(2)),
+            [3, 4],
+            "nobody else wants anything"
+        );
+    }
 }
 
 #[test]
 fn what_waits_is_bounded_in_bytes() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[0]), Clock::start(), 1);
+    let mut lanes = Lanes::new(&Options::default(), held(&[0]), Clock::start(), 1);
     let large = |position, key| {
         let small = delivery(position, Some(key));
         let data = bytes::Bytes::from(vec![0; 1 << 20]);
@@ -354,10 +432,10 @@ fn what_waits_is_bounded_in_bytes() {
     for position in 1..many {
         lanes.push(large(position, "a"));
     }
-    assert!(!lanes.is_crowded() && lanes.room() > 0);
+    assert!(!lanes.is_crowded() && lanes.room(Load::default()) > 0);
     lanes.push(large(many, "b"));
     assert!(!lanes.is_crowded(), "one of them may go on");
-    assert_eq!(lanes.room(), 0);
+    assert_eq!(lanes.room(Load::default()), 0);
     lanes.push(large(many + 1, "a"));
     assert!(lanes.is_crowded());
     assert_eq!(lanes.limit(), "events of 64 MiB wait");
@@ -381,11 +459,18 @@ proptest! {
     /// Whatever fails, and in whatever order calls end, each key is handled in order, nothing is
     /// lost, and the counts stay true.
     #[test]
-    fn every_delivery_is_handled_once_and_in_order(
+    fn g3_every_delivery_is_handled_once_and_in_order(
         keys in proptest::collection::vec(proptest::option::of(0..4_u8), 1..60),
         choices in proptest::collection::vec((0..4_u8, 1..5_usize, any::<proptest::sample::Index>()), 400),
+        (limited, fair) in any::<(bool, bool)>(),
     ) {
-        let mut lanes = lanes(Order::PerKey);
+        let by = || flow::By::from("tenantid");
+        let options = Options::default().with(|options| {
+            options.limit = limited.then(|| flow::Limit { by: by(), most: 2 });
+            options.fair = fair.then(|| flow::Fair { by: by(), ..flow::Fair::default() });
+        });
+        let mut begun: HashMap<u8, u64> = HashMap::new();
+        let mut lanes = Lanes::new(&options, BTreeMap::new(), Clock::start(), 1);
         let mut incoming = keys.iter().enumerate();
         let (mut running, mut now) = (Vec::<Delivery>::new(), Timestamp::now());
         let mut done: Vec<Delivery> = Vec::new();
@@ -396,10 +481,20 @@ proptest! {
             let (choice, size, index) = choices.next().unwrap();
             match choice {
                 0 => if let Some((position, key)) = incoming.next() {
-                    let key = key.map(|key| key.to_string());
-                    lanes.push(delivery(position as u64, key.as_deref()));
+                    let name = key.map(|key| key.to_string());
+                    let tenant = (key.unwrap_or(0) % 2).to_string();
+                    lanes.push(of_tenant(position as u64, name.as_deref(), &tenant));
                 },
-                1 => running.extend(lanes.pop(size)),
+                1 => {
+                    // Of a batch several of one key end together; with these there are none.
+                    let single = limited || fair;
+                    running.extend(lanes.pop(if single { 1 } else { size }));
+                    for tenant in ["0", "1"] {
+                        let of = |d: &&Delivery| by().group(d.message.attributes()).as_deref() == Some(tenant);
+                        let together = running.iter().filter(of).count();
+                        prop_assert!(!limited || together <= 2, "{} of {}", together, tenant);
+                    }
+                }
                 _ if running.is_empty() => {
                     now = now.after(HOUR);
                     lanes.wake(now);
@@ -407,6 +502,12 @@ proptest! {
                 2 => {
                     let ended = running.swap_remove(index.index(running.len()));
                     lanes.done(&ended);
+                    if let Some(key) = ended.message.attributes().key() {
+                        let key = key.parse().unwrap();
+                        let before = begun.insert(key, ended.position.0);
+                        let later = before.is_none_or(|before| before < ended.position.0);
+                        prop_assert!(later || !(limited || fair), "G3");
+                    }
                     done.push(ended);
                 }
                 _ => {
@@ -416,6 +517,7 @@ proptest! {
             }
         }
         prop_assert_eq!((runnable(&lanes), lanes.blocked, lanes.lanes.len()), (0, Load::default(), 0));
+        prop_assert!(lanes.gate.is_none_or(|gate| gate.is_idle()));
         let all: BTreeSet<_> = done.iter().map(|delivery| delivery.position).collect();
         prop_assert_eq!(all.len(), keys.len());
     }

@@ -24,7 +24,7 @@ fn drained(pool: &mut Pool, now: i64) -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn adaptive_lifo_turns_round_while_it_is_congested() {
-    let mut pool = Pool::new(Order::AdaptiveLifo);
+    let mut pool = Pool::new(Order::AdaptiveLifo, None);
     (1..=4).for_each(|position| pool.push(delivery(position, "t", 0, 0)));
     tokio::time::advance(CONGESTED / 2).await;
     assert_eq!(
@@ -40,7 +40,7 @@ async fn adaptive_lifo_turns_round_while_it_is_congested() {
 
 #[test]
 fn priority_auto_takes_what_is_quick_and_weighs_much() {
-    let mut pool = Pool::new(Order::PriorityAuto);
+    let mut pool = Pool::new(Order::PriorityAuto, None);
     pool.served(&delivery(0, "slow", 0, 0), Duration::from_millis(80));
     pool.served(&delivery(0, "quick", 0, 0), Duration::from_millis(10));
     let fill = |pool: &mut Pool| {
@@ -56,7 +56,7 @@ fn priority_auto_takes_what_is_quick_and_weighs_much() {
 
 #[test]
 fn priority_auto_lets_nothing_wait_for_ever() {
-    let mut pool = Pool::new(Order::PriorityAuto);
+    let mut pool = Pool::new(Order::PriorityAuto, None);
     pool.served(&delivery(0, "slow", 0, 0), Duration::from_millis(80));
     pool.served(&delivery(0, "quick", 0, 0), Duration::from_millis(10));
     pool.push(delivery(1, "slow", 0, 0));
@@ -67,7 +67,7 @@ fn priority_auto_lets_nothing_wait_for_ever() {
 
 #[test]
 fn priority_auto_learns_what_a_type_takes() {
-    let mut pool = Pool::new(Order::PriorityAuto);
+    let mut pool = Pool::new(Order::PriorityAuto, None);
     pool.served(&delivery(0, "a", 0, 0), Duration::from_millis(100));
     pool.served(&delivery(0, "b", 0, 0), Duration::from_millis(50));
     for _ in 0..100 {

@@ -76,7 +76,7 @@ async fn everything(
     Ok(None)
 }
 
-#[handler(name = "batch", batch_events = 10, batch_age = "20ms")]
+#[handler(name = "batch", batch(events = 10, age = "20ms"), breaker = "off")]
 async fn batch(_: Batch<StockRefused>) -> Result<(), String> {
     Ok(())
 }
