@@ -43,6 +43,8 @@ enum Name {
     },
     /// The way of an event in memory, beside a channel, RustStream and Watermill.
     Runtime,
+    /// Counts what an event costs, and fails where that is more than its ceiling.
+    Ceilings,
     /// A fixed program that measures nothing: for valgrind, as a child of `runtime`.
     #[command(hide = true)]
     CountRuntime {
@@ -85,6 +87,7 @@ fn main() -> anyhow::Result<()> {
         Name::Log { part } => log::run(bench.short, part.as_deref()),
         Name::Fill { dir, events } => log::many::fill(&dir, events),
         Name::Runtime => runtime::run(bench.short),
+        Name::Ceilings => runtime::ceilings(),
         Name::CountRuntime {
             who,
             payload,

@@ -12,7 +12,7 @@ mod peer;
 use tokio::runtime::Runtime;
 
 pub(crate) use self::burst::child as burst;
-pub(crate) use self::instructions::{Who, Work, program};
+pub(crate) use self::instructions::{Who, Work, ceilings, program};
 pub(crate) use self::payload::Payload;
 use crate::report::{self, Row};
 

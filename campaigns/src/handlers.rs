@@ -38,7 +38,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The time between two looks whether there is rest; nobody waits for it either.
 const LOOK: Duration = Duration::from_secs(30);
 /// How long one seed may really take.
-const SEED_MAX: Duration = Duration::from_secs(60);
+const SEED_MAX: Duration = Duration::from_secs(20);
+/// Seeds that may go wrong before a worker stops: the others would say the same.
+const FAILED_MAX: u64 = 3;
 
 /// What the runs of one worker showed.
 #[derive(Default)]
@@ -91,7 +93,7 @@ fn work(next: &AtomicU64, first: u64, seeds: u64) -> Tally {
     let mut tally = Tally::default();
     loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
-        if at >= seeds {
+        if at >= seeds || tally.failed >= FAILED_MAX {
             return tally;
         }
         let seed = first.wrapping_add(at);

@@ -57,7 +57,6 @@ const PLANTS: &[Plant] = &[
     plant("forget-dead-letters", "sim", 50),
     plant("forget-dead-letters", "handlers", 200),
     plant("forget-attempts", "crash", 20),
-    plant("forget-attempts", "handlers", 200),
     plant("settle-past-a-gap", "handlers", 200),
 ];
 

@@ -6,6 +6,7 @@
 mod campaigns;
 mod cargo;
 mod examples;
+mod instructions;
 mod interop;
 mod process;
 
@@ -117,6 +118,10 @@ const STEPS: &[Step] = &[
         run: |workshop| campaigns::run(workshop, "fuzz"),
     },
     Step {
+        name: "instructions",
+        run: instructions::run,
+    },
+    Step {
         name: "examples",
         run: examples::run,
     },
@@ -127,9 +132,23 @@ const STEPS: &[Step] = &[
 ];
 
 /// The names that `--only` takes.
-pub(crate) const STEP_NAMES: [&str; 15] = [
-    "fmt", "clippy", "doc", "tidy", "deny", "unit", "crash", "powercut", "damage", "faults", "sim",
-    "handlers", "fuzz", "examples", "interop",
+pub(crate) const STEP_NAMES: [&str; 16] = [
+    "fmt",
+    "clippy",
+    "doc",
+    "tidy",
+    "deny",
+    "unit",
+    "crash",
+    "powercut",
+    "damage",
+    "faults",
+    "sim",
+    "handlers",
+    "fuzz",
+    "instructions",
+    "examples",
+    "interop",
 ];
 
 /// Runs the steps and prints the sum; true when nothing failed.

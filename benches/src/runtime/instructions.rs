@@ -1,6 +1,7 @@
 //! Instructions and allocations of one event more, by valgrind: the difference of two runs over the
 //! difference of their events, so that start-up does not count.
 
+use std::io::Write as _;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
@@ -160,6 +161,39 @@ fn valgrind(tool: &[&str], arguments: &[String]) -> anyhow::Result<String> {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "valgrind failed: {text}");
     Ok(text)
+}
+
+/// The most that one event may cost. Payload, work, instructions, allocations.
+///
+/// A third more than was counted: under valgrind, on a busy machine, a call may take so long that
+/// the runtime does not count it as brief and gives it a task.
+const CEILINGS: [(&str, &str, f64, f64); 3] = [
+    ("bytes", "both", 16_000.0, 14.0),
+    ("small", "keyed", 23_000.0, 18.0),
+    ("json", "typed", 40_000.0, 32.0),
+];
+
+/// Counts each of [`CEILINGS`], and fails when one is exceeded.
+pub(crate) fn ceilings() -> anyhow::Result<()> {
+    let mut over = Vec::new();
+    for (payload, work, most, blocks) in CEILINGS {
+        let found = cost("hence", payload, work)?;
+        let line = format!(
+            "{payload} {work}: {:.0} instructions of at most {most}, {:.1} allocations of at most \
+             {blocks}",
+            found.instructions, found.allocations
+        );
+        writeln!(std::io::stdout(), "{line}")?;
+        if found.instructions > most || found.allocations > blocks {
+            over.push(line);
+        }
+    }
+    ensure!(
+        over.is_empty(),
+        "more than its ceiling: {}",
+        over.join("; ")
+    );
+    Ok(())
 }
 
 /// The rows, or none where valgrind is missing, which is said.

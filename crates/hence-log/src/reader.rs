@@ -147,6 +147,9 @@ impl Frames {
             };
             if self.opened.is_none() {
                 self.check_end()?;
+                // In a gap there is nothing at the position, and maybe nothing behind it yet: looking
+                // it up again would find the same place for ever.
+                self.wanted = Wanted::Number(self.number);
                 self.source = Source::Nowhere;
             }
         }

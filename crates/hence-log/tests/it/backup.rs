@@ -85,6 +85,11 @@ fn a_backup_is_restored_as_it_was_and_goes_on_behind() {
     assert_eq!(log.id(), about.log);
     assert!(recovered.clean && recovered.cut.is_none());
     assert_eq!(&*recovered.snapshot.as_ref().unwrap().bytes, b"half");
+    // Between the last commit and the next one there is nothing to read, and nothing to wait for.
+    for position in [200, 201, 1_000_000, log.watermark(), log.watermark() + 1] {
+        let record = log.reader(position).next_record().unwrap();
+        assert_eq!(record.is_some(), position == 200, "{position}");
+    }
     stage(&mut writer, 201);
     writer.commit(Level::Synced).unwrap();
     // The lost log may have had other commits at the positions just behind.

@@ -234,6 +234,7 @@ fn topology(order: &str) -> Topology {
             attempts: 3,
             order: order.into(),
             after: Vec::new(),
+            options: std::collections::BTreeMap::new(),
         }],
     }
 }

@@ -30,7 +30,21 @@ pub(super) fn follow(
     measured: &Measured,
     handling: &mut Handling,
 ) -> Result<(), String> {
-    if let Some(rate) = options.rate {
+    let unknown = [
+        (options.limit.is_some(), "limit"),
+        (options.rate_limit.is_some(), "ratelimit"),
+        (options.debounce.is_some(), "debounce"),
+        (options.singleton.is_some(), "singleton"),
+        (options.fair.is_some(), "fair"),
+        (options.shed.is_some(), "shed"),
+        (options.adaptive.is_some(), "adaptive"),
+    ];
+    if let Some((_, name)) = unknown.into_iter().find(|(on, _)| *on) {
+        return Err(format!(
+            "it has the option '{name}', which the model does not know"
+        ));
+    }
+    if let Some(rate) = options.throttle {
         let seconds = rate.per.as_secs_f64();
         handling.pace = Some(Pace {
             per_second: f64::from(rate.calls) / seconds,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hence::core::{Options, Rate};
+use hence::core::Options;
+use hence::core::flow::Throttle;
 use hence::measure::Measured;
 
 use super::*;
@@ -14,7 +15,7 @@ fn handling() -> Handling {
 #[test]
 fn a_rate_and_a_budget_are_followed() {
     let mut options = Options::default();
-    options.rate = Some(Rate {
+    options.throttle = Some(Throttle {
         calls: 30,
         per: Duration::from_secs(60),
     });

@@ -87,6 +87,13 @@ impl Breaker {
         self.state = State::Probing(position);
     }
 
+    /// What was to be tried with needs no call: the next one tries.
+    pub(crate) fn unfit(&mut self, position: Position) {
+        if self.state == State::Probing(position) {
+            self.state = State::Ready;
+        }
+    }
+
     /// The call that tries has ended without a word about anything else: the next one tries.
     pub(crate) fn neither(&mut self, deliveries: &[Delivery]) {
         if self.is_probe(deliveries) {

@@ -271,8 +271,10 @@ impl Pump {
                 return;
             };
             let position = probe.position;
-            if self.start_fit(vec![probe]) {
-                self.breaker.probe(position);
+            // Before the call begins: a brief one has ended when this comes back.
+            self.breaker.probe(position);
+            if !self.start_fit(vec![probe]) {
+                self.breaker.unfit(position);
             }
         }
     }

@@ -100,10 +100,7 @@ impl Pool {
     /// Lets go of a delivery, and gives it back if it was here.
     pub(crate) fn forget(&mut self, position: Position) -> Option<Delivery> {
         match self {
-            Self::Queue(queue) => {
-                let at = queue.iter().position(|other| other.position == position)?;
-                queue.remove(at)
-            }
+            Self::Queue(turns) => turns.forget(position),
             Self::Ranked { next, waiting, .. } => {
                 next.retain(|Reverse((_, other))| *other != position);
                 waiting.remove(&position)

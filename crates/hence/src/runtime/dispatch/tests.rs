@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::Pump;
+use crate::runtime::call::Ended;
+use crate::runtime::settle::Verdict;
 use crate::subscription::Subscription;
 use crate::{App, Event, SubscriptionMetrics};
 
@@ -149,6 +151,34 @@ async fn what_a_closed_engine_does_not_take_is_not_tried_for_ever() {
     stand.pump.run(Box::new(Silent), drain, stop).await;
     assert!(stand.metrics.trouble().is_some());
     assert_eq!(stand.metrics.done(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_one_settlement_keeps_no_other_from_being_settled() {
+    let mut stand = stand().await;
+    let mut pulled = stand.deliveries.next(1).await.unwrap();
+    pulled.push(Delivery {
+        position: Position(1_000),
+        ..pulled[0].clone()
+    });
+    let pump = &mut stand.pump;
+    pump.running = pulled.len();
+    for delivery in pulled {
+        pump.settle(Ended {
+            deliveries: vec![delivery],
+            verdict: Verdict::Done(hence_core::emit::Effects::default()),
+            ran: std::time::Duration::ZERO,
+            at: tokio::time::Instant::now(),
+            taken: None,
+            at_once: true,
+        });
+    }
+    assert_eq!(stand.metrics.done(), 0, "nothing is committed yet");
+    assert!(pump.flush(), "memory answers on the spot");
+    assert_eq!(stand.metrics.done(), 1);
+    assert_eq!(pump.committing, 0);
+    assert!(stand.metrics.trouble().unwrap().contains("HN0211"));
+    assert_eq!(stand.engine.subscriptions()[0].lag, 0);
 }
 
 /// Deliveries of which there are none.
