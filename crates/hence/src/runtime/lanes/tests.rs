@@ -190,7 +190,7 @@ fn of_a(position: u64) -> BTreeMap<Position, Option<String>> {
 
 #[test]
 fn a_discarded_dead_letter_frees_its_key_and_no_other_does() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
+    let mut lanes = Lanes::new(&Options::default(), held(&[3, 5]), Clock::start(), 1);
     lanes.push(delivery(7, Some("a")));
     lanes.release(of_a(3));
     assert!(pop_one(&mut lanes).is_none(), "7 waits behind 5");
@@ -200,7 +200,7 @@ fn a_discarded_dead_letter_frees_its_key_and_no_other_does() {
 
 #[test]
 fn what_is_discarded_while_it_waits_again_is_not_handled() {
-    let mut lanes = Lanes::new(Order::PerKey, held(&[3, 5]), Clock::start(), 1);
+    let mut lanes = Lanes::new(&Options::default(), held(&[3, 5]), Clock::start(), 1);
     lanes.push(redriven(5));
     lanes.push(delivery(7, Some("a")));
     lanes.release(of_a(5));
@@ -238,7 +238,7 @@ fn what_is_discarded_while_it_waits_again_is_not_handled() {
 #[test]
 fn what_is_discarded_while_it_runs_holds_nothing_afterwards() {
     for dies in [true, false] {
-        let mut lanes = Lanes::new(Order::PerKey, held(&[3]), Clock::start(), 1);
+        let mut lanes = Lanes::new(&Options::default(), held(&[3]), Clock::start(), 1);
         lanes.push(redriven(3));
         lanes.push(delivery(7, Some("a")));
         let running = pop_one(&mut lanes).unwrap();
