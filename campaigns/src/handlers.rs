@@ -273,7 +273,7 @@ impl World {
     /// Redrives every dead letter until everything is handled.
     async fn rest(&self, running: &Running, engine: &dyn Engine) -> Result<()> {
         loop {
-            let letters = engine.dead_letters(None).await?;
+            let letters = engine.dead_letters(&judge::dead()).await?;
             let reports = engine.subscriptions();
             let open = |report: &hence::core::engine::SubscriptionReport| {
                 report.lag + report.in_flight + report.dead > 0

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use hence::core::{AfterDeadLetter, Engine, Position, Read};
+use hence::core::{AfterDeadLetter, DeadLetterQuery, Engine, Position, Read};
 use hence::{App, HandlerExt, Running, Start};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
@@ -188,10 +188,15 @@ async fn tell(running: &Running, from: u64, pipe: &Pipe) -> Result<()> {
 }
 
 async fn tell_dead(running: &Running, pipe: &Pipe) -> Result<()> {
-    for letter in running.engine().dead_letters(None).await? {
+    for letter in running
+        .engine()
+        .dead_letters(&DeadLetterQuery::default())
+        .await?
+    {
+        let (_, message) = running.engine().dead_letter(&letter.id).await?;
         pipe.say(&Line::Dead {
             by: letter.subscription,
-            id: letter.message.attributes().id().to_owned(),
+            id: message.attributes().id().to_owned(),
             position: letter.position.0,
             attempts: letter.attempts,
             reason: letter.reason.as_str().to_owned(),
@@ -202,7 +207,10 @@ async fn tell_dead(running: &Running, pipe: &Pipe) -> Result<()> {
 
 /// Sends what the strict subscription holds again, twice, and waits until all is settled.
 async fn finish(running: &Running, pipe: &Pipe) -> Result<()> {
-    let held = running.engine().dead_letters(Some("strict")).await?;
+    let held = running
+        .engine()
+        .dead_letters(&DeadLetterQuery::of("strict"))
+        .await?;
     let ids: Vec<_> = held.into_iter().map(|letter| letter.id).collect();
     if !ids.is_empty() {
         running.redrive(ids.clone()).await?;

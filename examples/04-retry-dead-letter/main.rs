@@ -1,5 +1,6 @@
 //! An error is tried again; what can never succeed is kept as a dead letter.
 
+use hence::core::DeadLetterQuery;
 use hence::{App, Attempt, Event, Failure, handler, handlers};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ async fn main() -> hence::Result<()> {
         app.publish(mail).until_handled().await?;
     }
     // Nothing disappears: a dead letter has its bytes and its cause, and can be sent again.
-    for dead in app.engine().dead_letters(None).await? {
+    for dead in app.dead_letters(&DeadLetterQuery::default()).await? {
         println!("dead letter of {}: {}", dead.subscription, dead.error);
     }
     app.drain().await;

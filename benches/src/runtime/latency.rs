@@ -55,7 +55,7 @@ impl Input for Timed {
         types.push(EventType {
             name: TYPE,
             keyed: false,
-            key_of: |_| None,
+            key_of: |_, _| Ok(None),
         });
     }
 

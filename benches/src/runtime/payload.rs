@@ -85,7 +85,7 @@ impl Input for Raw {
         types.push(EventType {
             name: Self::TYPE,
             keyed: false,
-            key_of: |_| None,
+            key_of: |_, _| Ok(None),
         });
     }
 

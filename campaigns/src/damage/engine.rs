@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use hence::core::{
-    Attributes, Code, Commit, Engine, Message, Outcome, Read, RejectReason, Settlement, Start,
-    SubscriptionSpec,
+    Attributes, Code, Commit, DeadLetterQuery, Engine, Message, Outcome, Read, RejectReason,
+    Settlement, Start, SubscriptionSpec,
 };
 use hence_engine_local::Options;
 use hence_log::sim::SimStorage;
@@ -168,7 +168,10 @@ async fn tell(engine: &dyn Engine) -> hence::Result<Told> {
         }));
     }
     let reports = engine.subscriptions().into_iter();
-    let letters = engine.dead_letters(None).await?.into_iter();
+    let letters = engine
+        .dead_letters(&DeadLetterQuery::default())
+        .await?
+        .into_iter();
     Ok(Told {
         events,
         subscriptions: reports

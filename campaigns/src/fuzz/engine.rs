@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hence::core::{Engine, Read, Start};
+use hence::core::{DeadLetterQuery, Engine, Read, Start};
 use hence_engine_local::Options;
 use hence_log::sim::SimStorage;
 use hence_log::{Level, Log, Op, Storage};
@@ -60,7 +60,7 @@ pub fn snapshot(bytes: &[u8]) {
 
 /// Everything that the engine says of itself.
 async fn ask(engine: &dyn Engine) -> String {
-    let letters = engine.dead_letters(None).await;
+    let letters = engine.dead_letters(&DeadLetterQuery::default()).await;
     let read = Read {
         from: Start::Earliest,
         ..Read::default()

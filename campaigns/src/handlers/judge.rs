@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context as _, Result, ensure};
-use hence::core::{Engine, Entry, Message, Read};
+use hence::core::{DeadLetterQuery, Engine, Entry, Message, Read};
 use hence::{Event, Start};
 
 use super::book::{Book, Step, Went};
@@ -56,11 +56,11 @@ pub(super) async fn held(engine: &dyn Engine, book: &Book) -> Result<()> {
         .iter()
         .filter(|entry| entry.message.attributes().event_type() == STORM);
     book.storms(storms.count() as u64);
-    for letter in engine.dead_letters(None).await? {
+    for letter in engine.dead_letters(&dead()).await? {
         let stored = steps
             .get(&letter.position.0)
             .context("a dead letter of an event")?;
-        let kept: Option<Step> = decoded(&letter.message)?;
+        let kept: Option<Step> = decoded(&engine.dead_letter(&letter.id).await?.1)?;
         ensure!(
             kept.as_ref() == Some(stored) && !letter.error.is_empty() && letter.attempts > 0,
             "G4: {letter:?} is not {stored:?}"
@@ -77,6 +77,14 @@ pub(super) async fn held(engine: &dyn Engine, book: &Book) -> Result<()> {
     Ok(())
 }
 
+/// What lies among the dead letters and was not sent again.
+pub(super) fn dead() -> DeadLetterQuery {
+    DeadLetterQuery {
+        redriven: Some(false),
+        ..DeadLetterQuery::default()
+    }
+}
+
 /// The first event that some subscription has neither done nor dead, nor behind a dead letter.
 pub(super) async fn open(engine: &dyn Engine) -> Result<Option<String>> {
     let all = entries(engine).await?;
@@ -86,7 +94,7 @@ pub(super) async fn open(engine: &dyn Engine) -> Result<Option<String>> {
         .iter()
         .map(|(_, went)| (&*went.by, &*went.key, went.number))
         .collect();
-    let letters = engine.dead_letters(None).await?;
+    let letters = engine.dead_letters(&dead()).await?;
     let mut held: BTreeMap<&str, u64> = BTreeMap::new();
     for letter in &letters {
         let step = places

@@ -8,8 +8,8 @@ use hence::Durability;
 use hence::core::commit::What;
 use hence::core::envelope;
 use hence::core::{
-    Attributes, Code, Commit, Deliveries, Delivery, Engine, Entry, Message, Outcome, Position,
-    Read, Receipt, RejectReason, Settlement, Start, SubscriptionSpec, Timestamp,
+    Attributes, Code, Commit, DeadLetterQuery, Deliveries, Delivery, Engine, Entry, Message,
+    Outcome, Position, Read, Receipt, RejectReason, Settlement, Start, SubscriptionSpec, Timestamp,
 };
 use hence_engine_local::{Clock as _, ManualClock, Options};
 use hence_log::sim::{Dice, EINTR, EIO, ENOSPC, Fault, SimStorage};
@@ -130,7 +130,7 @@ impl World {
             held.extend(more);
         }
         self.model
-            .check_letters(&engine.dead_letters(None).await?)?;
+            .check_letters(&engine.dead_letters(&DeadLetterQuery::default()).await?)?;
         if self.dice.below(4) == 0 {
             drop(deliveries);
             engine.close().await;

@@ -224,6 +224,19 @@ macro_rules! tests {
             g6_retried_it_comes_again
             g6_an_unknown_dead_letter_stops_all
             g6_only_the_named_are_sent
+            g5_discard_frees_the_key
+            discard_ends_a_delivery_for_good
+            discard_survives_a_kill
+            discard_twice_does_no_harm
+            an_unknown_dead_letter_cannot_be_discarded
+            a_report_tells_why_it_was_discarded
+            g6_an_edited_copy_takes_the_place
+            g6_an_edited_copy_survives_a_kill
+            g6_an_edited_copy_that_dies_stays_edited
+            an_edit_that_does_not_fit_is_refused
+            dead_letters_come_in_pages
+            a_query_of_dead_letters_leaves_out_what_it_says
+            g6_a_redriven_dead_letter_is_listed_until_it_is_done
             a_report_tells_where_a_delivery_stands
             a_report_tells_attempts_and_emitted_events
             a_report_tells_attempts_after_a_kill

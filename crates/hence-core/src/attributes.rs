@@ -14,7 +14,9 @@ mod rule;
 use std::fmt;
 use std::ops::Range;
 
-use crate::envelope::{CAUSATION, CORRELATION, DELIVER_AT, DEPTH, EXPIRY, KEY, PRIORITY, Value};
+use crate::envelope::{
+    CAUSATION, CORRELATION, DATA_VERSION, DELIVER_AT, DEPTH, EXPIRY, KEY, PRIORITY, Value,
+};
 use crate::error::{Code, Result};
 use crate::time::Timestamp;
 
@@ -223,6 +225,16 @@ impl Attributes {
     #[must_use]
     pub fn priority(&self) -> i32 {
         self.integer(PRIORITY)
+    }
+
+    /// In which version of its type the data is (`dataversion`); the first is 1, and what is no
+    /// version is 0.
+    #[must_use]
+    pub fn data_version(&self) -> u32 {
+        match self.find(DATA_VERSION) {
+            None => 1,
+            Some(_) => u32::try_from(self.integer(DATA_VERSION)).unwrap_or(0),
+        }
     }
 
     /// Whether the data is JSON: the media type is absent, `…/json` or `…+json`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::dead_letter::{Discard, Edit};
 use crate::delivery::{Outcome, Position};
 use crate::error::{Code, Error};
 use crate::message::Message;
@@ -184,6 +185,10 @@ pub struct Commit {
     pub publish: Vec<Message>,
     /// The dead letters that it sends again, by id.
     pub redrive: Vec<String>,
+    /// The dead letters that it gives up for good; later events of their keys go on.
+    pub discard: Vec<Discard>,
+    /// The dead letters that it sends again as edited copies, which take their places.
+    pub edit: Vec<Edit>,
     /// What it changes of the state of keys, in this order.
     pub change: Vec<Change>,
     /// Which batch of its sender it is, if the sender counts.
@@ -209,6 +214,8 @@ impl Commit {
         self.settle.is_empty()
             && self.publish.is_empty()
             && self.redrive.is_empty()
+            && self.discard.is_empty()
+            && self.edit.is_empty()
             && self.change.is_empty()
             && self.sequence.is_none()
     }

@@ -128,29 +128,6 @@ impl RejectReason {
     }
 }
 
-/// A message that a subscription could not handle, kept with its cause.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    /// `{subscription}.{position}`.
-    pub id: String,
-    /// Whose it is.
-    pub subscription: String,
-    /// Where its message stands.
-    pub position: Position,
-    /// The message with its bytes as they came.
-    pub message: Message,
-    /// Why it is here.
-    pub reason: RejectReason,
-    /// What went wrong, in words.
-    pub error: String,
-    /// How many attempts were made.
-    pub attempts: u32,
-    /// When it came here.
-    pub since: Timestamp,
-    /// Whether later events of its key wait for it.
-    pub hold: bool,
-}
-
 /// What a handler returns when it did not succeed.
 ///
 /// Any error turns into a `Failure` that retries, so `?` is enough. [`Failure::reject`] sends the

@@ -17,6 +17,8 @@ pub struct Draft {
     pub event_type: &'static str,
     /// The ordering key.
     pub key: Option<String>,
+    /// The version of the data.
+    pub version: u32,
     /// The data as JSON.
     pub data: Bytes,
 }
@@ -30,6 +32,7 @@ impl Draft {
         Ok(Self {
             event_type: E::TYPE,
             key: event.key().map(std::borrow::Cow::into_owned),
+            version: E::VERSION,
             data: encode(event)?,
         })
     }

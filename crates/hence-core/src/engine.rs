@@ -13,7 +13,7 @@
 //! - apply a [`Commit`] whole or not at all, also when the process dies in the middle;
 //! - deliver to each subscription every message of its types, in the order of positions, until it
 //!   is settled as done or rejected; after a restart it delivers again what was not;
-//! - keep dead letters with their bytes until they are redriven;
+//! - keep dead letters with their bytes until they are redriven and done, or discarded;
 //! - hold what its [`Feature`]s say, and refuse what it does not declare: keyed values change with
 //!   their commit alone; a timer fires at or after its moment, once, and ends in the commit that
 //!   publishes its event; a [`Sequence`](crate::commit::Sequence) is stored once, without a window;
@@ -25,7 +25,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::commit::{Commit, Durability, Receipt};
-use crate::delivery::{DeadLetter, Delivery, Position};
+use crate::dead_letter::{DeadLetter, DeadLetterQuery};
+use crate::delivery::{Delivery, Position};
 use crate::error::{Code, Error, Result};
 use crate::handler::BoxFuture;
 use crate::message::Message;
@@ -206,7 +207,8 @@ impl Filter {
 pub trait Deliveries: Send {
     /// Waits for at least one delivery, then gives up to `max` of them in order. With `max` 0 it
     /// waits for one that was redriven, because that frees a subscription which waits behind it. An
-    /// empty list means that the engine is closed.
+    /// empty list means that [`Deliveries::released`] has something to tell, or else that the engine
+    /// is closed.
     ///
     /// # Cancellation
     /// Nothing is lost when the future is dropped.
@@ -215,6 +217,12 @@ pub trait Deliveries: Send {
     /// The dead letters that later events wait for, and the key of each, when the subscription
     /// began. One that was redriven and is not settled yet is among them.
     fn held(&self) -> BTreeMap<Position, Option<String>>;
+
+    /// The dead letters that later events need wait for no longer, and the key of each, because they
+    /// were discarded since this was last asked.
+    fn released(&mut self) -> BTreeMap<Position, Option<String>> {
+        BTreeMap::new()
+    }
 }
 
 /// Messages in the order of their positions.
@@ -253,6 +261,8 @@ pub enum DeliveryState {
     Done,
     /// A dead letter.
     Dead,
+    /// A dead letter that was given up.
+    Discarded,
 }
 
 impl DeliveryState {
@@ -265,13 +275,14 @@ impl DeliveryState {
             Self::Retrying(_) => "retrying",
             Self::Done => "done",
             Self::Dead => "dead",
+            Self::Discarded => "discarded",
         }
     }
 
     /// Whether nothing more will happen by itself.
     #[must_use]
     pub const fn is_settled(self) -> bool {
-        matches!(self, Self::Done | Self::Dead)
+        matches!(self, Self::Done | Self::Dead | Self::Discarded)
     }
 }
 
@@ -284,7 +295,8 @@ pub struct AttemptReport {
     pub ended: Timestamp,
     /// How long the handler ran.
     pub ran: Duration,
-    /// `done`, `retry`, `reject`, `expired` or `skipped`.
+    /// `done`, `retry`, `reject`, `expired` or `skipped`; or `discarded`, of a dead letter that was
+    /// given up.
     pub outcome: &'static str,
     /// What went wrong, in words; empty when it was done.
     pub error: String,
@@ -373,8 +385,9 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// `HN0209` a known id with other content, `HN0202` a level that it does not have, `HN0103`
-    /// too large, `HN0204`/`HN0205` storage, `HN0221` a feature that it does not have, `HN0222`
-    /// state over its limits, `HN0223` a gap in a sequence. Then nothing of it was stored.
+    /// too large, `HN0211` an unknown delivery or dead letter, `HN0204`/`HN0205` storage, `HN0221` a
+    /// feature that it does not have, `HN0222` state over its limits, `HN0223` a gap in a sequence.
+    /// Then nothing of it was stored.
     ///
     /// # Cancellation
     /// A future that was dropped after its first poll may or may not have committed.
@@ -449,14 +462,22 @@ pub trait Engine: Send + Sync + 'static {
     /// Every subscription that it knows.
     fn subscriptions(&self) -> Vec<SubscriptionReport>;
 
-    /// The dead letters, oldest first, of one subscription or of all.
+    /// Some dead letters, oldest first, without their bytes; those behind them are asked for with
+    /// [`DeadLetterQuery::after`]. One that was redriven and is not settled yet is among them, and
+    /// says so. An empty list means that there are no more.
     ///
     /// # Errors
-    /// `HN0203` when the engine is closed.
+    /// `HN0203` when the engine is closed, `HN0211` for an unknown subscription.
     fn dead_letters<'a>(
         &'a self,
-        subscription: Option<&'a str>,
+        wanted: &'a DeadLetterQuery,
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>>>;
+
+    /// One dead letter, with its message.
+    ///
+    /// # Errors
+    /// `HN0211` when there is none of this id, `HN0203` when the engine is closed.
+    fn dead_letter<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(DeadLetter, Message)>>;
 
     /// How it is.
     ///

@@ -77,5 +77,9 @@ pub const DEPTH: &str = "causationdepth";
 /// The name of the extension that says how urgent an event is; more is sooner, and 0 is usual.
 pub const PRIORITY: &str = "priority";
 
+/// The name of the extension that says in which version of its type the data is; without it, in the
+/// first.
+pub const DATA_VERSION: &str = "dataversion";
+
 /// The longest extension name that is accepted; CloudEvents recommends at most 20 characters.
 pub const NAME_LENGTH_MAX: usize = 64;

@@ -100,6 +100,8 @@ codes! {
     SNAPSHOT_NEEDED = "HN0214", Conflict, false, "Snapshot needed";
     /// A backup is not whole, or not what was written.
     BACKUP = "HN0215", Corrupt, false, "Backup not usable";
+    /// An edited copy cannot take the place of its dead letter.
+    EDIT = "HN0216", Conflict, false, "Edit not possible";
     /// The engine does not have what was asked for.
     FEATURE = "HN0221", Unsupported, false, "Engine lacks a feature";
     /// Keyed state, timers or senders are over a limit.

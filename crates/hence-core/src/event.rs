@@ -7,6 +7,8 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::error::{Code, Result};
+
 /// A fact that has happened, as a Rust type: `OrderPlaced`, not `PlaceOrder`.
 ///
 /// Derive it. The type name is written out, so that renaming the struct never changes what is
@@ -29,9 +31,40 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Whether events of this type carry a key, and so an order.
     const KEYED: bool = false;
 
+    /// The version of its data, carried as the attribute `dataversion`. Data of a version before
+    /// this one is brought to it when it is read: from the log, or from the dead letters.
+    const VERSION: u32 = 1;
+
     /// The ordering key: events with the same key are handled one after the other.
     fn key(&self) -> Option<Cow<'_, str>> {
         None
+    }
+
+    /// Reads data of a version.
+    ///
+    /// # Errors
+    /// `HN0105` when it does not decode, or the version is not known.
+    fn read(version: u32, data: &[u8]) -> Result<Self> {
+        if version != Self::VERSION {
+            return Self::upcast(version, data);
+        }
+        let undecodable = |error: serde_json::Error| {
+            Code::UNDECODABLE.caused(format!("'{}': {error}", Self::TYPE), error)
+        };
+        serde_json::from_slice(data).map_err(undecodable)
+    }
+
+    /// Reads data of another version and brings it to this one. The derive writes it where it says
+    /// `upcasts = OrderPlacedV1`.
+    ///
+    /// # Errors
+    /// `HN0105` when it does not decode, or the version is not known.
+    fn upcast(version: u32, _data: &[u8]) -> Result<Self> {
+        Err(Code::UNDECODABLE.error(format!(
+            "'{}': version {version} of the data is not known here, only up to {}",
+            Self::TYPE,
+            Self::VERSION
+        )))
     }
 }
 
@@ -42,8 +75,9 @@ pub struct EventType {
     pub name: &'static str,
     /// Whether its events carry a key.
     pub keyed: bool,
-    /// The key within encoded data, if the data decodes; for events that come without one.
-    pub key_of: fn(&[u8]) -> Option<String>,
+    /// The key within encoded data of a version, if the data decodes; for events that come without
+    /// one.
+    pub key_of: fn(u32, &[u8]) -> Result<Option<String>>,
 }
 
 impl EventType {
@@ -58,9 +92,9 @@ impl EventType {
     }
 }
 
-fn key_of<E: Event>(data: &[u8]) -> Option<String> {
-    let event: E = serde_json::from_slice(data).ok()?;
-    event.key().map(Cow::into_owned)
+fn key_of<E: Event>(version: u32, data: &[u8]) -> Result<Option<String>> {
+    let event = E::read(version, data)?;
+    Ok(event.key().map(Cow::into_owned))
 }
 
 /// What can order events: whatever has a text, such as `String`, an integer, or a type of yours
@@ -84,6 +118,13 @@ impl<T: Display + 'static> KeyText for T {
             None => Cow::Owned(self.to_string()),
         }
     }
+}
+
+/// Whether one event is an older version of another, for assertions while compiling.
+#[doc(hidden)]
+#[must_use]
+pub const fn is_older<Old: Event, New: Event>() -> bool {
+    same_name(Old::TYPE, New::TYPE) && Old::VERSION < New::VERSION
 }
 
 /// Whether two names are the same, for assertions while compiling.

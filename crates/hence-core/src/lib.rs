@@ -11,6 +11,7 @@
 pub mod attributes;
 pub mod codec;
 pub mod commit;
+pub mod dead_letter;
 pub mod delivery;
 pub mod emit;
 pub mod engine;
@@ -29,7 +30,8 @@ pub mod topology;
 
 pub use attributes::Attributes;
 pub use commit::{Commit, Durability, Receipt, Settlement};
-pub use delivery::{DeadLetter, Delivery, Failure, Outcome, Position, RejectReason};
+pub use dead_letter::{DeadLetter, DeadLetterQuery, Discard, Edit, Fingerprint};
+pub use delivery::{Delivery, Failure, Outcome, Position, RejectReason};
 pub use emit::{Draft, Effects, IntoEvents};
 pub use engine::{Capability, CommitNow, Deliveries, Engine, Entry, Filter, Read, Reader};
 pub use envelope::{Envelope, Value};

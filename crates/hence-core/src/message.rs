@@ -61,7 +61,8 @@ impl Message {
         Ok(self)
     }
 
-    /// Decodes the data as `E`, which must be the type that the message names.
+    /// Decodes the data as `E`, which must be the type that the message names. Data of an older
+    /// version is brought to that of `E`.
     ///
     /// # Errors
     /// `HN0105` when the type is another or the data does not fit.
@@ -72,8 +73,7 @@ impl Message {
         }
         // An event without fields may come without data.
         let data = self.0.data.as_deref().unwrap_or(b"null");
-        serde_json::from_slice(data)
-            .map_err(|error| Code::UNDECODABLE.caused(format!("'{found}': {error}"), error))
+        E::read(self.0.attributes.data_version(), data)
     }
 
     /// Decodes into an envelope: the attributes and the typed data.

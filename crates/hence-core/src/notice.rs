@@ -44,6 +44,24 @@ notices! {
         /// Which limit was reached.
         limit,
     }
+    /// A dead letter was given up for good.
+    DeadLetterDiscarded = "hence.deadletter.discarded" {
+        /// The id of the dead letter.
+        letter,
+        /// The id of its event.
+        event,
+        /// Why, in words.
+        reason,
+    }
+    /// A dead letter was sent again as an edited copy.
+    DeadLetterEdited = "hence.deadletter.edited" {
+        /// The id of the dead letter.
+        letter,
+        /// The id of its event.
+        event,
+        /// The id of the copy.
+        copy,
+    }
     /// A subscription that was stopped goes on.
     SubscriptionResumed = "hence.subscription.resumed" {
         /// What it was: `tripped` or `paused`.

@@ -1,24 +1,24 @@
 //! `Core`: the state with everything that hangs on it in memory, behind the engine's one lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use hence_core::commit::Receipt;
 use hence_core::delivery::{Delivery, Position};
 use hence_core::engine::{DeliveryReport, Entry, SubscriptionReport};
 use hence_core::error::{Code, Error, Result};
-use hence_core::message::Message;
 use hence_core::subscription::{Start, SubscriptionSpec};
 use hence_core::time::Timestamp;
 use tokio::sync::{Notify, oneshot};
 
-use crate::decide::{self, Pending, Prepared, Window, decide};
+use crate::dead_letters::Dead;
+use crate::decide::{self, Pending, Prepared, Undecided, Window, decide};
 use crate::gates::Gates;
 use crate::history::{Attempt, Emitted, Expected, History};
 use crate::identity::{self, Append, IdentityKey};
 use crate::journal::Store;
 use crate::memory::Waiting;
-use crate::op::{Ended, How, Op, Subscribed, Taken};
+use crate::op::{Discarded, Edited, Ended, How, Op, Subscribed, Taken};
 use crate::outlet::{Found, Outlet, when};
 use crate::planted::is_planted;
 use crate::state::{SUBSCRIPTIONS_MAX, State};
@@ -73,10 +73,9 @@ pub(crate) struct Core {
 }
 
 struct View<'a> {
-    state: &'a State,
     outlets: &'a [Option<Outlet>],
     tail: &'a Tail,
-    store: &'a Store,
+    keeps_entries: bool,
 }
 
 impl Window for View<'_> {
@@ -87,28 +86,17 @@ impl Window for View<'_> {
         after.unwrap_or(position - 1)
     }
 
-    fn is_own(&self, subscription: u32, position: u64) -> Result<bool> {
+    fn holds(&self, subscription: u32, position: u64) -> bool {
         let outlet = self.outlets.get(subscription as usize);
-        if outlet.is_some_and(|outlet| outlet.as_ref().is_some_and(|o| o.holds(position))) {
-            return Ok(true);
-        }
-        let Some(found) = self.state.subscription(subscription) else {
-            return Ok(false);
-        };
-        if found.dead.contains_key(&position) {
-            return Ok(true);
-        }
-        let (message, _) = self.message(position)?;
-        let event_type = message.attributes().event_type();
-        Ok(found.takes(position, identity::tag(event_type), event_type))
+        outlet.is_some_and(|outlet| outlet.as_ref().is_some_and(|o| o.holds(position)))
     }
 
-    fn message(&self, position: u64) -> Result<(Message, Timestamp)> {
-        let entry = match self.tail.get(position) {
-            Some(kept) => kept.entry.clone(),
-            None => self.store.get(position)?,
-        };
-        Ok((entry.message, entry.appended))
+    fn entry(&self, position: u64) -> Option<&Entry> {
+        self.tail.get(position).map(|kept| &kept.entry)
+    }
+
+    fn keeps_entries(&self) -> bool {
+        self.keeps_entries
     }
 }
 
@@ -141,12 +129,11 @@ impl Core {
         commit: Prepared,
         now: Timestamp,
         batch: &mut Batch,
-    ) -> Result<Vec<Receipt>> {
+    ) -> Result<Vec<Receipt>, Undecided> {
         let view = View {
-            state: &self.state,
             outlets: &self.outlets,
             tail: &self.tail,
-            store: &self.store,
+            keeps_entries: matches!(self.store, Store::Log(..)),
         };
         let ops = &mut batch.ops;
         let receipts = decide(&self.state, &mut self.pending, &view, commit, ops)?;
@@ -206,6 +193,17 @@ impl Core {
                     outlet.redrive(position);
                 }
             }
+            Op::Discarded(discarded) => self.discard(discarded, time),
+            Op::Edited(Edited {
+                subscription,
+                position,
+                ..
+            }) => {
+                self.state.apply(&op, time);
+                if let Some(outlet) = self.outlet(subscription) {
+                    outlet.redrive(position);
+                }
+            }
             Op::Subscribed(_) => self.subscribed(&op, time),
             Op::TimerSet(_) => {
                 let before = self.state.timers.next_due();
@@ -216,6 +214,25 @@ impl Core {
             }
             Op::Keyed { .. } | Op::TimerEnded(_) | Op::Sent { .. } => self.state.apply(&op, time),
         }
+    }
+
+    /// Gives up a dead letter, and tells whoever holds its key.
+    fn discard(&mut self, discarded: Discarded, time: Timestamp) {
+        let (id, position) = (discarded.subscription, discarded.position);
+        if let Some(history) = &mut self.history {
+            history.push(Attempt::discarded(&discarded, time));
+        }
+        let dead = self
+            .state
+            .subscription(id)
+            .and_then(|found| found.dead.get(&position));
+        let key = dead.map(Dead::key);
+        self.state.apply(&Op::Discarded(discarded), time);
+        if let (Some(key), Some(outlet)) = (key, self.outlet(id)) {
+            outlet.release(position, key);
+        }
+        self.open_followers(id, position);
+        self.wake_settled(position);
     }
 
     /// Timers that are due, as many as end at a time.
@@ -291,15 +308,20 @@ impl Core {
         if let Some(outlet) = self.outlet(id) {
             outlet.settle(position);
         }
+        self.open_followers(id, position);
+        if !was_redriven {
+            self.tail.release(position);
+        }
+        self.wake_settled(position);
+    }
+
+    /// Lets those look again that wait until a subscription has dealt with a message.
+    fn open_followers(&mut self, id: u32, position: u64) {
         for follower in self.gates.followers(id) {
             if let Some(Some(outlet)) = self.outlets.get_mut(follower as usize) {
                 outlet.open(position);
             }
         }
-        if !was_redriven {
-            self.tail.release(position);
-        }
-        self.wake_settled(position);
     }
 
     fn is_redriven(&self, id: u32, position: u64) -> bool {
@@ -464,11 +486,24 @@ impl Core {
         }
     }
 
-    /// Gives one due entry from the disk to an attached subscription.
+    /// Gives one entry from the disk to an attached subscription, which is due or redriven.
     pub(crate) fn feed_one(&mut self, id: u32, entry: Entry) {
         if let Some(outlet) = self.outlet(id) {
             outlet.feed_one(entry);
         }
+    }
+
+    /// Lets an attached subscription do without a dead letter that was redriven and cannot be read;
+    /// false when it is no such thing.
+    pub(crate) fn pass_over(&mut self, id: u32, position: u64) -> bool {
+        self.outlet(id)
+            .is_some_and(|outlet| outlet.pass_over(position))
+    }
+
+    /// The dead letters that were discarded since an attached subscription was last told.
+    pub(crate) fn released(&mut self, id: u32) -> BTreeMap<Position, Option<String>> {
+        let outlet = self.outlet(id);
+        outlet.map(Outlet::released).unwrap_or_default()
     }
 
     /// What wakes an attached subscription.

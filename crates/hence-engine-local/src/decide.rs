@@ -10,16 +10,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hence_core::commit::{Change, Commit, Durability, Receipt, Sequence, Settlement};
+use hence_core::dead_letter::{Discard, Edit};
 use hence_core::delivery::{Outcome, Position};
+use hence_core::engine::Entry;
 use hence_core::error::{Code, Error, Result};
 use hence_core::message::Message;
-use hence_core::time::Timestamp;
 
-use crate::dead_letters::{self, clip};
+use crate::dead_letters::{self, About, clip};
 use crate::dedup::Known;
 use crate::identity::{Append, Direct, IdentityKey};
 use crate::keyed::Room;
-use crate::op::{Ended, How, Op, Rejected};
+use crate::op::{Discarded, Edited, Ended, How, Op, Rejected};
 use crate::senders::Sent;
 use crate::state::{State, no_subscription};
 use crate::subscription::Status;
@@ -32,10 +33,35 @@ pub(crate) struct Prepared {
     pub(crate) settle: Vec<Settlement>,
     pub(crate) publish: Vec<Append>,
     pub(crate) redrive: Vec<String>,
+    pub(crate) discard: Vec<Discard>,
+    pub(crate) edit: Vec<Edit>,
     pub(crate) change: Vec<Change>,
     /// With what its events hash to.
     pub(crate) sequence: Option<(Sequence, u64)>,
     pub(crate) durability: Durability,
+    /// Entries that had to be read from the log to decide it.
+    pub(crate) read: Read,
+}
+
+/// Why a commit was not decided.
+#[derive(Debug)]
+pub(crate) enum Undecided {
+    /// It is refused.
+    Refused(Error),
+    /// The entry at this position is to be read first, while nobody waits for it.
+    Lacks(Box<Prepared>, u64),
+}
+
+/// Why deciding stopped.
+enum Halt {
+    Refused(Error),
+    Lacks(u64),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
 }
 
 impl Prepared {
@@ -48,8 +74,11 @@ impl Prepared {
             sequence: sequence.map(|sequence| (sequence, key.batch(&publish))),
             publish,
             redrive: commit.redrive,
+            discard: commit.discard,
+            edit: commit.edit,
             change: commit.change,
             durability: commit.durability,
+            read: HashMap::default(),
         }
     }
 
@@ -63,6 +92,8 @@ impl Prepared {
                 .map(|append| append.message)
                 .collect(),
             redrive: self.redrive,
+            discard: self.discard,
+            edit: self.edit,
             change: self.change,
             sequence: self.sequence.map(|(sequence, _)| sequence),
             durability: self.durability,
@@ -163,16 +194,22 @@ impl Pending {
     }
 }
 
+/// Entries that were read for a commit.
+type Read = HashMap<u64, Result<Entry>, Direct>;
+
 /// What deciding needs to know of deliveries beside the state.
 pub(crate) trait Window {
     /// The last position before an open delivery that may be open too.
     fn after(&self, subscription: u32, position: u64) -> u64;
 
-    /// Whether a subscription has an open delivery of a position, which is before the next one.
-    fn is_own(&self, subscription: u32, position: u64) -> Result<bool>;
+    /// Whether a subscription holds a delivery of a position.
+    fn holds(&self, subscription: u32, position: u64) -> bool;
 
-    /// The message at a position, and when it was taken.
-    fn message(&self, position: u64) -> Result<(Message, Timestamp)>;
+    /// The entry at a position, if it is in memory.
+    fn entry(&self, position: u64) -> Option<&Entry>;
+
+    /// Whether the journal keeps the message of what is rejected.
+    fn keeps_entries(&self) -> bool;
 }
 
 /// Decides one commit: puts its operations behind `ops`, or refuses it and leaves no trace.
@@ -182,7 +219,7 @@ pub(crate) fn decide(
     window: &impl Window,
     commit: Prepared,
     ops: &mut Vec<Op>,
-) -> Result<Vec<Receipt>> {
+) -> Result<Vec<Receipt>, Undecided> {
     pending.begin();
     let begin = ops.len();
     let mut turn = Turn {
@@ -191,12 +228,16 @@ pub(crate) fn decide(
         window,
         ops,
     };
-    let decided = turn.commit(commit);
-    if decided.is_err() {
+    let fresh = match turn.is_fresh(&commit) {
+        Ok(fresh) => fresh,
+        Err(Halt::Lacks(position)) => return Err(Undecided::Lacks(Box::new(commit), position)),
+        Err(Halt::Refused(error)) => return Err(Undecided::Refused(error)),
+    };
+    turn.commit(commit, fresh).map_err(|error| {
         pending.undo();
         ops.truncate(begin);
-    }
-    decided
+        Undecided::Refused(error)
+    })
 }
 
 struct Turn<'a, W> {
@@ -207,8 +248,7 @@ struct Turn<'a, W> {
 }
 
 impl<W: Window> Turn<'_, W> {
-    fn commit(&mut self, commit: Prepared) -> Result<Vec<Receipt>> {
-        let fresh = self.is_fresh(&commit.settle)?;
+    fn commit(&mut self, commit: Prepared, fresh: bool) -> Result<Vec<Receipt>> {
         let level = commit.durability;
         if let Some((sequence, content)) = &commit.sequence
             && let Some(sent) = self.is_sent(sequence, *content)?
@@ -225,10 +265,16 @@ impl<W: Window> Turn<'_, W> {
             });
         }
         for settlement in commit.settle {
-            self.settle(settlement)?;
+            self.settle(settlement, &commit.read)?;
         }
         for id in &commit.redrive {
             self.redrive(id)?;
+        }
+        for discard in commit.discard {
+            self.discard(discard)?;
+        }
+        for edit in commit.edit {
+            self.edit(edit)?;
         }
         if fresh {
             for change in commit.change {
@@ -245,10 +291,10 @@ impl<W: Window> Turn<'_, W> {
 
     /// Whether any of the settlements is new. A commit of which all are known already is a
     /// repetition, and nothing that it publishes may be stored twice.
-    fn is_fresh(&self, settle: &[Settlement]) -> Result<bool> {
-        let mut fresh = settle.is_empty();
+    fn is_fresh(&self, commit: &Prepared) -> Result<bool, Halt> {
+        let mut fresh = commit.settle.is_empty();
         let mut last: Option<(&Arc<str>, u32)> = None;
-        for settlement in settle {
+        for settlement in &commit.settle {
             // Those of one commit are mostly of one subscription.
             let id = match last {
                 Some((name, id)) if Arc::ptr_eq(name, &settlement.subscription) => id,
@@ -257,16 +303,45 @@ impl<W: Window> Turn<'_, W> {
             last = Some((&settlement.subscription, id));
             let position = settlement.position.0;
             if position == 0 || position >= self.state.next {
-                return Err(no_delivery(settlement));
+                return Err(no_delivery(settlement).into());
             }
             if self.is_open(id, position, settlement.attempt) {
-                if !self.window.is_own(id, position)? {
-                    return Err(no_delivery(settlement));
+                if !self.is_own(id, position, commit)? {
+                    return Err(no_delivery(settlement).into());
+                }
+                let rejects = matches!(settlement.outcome, Outcome::Reject { .. });
+                if rejects && !self.is_dead(id, position) {
+                    self.entry(position, &commit.read)?;
                 }
                 fresh = true;
             }
         }
         Ok(fresh)
+    }
+
+    /// Whether a subscription has an open delivery of a position, which is before the next one.
+    fn is_own(&self, id: u32, position: u64, commit: &Prepared) -> Result<bool, Halt> {
+        if self.window.holds(id, position) || self.is_dead(id, position) {
+            return Ok(true);
+        }
+        let Some(found) = self.state.subscription(id) else {
+            return Ok(false);
+        };
+        Ok(found.takes_entry(self.entry(position, &commit.read)?))
+    }
+
+    fn is_dead(&self, id: u32, position: u64) -> bool {
+        let found = self.state.subscription(id);
+        found.is_some_and(|found| found.dead.contains_key(&position))
+    }
+
+    /// An entry, from memory or as it was read for this commit.
+    fn entry<'b>(&'b self, position: u64, read: &'b Read) -> Result<&'b Entry, Halt> {
+        match (self.window.entry(position), read.get(&position)) {
+            (Some(entry), _) | (None, Some(Ok(entry))) => Ok(entry),
+            (None, Some(Err(error))) => Err(Halt::Refused(error.clone())),
+            (None, None) => Err(Halt::Lacks(position)),
+        }
     }
 
     fn status(&self, id: u32, position: u64) -> Status {
@@ -312,7 +387,7 @@ impl<W: Window> Turn<'_, W> {
         receipt(append, position, level, true)
     }
 
-    fn settle(&mut self, settlement: Settlement) -> Result<()> {
+    fn settle(&mut self, settlement: Settlement, read: &Read) -> Result<()> {
         let Settlement {
             subscription: name,
             position: Position(position),
@@ -351,13 +426,13 @@ impl<W: Window> Turn<'_, W> {
                 error,
                 hold,
             } => {
-                let (message, appended) = self.message(id, position)?;
+                let (about, message) = self.rejected(id, position, read)?;
                 let rejected = Rejected {
                     reason,
                     error: clip(error),
                     hold,
+                    about,
                     message,
-                    appended,
                 };
                 (Status::Dead, How::Reject(Box::new(rejected)))
             }
@@ -374,37 +449,106 @@ impl<W: Window> Turn<'_, W> {
         Ok(())
     }
 
-    fn message(&self, id: u32, position: u64) -> Result<(Message, Timestamp)> {
+    /// What is kept of a message that is rejected.
+    fn rejected(&self, id: u32, position: u64, read: &Read) -> Result<(About, Option<Message>)> {
         let subscription = self.state.subscription(id);
-        match subscription.and_then(|found| found.dead.get(&position)) {
-            Some(dead) => Ok((dead.message.clone(), dead.appended)),
-            None => self.window.message(position),
+        if let Some(dead) = subscription.and_then(|found| found.dead.get(&position)) {
+            return Ok((dead.about.clone(), None));
+        }
+        let entry = self.entry(position, read).map_err(|halt| match halt {
+            Halt::Refused(error) => error,
+            Halt::Lacks(position) => crate::journal::no_entry(position),
+        })?;
+        let message = (!self.window.keeps_entries()).then(|| entry.message.clone());
+        Ok((About::of(&entry.message, entry.appended), message))
+    }
+
+    /// The delivery that a dead letter's id names, and where it stands.
+    fn letter(&self, id: &str) -> Result<(u32, u64, Status)> {
+        let (name, position) = dead_letters::parse(id)?;
+        let found = self.state.id_of(name);
+        let subscription = found.ok_or_else(|| dead_letters::not_found(id))?;
+        let status = self.status(subscription, position);
+        match status {
+            Status::Settled if position == 0 || position >= self.state.next => {
+                Err(dead_letters::not_found(id))
+            }
+            Status::Open {
+                redriven: false, ..
+            } => Err(dead_letters::not_found(id)),
+            Status::Settled | Status::Dead | Status::Open { .. } => {
+                Ok((subscription, position, status))
+            }
         }
     }
 
-    fn redrive(&mut self, dead_letter: &str) -> Result<()> {
-        let (name, position) = dead_letters::parse(dead_letter)?;
-        let id = self.state.id_of(name);
-        let id = id.ok_or_else(|| dead_letters::not_found(dead_letter))?;
-        match self.status(id, position) {
-            Status::Dead => {
-                let status = Status::Open {
-                    attempts: 0,
-                    redriven: true,
-                };
-                self.pending.set((id, position), status);
-                self.ops.push(Op::Redriven {
-                    subscription: id,
-                    position,
-                });
-                Ok(())
-            }
-            // On its way, or handled meanwhile: whoever redrives twice has nothing to mend.
-            Status::Open { redriven: true, .. } => Ok(()),
-            Status::Settled if position < self.state.next => Ok(()),
-            Status::Settled | Status::Open { .. } => Err(dead_letters::not_found(dead_letter)),
+    fn redrive(&mut self, id: &str) -> Result<()> {
+        let (subscription, position, status) = self.letter(id)?;
+        // On its way, or handled meanwhile: whoever redrives twice has nothing to mend.
+        if status == Status::Dead {
+            self.send_again(subscription, position);
+            self.ops.push(Op::Redriven {
+                subscription,
+                position,
+            });
         }
+        Ok(())
     }
+
+    fn send_again(&mut self, subscription: u32, position: u64) {
+        let status = Status::Open {
+            attempts: 0,
+            redriven: true,
+        };
+        self.pending.set((subscription, position), status);
+    }
+
+    fn discard(&mut self, discard: Discard) -> Result<()> {
+        let (subscription, position, status) = self.letter(&discard.id)?;
+        if status != Status::Settled {
+            self.pending.set((subscription, position), Status::Settled);
+            self.ops.push(Op::Discarded(Discarded {
+                subscription,
+                position,
+                reason: clip(discard.reason),
+            }));
+        }
+        Ok(())
+    }
+
+    fn edit(&mut self, edit: Edit) -> Result<()> {
+        let (subscription, position, status) = self.letter(&edit.id)?;
+        let found = self.state.subscription(subscription);
+        let dead = found.and_then(|found| found.dead.get(&position));
+        let dead = dead.ok_or_else(|| dead_letters::not_found(&edit.id))?;
+        match status {
+            Status::Dead => self.state.check_edit(dead, &edit)?,
+            Status::Open { .. } if is_same(dead.message(), &edit.message) => return Ok(()),
+            Status::Settled => return Err(dead_letters::not_found(&edit.id)),
+            Status::Open { .. } => {
+                let id = &edit.id;
+                return Err(Code::EDIT.error(format!(
+                    "dead letter '{id}' is on its way again; edit it when it has come back"
+                )));
+            }
+        }
+        self.send_again(subscription, position);
+        self.ops.push(Op::Edited(Edited {
+            subscription,
+            position,
+            message: edit.message,
+        }));
+        Ok(())
+    }
+}
+
+/// Whether a dead letter has this copy already.
+fn is_same(own: Option<&Message>, copy: &Message) -> bool {
+    let named = |message: &Message| {
+        let attributes = message.attributes();
+        (attributes.source().to_owned(), attributes.id().to_owned())
+    };
+    own.is_some_and(|own| named(own) == named(copy))
 }
 
 fn receipt(

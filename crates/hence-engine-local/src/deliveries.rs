@@ -45,7 +45,7 @@ impl Attached {
             };
             match found {
                 None => return Ok(Vec::new()),
-                Some(Found::Some) => return Ok(out),
+                Some(Found::Some | Found::Released) => return Ok(out),
                 Some(Found::Again) => tokio::task::yield_now().await,
                 Some(Found::Cold(from)) => {
                     self.read_on(from)?;
@@ -90,10 +90,24 @@ impl Attached {
         Ok(())
     }
 
+    /// Reads one entry from the disk, under no lock.
     fn read_one(&self, position: u64) -> Result<()> {
-        let mut core = self.shared.lock();
-        let entry = core.store.get(position)?;
-        core.feed_one(self.id, entry);
+        let store = {
+            let core = self.shared.lock();
+            if core.closed {
+                return Ok(());
+            }
+            core.store.clone()
+        };
+        match store.get(position) {
+            Ok(entry) => self.shared.lock().feed_one(self.id, entry),
+            // Of a log that was saved from damage not everything is there. It must not stand in the
+            // way of all that is.
+            Err(error) if self.shared.lock().pass_over(self.id, position) => {
+                tracing::error!(position, %error, "a dead letter cannot be sent again");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 }
@@ -105,6 +119,10 @@ impl Deliveries for Attached {
 
     fn held(&self) -> BTreeMap<Position, Option<String>> {
         self.held.clone()
+    }
+
+    fn released(&mut self) -> BTreeMap<Position, Option<String>> {
+        self.shared.lock().released(self.id)
     }
 }
 

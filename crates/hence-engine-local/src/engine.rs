@@ -6,13 +6,15 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use hence_core::commit::{Change, Commit, Durability, Receipt, What};
-use hence_core::delivery::{DeadLetter, Position};
+use hence_core::dead_letter::{DeadLetter, DeadLetterQuery};
+use hence_core::delivery::Position;
 use hence_core::engine::{
     Capability, CommitNow, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry,
     Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
+use hence_core::message::Message;
 use hence_core::subscription::{Start, SubscriptionSpec};
 use hence_log::Storage;
 use tokio::sync::{Notify, oneshot};
@@ -26,7 +28,7 @@ use crate::decide::Prepared;
 use crate::deliveries::Attached;
 use crate::identity::IdentityKey;
 use crate::index::{Index, Indexer};
-use crate::journal::{AttemptScan, Store, no_entry};
+use crate::journal::{Store, no_entry};
 use crate::keeper::{Duty, Keeper};
 use crate::lead::{Turn, has_other_workers};
 use crate::memory::{self, Taken, closed};
@@ -74,7 +76,7 @@ enum Path {
 
 /// The local engine.
 pub(crate) struct Local {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     capability: Capability,
     path: Path,
     /// Absent where timers wait for commits.
@@ -306,21 +308,17 @@ impl Local {
 
     /// Counts what is open on the disk, then has the writer begin the subscription.
     async fn begin_queued(&self, queue: &Queue, spec: &SubscriptionSpec) -> Result<()> {
-        let (start, plan) = {
-            let core = self.shared.lock();
-            let is_new = core.state.id_of(&spec.name).is_none();
-            match spec.start {
-                Start::Latest if is_new => (None, None),
-                start => {
-                    let start = self.start(&core, start)?;
-                    let probe = core.plan(spec, start)?.probe;
-                    let tags = probe.types.iter().map(|taken| taken.tag).collect();
-                    let reader = core.store.reader(probe.settled.low() + 1, Some(tags));
-                    (
-                        Some(start),
-                        reader.map(|reader| (reader, probe, core.state.last())),
-                    )
-                }
+        let is_new = self.shared.lock().state.id_of(&spec.name).is_none();
+        let (start, plan) = match spec.start {
+            Start::Latest if is_new => (None, None),
+            start => {
+                let start = self.start(start)?;
+                let core = self.shared.lock();
+                let probe = core.plan(spec, start)?.probe;
+                let tags = probe.types.iter().map(|taken| taken.tag).collect();
+                let reader = core.store.reader(probe.settled.low() + 1, Some(tags));
+                let plan = reader.map(|reader| (reader, probe, core.state.last()));
+                (Some(start), plan)
             }
         };
         let counted = match plan {
@@ -345,49 +343,55 @@ impl Local {
         done.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    fn start(&self, core: &Core, start: Start) -> Result<u64> {
+    /// Where to begin. A moment is looked up on the disk, under no lock.
+    fn start(&self, start: Start) -> Result<u64> {
+        let (store, next) = {
+            let core = self.shared.lock();
+            match (&core.store, start) {
+                (Store::Log(..), Start::Time(_)) => (core.store.clone(), core.state.next),
+                _ => return Ok(core.start(start)),
+            }
+        };
         match start {
-            Start::Time(moment) => core.store.position_at(moment, core.state.next),
-            other => Ok(core.start(other)),
+            Start::Time(moment) => store.position_at(moment, next),
+            _ => Ok(next),
         }
     }
 
     fn reader(&self, from: Start, filter: Filter, follow: bool) -> Result<Tailing> {
-        let core = self.shared.lock();
-        if core.closed {
-            return Err(closed());
-        }
-        let from = match (&core.store, from) {
-            (Store::Log(..), from) => self.start(&core, from)?,
-            (Store::Memory, from) => core.start(from),
-        };
+        drop(self.open()?);
+        let from = self.start(from)?;
+        let core = self.open()?;
         let end = (!follow).then(|| core.state.last());
         let from = from.max(core.store.first().unwrap_or(1));
         Ok(Tailing::new(Arc::clone(&self.shared), from, end, filter))
     }
 
-    fn entry(&self, position: u64) -> Result<Entry> {
+    /// The engine, unless it is closed.
+    pub(crate) fn open(&self) -> Result<MutexGuard<'_, Core>> {
         let core = self.shared.lock();
-        if core.closed {
-            return Err(closed());
-        }
-        // Memory may still have what the log has let go of.
-        let first = core.store.first().unwrap_or(1);
-        if position < first.max(1) || position >= core.state.next {
-            return Err(no_entry(position));
-        }
-        match core.tail.get(position) {
-            Some(kept) => Ok(kept.entry.clone()),
-            None => core.store.get(position),
-        }
+        if core.closed { Err(closed()) } else { Ok(core) }
+    }
+
+    pub(crate) fn entry(&self, position: u64) -> Result<Entry> {
+        let store = {
+            let core = self.open()?;
+            // Memory may still have what the log has let go of.
+            let first = core.store.first().unwrap_or(1);
+            if position < first.max(1) || position >= core.state.next {
+                return Err(no_entry(position));
+            }
+            match core.tail.get(position) {
+                Some(kept) => return Ok(kept.entry.clone()),
+                None => core.store.clone(),
+            }
+        };
+        store.get(position)
     }
 
     async fn positions_of(&self, source: Option<&str>, id: &str) -> Result<Vec<Position>> {
         if let Some(source) = source {
-            let core = self.shared.lock();
-            if core.closed {
-                return Err(closed());
-            }
+            let core = self.open()?;
             let dedup = &core.state.dedup;
             if let Some(known) = dedup.get(self.shared.key.id(source, id)) {
                 return Ok(vec![Position(known.position)]);
@@ -410,37 +414,6 @@ impl Local {
             }
             positions.extend(entries.iter().map(|entry| entry.position));
         }
-    }
-
-    async fn deliveries_of(&self, position: u64) -> Result<Vec<DeliveryReport>> {
-        let entry = self.entry(position)?;
-        let places = self.shared.index.as_ref();
-        let places = places.and_then(|index| index.attempts(position));
-        let (reports, attempts, scan) = {
-            let core = self.shared.lock();
-            let scan = match &core.store {
-                Store::Memory => None,
-                Store::Log(log, _) => Some(AttemptScan::new(log, position, places)),
-            };
-            (core.deliveries_of(&entry), core.attempts(position), scan)
-        };
-        let attempts = match (attempts, scan) {
-            (Some(attempts), _) => attempts,
-            (None, None) => Vec::new(),
-            (None, Some(scan)) => {
-                let wanted: Vec<_> = reports
-                    .iter()
-                    .map(|(id, wanted, _)| (*id, *wanted))
-                    .collect();
-                on_a_thread("hence-report", move || scan.all(&wanted)).await?
-            }
-        };
-        let with_attempts = |(id, _, mut report): (u32, _, DeliveryReport)| {
-            let own = attempts.iter().filter(|attempt| attempt.subscription == id);
-            report.attempts = own.map(crate::history::Attempt::to_report).collect();
-            report
-        };
-        Ok(reports.into_iter().map(with_attempts).collect())
     }
 
     async fn until_settled(&self, position: u64) -> Result<()> {
@@ -587,15 +560,13 @@ impl Engine for Local {
 
     fn dead_letters<'a>(
         &'a self,
-        subscription: Option<&'a str>,
+        wanted: &'a DeadLetterQuery,
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>>> {
-        Box::pin(async move {
-            let core = self.shared.lock();
-            if core.closed {
-                return Err(closed());
-            }
-            core.state.dead_letters(subscription)
-        })
+        Box::pin(async move { self.open()?.state.dead_letters(wanted) })
+    }
+
+    fn dead_letter<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(DeadLetter, Message)>> {
+        Box::pin(async move { self.letter(id) })
     }
 
     fn health(&self) -> Result<EngineReport> {
@@ -608,11 +579,13 @@ impl Engine for Local {
         }
         let last = core.newest;
         let first = core.store.first().or_else(|| core.tail.oldest());
+        let (store, in_memory) = (core.store.clone(), core.tail.bytes() as u64);
+        drop(core);
         let (syncs, syncing) = self.shared.figures.syncs();
         Ok(EngineReport {
             first: Position(first.unwrap_or(last).min(last)),
             last: Position(last),
-            bytes: core.store.bytes().unwrap_or(core.tail.bytes() as u64),
+            bytes: store.bytes().unwrap_or(in_memory),
             syncs,
             syncing,
             indexed: self.shared.index.as_ref().and_then(|index| index.reached()),

@@ -8,10 +8,12 @@ use hence_core::delivery::Position;
 use hence_core::engine::AttemptReport;
 use hence_core::time::Timestamp;
 
-use crate::op::{Ended, How};
+use crate::op::{Discarded, Ended, How};
 
 /// Ended attempts that `memory:` remembers.
 pub const HISTORY_ATTEMPTS_MAX: usize = 65_536;
+
+const DISCARDED: &str = "discarded";
 
 /// One ended attempt.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ impl Expected {
         let mut own = attempts.iter().filter(|a| a.subscription == subscription);
         match self {
             Self::Nothing => true,
-            Self::Done => own.any(|a| matches!(a.outcome, "done" | "expired")),
+            Self::Done => own.any(|a| matches!(a.outcome, "done" | "expired" | DISCARDED)),
             Self::Rejected(times) => {
                 own.filter(|a| a.outcome == "reject").count() >= times as usize
             }
@@ -66,9 +68,10 @@ impl Attempt {
             How::Retry { error, .. } => ("retry", error.as_str().into()),
             How::Reject(rejected) => ("reject", rejected.error.as_str().into()),
             How::Skipped { why, by: None } => ("skipped", why.as_str().into()),
-            How::Skipped { why, by: Some(by) } => {
-                ("skipped", format!("{}, in favour of {by}", why.as_str()).into())
-            }
+            How::Skipped { why, by: Some(by) } => (
+                "skipped",
+                format!("{}, in favour of {by}", why.as_str()).into(),
+            ),
             How::Expired { at } => ("expired", format!("it expired at {at}").into()),
         };
         Self {
@@ -81,6 +84,25 @@ impl Attempt {
             error,
             emitted,
         }
+    }
+
+    /// The end of a dead letter that was given up.
+    pub(crate) fn discarded(discarded: &Discarded, time: Timestamp) -> Self {
+        Self {
+            subscription: discarded.subscription,
+            position: discarded.position,
+            attempt: 0,
+            ended: time,
+            ran: Duration::ZERO,
+            outcome: DISCARDED,
+            error: discarded.reason.as_str().into(),
+            emitted: Emitted::default(),
+        }
+    }
+
+    /// Whether a dead letter was given up with it.
+    pub(crate) fn is_discard(&self) -> bool {
+        self.outcome == DISCARDED
     }
 
     pub(crate) fn to_report(&self) -> AttemptReport {

@@ -13,7 +13,7 @@ use hence_log::{ErrorKind, Frame, Log, Record, Storage, stat_on};
 use crate::history::{Attempt, Emitted, Expected};
 use crate::identity::IdentityKey;
 use crate::index::Places;
-use crate::op::{APPEND, ENDED, Ended, Op};
+use crate::op::{APPEND, DISCARDED, Discarded, ENDED, Ended, Op};
 use crate::state::State;
 use crate::subscription::Subscription;
 
@@ -24,7 +24,9 @@ pub const COLD_BYTES_MAX: usize = 1 << 20;
 /// Positions by which a search for the newest event goes back at first: what one crash leaves out.
 const GAP_LOOK: u64 = 1 << 17;
 
-/// Where entries are that are not in the tail.
+/// Where entries are that are not in the tail. A copy reads the same log, so that the disk is never
+/// waited for under the engine's lock.
+#[derive(Clone)]
 pub(crate) enum Store {
     /// Nowhere.
     Memory,
@@ -231,9 +233,18 @@ impl AttemptScan {
                     let emitted = Emitted::default();
                     found.push(Attempt::new(&ended, time(frame.time()), emitted));
                 }
+            } else if op.kind == DISCARDED {
+                let discarded = Discarded::decode(op.tag, &mut op.body.clone())?;
+                if discarded.position == self.position {
+                    found.push(Attempt::discarded(&discarded, time(frame.time())));
+                }
             }
         }
-        for attempt in found.iter_mut().skip(begin) {
+        for attempt in found
+            .iter_mut()
+            .skip(begin)
+            .filter(|attempt| !attempt.is_discard())
+        {
             attempt.emitted = Emitted { first, count };
         }
         Ok(())

@@ -3,7 +3,8 @@
 //!
 //! Nothing goes that a subscription has not settled, however old it is or however large the log:
 //! a subscription that stands still keeps what it still has to see, until the disk is full and
-//! publishers wait. Dead letters have their own copies. An event that no subscription wants counts
+//! publishers wait. The same holds for the events of dead letters: they stay until the dead letter
+//! is redriven and done, or discarded. An event that no subscription wants counts
 //! as settled for age and size.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -157,13 +158,17 @@ impl Duty {
         if !self.retention.is_set() || settled && low.is_none() {
             return Some((log.clone(), None));
         }
+        let needed = core
+            .state
+            .oldest_needed()
+            .map_or(u64::MAX, |first| first - 1);
         let micros = |age: Duration| i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
         let now = self.shared.clock.now().as_micros();
         let older_than = age.map(|age| u64::try_from(now.saturating_sub(micros(age))).unwrap_or(0));
         let retention = hence_log::Retention {
             older_than: older_than.filter(|_| !settled),
             bytes_max: bytes.filter(|_| !settled),
-            settled: Some(low.unwrap_or(core.state.last())),
+            settled: Some(low.unwrap_or(core.state.last()).min(needed)),
         };
         Some((log.clone(), Some(retention)))
     }

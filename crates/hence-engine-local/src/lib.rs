@@ -16,7 +16,7 @@
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`, `keyed`,
 //! `timers`, `senders`, `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`,
 //! `memory`, `queue`, `writer`, `lead`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`,
-//! `index`, `history`, `beside`, `promise`, `engine`.
+//! `index`, `history`, `report`, `beside`, `promise`, `engine`.
 
 mod alarm;
 mod beside;
@@ -42,6 +42,7 @@ mod planted;
 mod promise;
 mod queue;
 mod reader;
+mod report;
 mod senders;
 mod settled;
 mod snapshot;
@@ -62,7 +63,7 @@ use hence_log::{DiskStorage, Storage};
 
 pub use alarm::ALARM_AGAIN;
 pub use clock::{CLOCK_LOOK_MAX, Clock, ManualClock, SystemClock};
-pub use dead_letters::ERROR_BYTES_MAX;
+pub use dead_letters::{EDITED_BYTES_MAX, ERROR_BYTES_MAX};
 pub use dedup::DEDUP_EVENTS_MAX;
 pub use history::HISTORY_ATTEMPTS_MAX;
 pub use index::{INDEX_CACHE_BYTES, INDEX_ENTRIES_MAX, INDEX_INTERVAL, has_index, remove_index};

@@ -6,8 +6,9 @@ use hence_core::time::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::core::Core;
-use crate::decide::Prepared;
+use crate::decide::{Prepared, Undecided};
 use crate::identity::IdentityKey;
+use crate::journal::no_entry;
 
 /// Memory that events may take which some subscription has not settled.
 pub const MEMORY_BYTES_MAX: usize = 64 << 20;
@@ -87,7 +88,11 @@ fn run(core: &mut Core, commit: Prepared, now: Timestamp) -> Result<Vec<Receipt>
     let receipts = core.decide(commit, now, &mut batch);
     core.apply(&mut batch);
     core.scratch = batch;
-    receipts
+    receipts.map_err(|undecided| match undecided {
+        Undecided::Refused(error) => error,
+        // What memory has let go of is nowhere else.
+        Undecided::Lacks(_, position) => no_entry(position),
+    })
 }
 
 /// Runs commits that waited, as far as there is room for them.

@@ -8,15 +8,21 @@
 //!                                           2 reject: text reason, text error, u8 hold,
 //!                                              i64 appended, the compact form of the message
 //!                                           3 expired: i64 at
-//!                                           4 skipped: text why, varint by
+//!                                           4 reject: text reason, text error, u8 hold,
+//!                                              i64 appended, text type, u8 1 and text key, or 0
+//!                                           5 skipped: text why, varint by
 //!      2 redriven     subscription       varint position
 //!      3 subscribed   subscription       text name; varint count, each type: text, varint since;
 //!                                        varint low, varint lag
+//!      8 discarded    subscription       varint position, text reason
+//!      9 edited       subscription       varint position, the compact form of the copy
 //!      4 keyed        subscription       text key; u8 0 removed, 1 written: the value
 //!      5 timer set    subscription       text key, text name; i64 due, the message's compact form
 //!      6 timer ended  subscription       text key, text name
 //!      7 sent         0                  text sender; varint number, varint first; u64 content
 //! ```
+//!
+//! A reject of form 2 was written until the log's entry became the dead letter's; it is read for ever.
 
 use std::time::Duration;
 
@@ -28,6 +34,7 @@ use hence_core::flow::Skip;
 use hence_core::message::Message;
 use hence_core::time::Timestamp;
 
+use crate::dead_letters::About;
 use crate::identity::{Append, IdentityKey};
 use crate::senders::Sent;
 use crate::timers::{Timer, TimerId};
@@ -38,6 +45,9 @@ pub(crate) const APPEND: u8 = 0;
 pub(crate) const ENDED: u8 = 1;
 const REDRIVEN: u8 = 2;
 const SUBSCRIBED: u8 = 3;
+/// The kind of a dead letter that was given up.
+pub(crate) const DISCARDED: u8 = 8;
+const EDITED: u8 = 9;
 const KEYED: u8 = 4;
 const TIMER_SET: u8 = 5;
 const TIMER_ENDED: u8 = 6;
@@ -54,6 +64,10 @@ pub(crate) enum Op {
     Redriven { subscription: u32, position: u64 },
     /// A subscription begins, or takes other types.
     Subscribed(Subscribed),
+    /// A dead letter is given up for good.
+    Discarded(Discarded),
+    /// A dead letter is sent again as an edited copy.
+    Edited(Edited),
     /// The value of a key is replaced or removed.
     Keyed {
         subscription: u32,
@@ -66,6 +80,22 @@ pub(crate) enum Op {
     TimerEnded(TimerId),
     /// A sender is as far as this.
     Sent { sender: String, sent: Sent },
+}
+
+/// A dead letter that is given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Discarded {
+    pub(crate) subscription: u32,
+    pub(crate) position: u64,
+    pub(crate) reason: String,
+}
+
+/// A dead letter whose place an edited copy takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Edited {
+    pub(crate) subscription: u32,
+    pub(crate) position: u64,
+    pub(crate) message: Message,
 }
 
 /// The end of one attempt.
@@ -84,11 +114,19 @@ pub(crate) struct Ended {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Done,
-    Retry { due: Timestamp, error: String },
+    Retry {
+        due: Timestamp,
+        error: String,
+    },
     Reject(Box<Rejected>),
-    Expired { at: Timestamp },
+    Expired {
+        at: Timestamp,
+    },
     /// In favour of the message at this position, or of none.
-    Skipped { why: Skip, by: Option<u64> },
+    Skipped {
+        why: Skip,
+        by: Option<u64>,
+    },
 }
 
 /// A message on its way to the dead letters.
@@ -97,8 +135,9 @@ pub(crate) struct Rejected {
     pub(crate) reason: RejectReason,
     pub(crate) error: String,
     pub(crate) hold: bool,
-    pub(crate) message: Message,
-    pub(crate) appended: Timestamp,
+    pub(crate) about: About,
+    /// Where no entry of a log will have it.
+    pub(crate) message: Option<Message>,
 }
 
 /// A subscription as it begins or changes.
@@ -128,6 +167,8 @@ impl Op {
             Self::Ended(_) => ENDED,
             Self::Redriven { .. } => REDRIVEN,
             Self::Subscribed(_) => SUBSCRIBED,
+            Self::Discarded(_) => DISCARDED,
+            Self::Edited(_) => EDITED,
             Self::Keyed { .. } => KEYED,
             Self::TimerSet(_) => TIMER_SET,
             Self::TimerEnded(_) => TIMER_ENDED,
@@ -141,6 +182,8 @@ impl Op {
             Self::Ended(ended) => ended.subscription,
             Self::Redriven { subscription, .. } | Self::Keyed { subscription, .. } => *subscription,
             Self::Subscribed(subscribed) => subscribed.subscription,
+            Self::Discarded(discarded) => discarded.subscription,
+            Self::Edited(edited) => edited.subscription,
             Self::TimerSet(set) => set.0.subscription,
             Self::TimerEnded(id) => id.subscription,
             Self::Sent { .. } => 0,
@@ -154,6 +197,18 @@ impl Op {
             Self::Ended(ended) => ended.encode(out),
             Self::Redriven { position, .. } => put_varint(out, *position),
             Self::Subscribed(subscribed) => subscribed.encode(out),
+            Self::Discarded(Discarded {
+                position, reason, ..
+            }) => {
+                put_varint(out, *position);
+                put_text(out, reason);
+            }
+            Self::Edited(Edited {
+                position, message, ..
+            }) => {
+                put_varint(out, *position);
+                compact::encode(message, out);
+            }
             Self::Keyed { key, value, .. } => {
                 put_text(out, key);
                 out.put_u8(u8::from(value.is_some()));
@@ -183,6 +238,12 @@ impl Op {
                 position: get_varint(&mut body)?,
             }),
             SUBSCRIBED => Subscribed::decode(tag, &mut body).map(Self::Subscribed),
+            DISCARDED => Discarded::decode(tag, &mut body).map(Self::Discarded),
+            EDITED => Ok(Self::Edited(Edited {
+                subscription: tag,
+                position: get_varint(&mut body)?,
+                message: compact::decode(body)?,
+            })),
             KEYED => {
                 let key = get_text(&mut body)?;
                 let written = body.try_get_u8().map_err(|_| damaged())? != 0;
@@ -209,6 +270,16 @@ impl Op {
     }
 }
 
+impl Discarded {
+    pub(crate) fn decode(subscription: u32, body: &mut Bytes) -> Result<Self> {
+        Ok(Self {
+            subscription,
+            position: get_varint(body)?,
+            reason: get_text(body)?,
+        })
+    }
+}
+
 impl Ended {
     fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.position);
@@ -223,19 +294,19 @@ impl Ended {
                 put_text(out, error);
             }
             How::Reject(rejected) => {
-                out.put_u8(2);
+                out.put_u8(4);
                 put_text(out, rejected.reason.as_str());
                 put_text(out, &rejected.error);
                 out.put_u8(u8::from(rejected.hold));
-                out.put_i64_le(rejected.appended.as_micros());
-                compact::encode(&rejected.message, out);
+                out.put_i64_le(rejected.about.appended.as_micros());
+                put_named(out, &rejected.about);
             }
             How::Expired { at } => {
                 out.put_u8(3);
                 out.put_i64_le(at.as_micros());
             }
             How::Skipped { why, by } => {
-                out.put_u8(4);
+                out.put_u8(5);
                 put_text(out, why.as_str());
                 put_varint(out, by.unwrap_or(0));
             }
@@ -252,17 +323,34 @@ impl Ended {
                 due: get_time(body)?,
                 error: get_text(body)?,
             },
-            2 => How::Reject(Box::new(Rejected {
-                reason: get_reason(body)?,
-                error: get_text(body)?,
-                hold: body.try_get_u8().map_err(|_| damaged())? != 0,
-                appended: get_time(body)?,
-                message: compact::decode(std::mem::take(body))?,
-            })),
+            2 => {
+                let (reason, error) = (get_reason(body)?, get_text(body)?);
+                let hold = get_bool(body)?;
+                let appended = get_time(body)?;
+                let message = compact::decode(std::mem::take(body))?;
+                How::Reject(Box::new(Rejected {
+                    reason,
+                    error,
+                    hold,
+                    about: About::of(&message, appended),
+                    message: Some(message),
+                }))
+            }
+            4 => {
+                let (reason, error) = (get_reason(body)?, get_text(body)?);
+                let (hold, appended) = (get_bool(body)?, get_time(body)?);
+                How::Reject(Box::new(Rejected {
+                    reason,
+                    error,
+                    hold,
+                    about: get_named(body, appended)?,
+                    message: None,
+                }))
+            }
             3 => How::Expired {
                 at: get_time(body)?,
             },
-            4 => How::Skipped {
+            5 => How::Skipped {
                 why: Skip::parse(&get_text(body)?).ok_or_else(damaged)?,
                 by: Some(get_varint(body)?).filter(|by| *by > 0),
             },
@@ -348,6 +436,29 @@ pub(crate) fn get_types(body: &mut Bytes) -> Result<Vec<Taken>> {
 
 pub(crate) fn get_reason(body: &mut Bytes) -> Result<RejectReason> {
     RejectReason::parse(&get_text(body)?).ok_or_else(damaged)
+}
+
+/// Type and key of a dead letter's message.
+pub(crate) fn put_named(out: &mut Vec<u8>, about: &About) {
+    put_text(out, &about.event_type);
+    out.put_u8(u8::from(about.key.is_some()));
+    if let Some(key) = &about.key {
+        put_text(out, key);
+    }
+}
+
+pub(crate) fn get_named(body: &mut Bytes, appended: Timestamp) -> Result<About> {
+    let event_type = get_text(body)?.into();
+    let key = get_bool(body)?.then(|| get_text(body)).transpose()?;
+    Ok(About {
+        event_type,
+        key: key.map(Into::into),
+        appended,
+    })
+}
+
+fn get_bool(body: &mut Bytes) -> Result<bool> {
+    Ok(body.try_get_u8().map_err(|_| damaged())? != 0)
 }
 
 pub(crate) fn get_time(body: &mut Bytes) -> Result<Timestamp> {

@@ -30,13 +30,15 @@ pub const SCAN_EVENTS_MAX: usize = 4096;
 pub(crate) enum Found {
     /// At least one delivery.
     Some,
+    /// Dead letters that need not be waited for.
+    Released,
     /// Nothing yet; to be asked again at once.
     Again,
     /// Nothing until more is published, or until this moment.
     Nothing(Option<Timestamp>),
     /// The entries behind this position are not in memory.
     Cold(u64),
-    /// The due entry at this position is not in memory.
+    /// The entry at this position, which is due or redriven, is not in memory.
     ColdOne(u64),
 }
 
@@ -77,6 +79,10 @@ pub(crate) struct Outlet {
     /// What waits for another subscription.
     waiting: Waiting,
     redriven: BTreeSet<u64>,
+    /// The entry of the next redriven one, when it had to be read from the disk.
+    unburied: Option<Entry>,
+    /// Dead letters that were discarded, and their keys, until the runtime asks.
+    released: BTreeMap<Position, Option<String>>,
     limit: usize,
     asleep: bool,
     pub(crate) notify: Arc<Notify>,
@@ -96,6 +102,8 @@ impl Outlet {
             fetched: VecDeque::new(),
             waiting: Waiting::default(),
             redriven: subscription.redriven().collect(),
+            unburied: None,
+            released: BTreeMap::new(),
             limit: limit.max(1),
             asleep: false,
             notify: Arc::new(Notify::new()),
@@ -179,6 +187,24 @@ impl Outlet {
         }
     }
 
+    /// Does without a dead letter that cannot be read, until it is redriven or attached again;
+    /// false when there is none.
+    pub(crate) fn pass_over(&mut self, position: u64) -> bool {
+        self.redriven.remove(&position)
+    }
+
+    /// A dead letter was discarded: later events of its key need not wait for it.
+    pub(crate) fn release(&mut self, position: u64, key: Option<String>) {
+        self.settle(position);
+        self.released.insert(Position(position), key);
+        self.wake();
+    }
+
+    /// What was released since this was last asked.
+    pub(crate) fn released(&mut self) -> BTreeMap<Position, Option<String>> {
+        std::mem::take(&mut self.released)
+    }
+
     pub(crate) fn wake(&mut self) {
         if self.asleep {
             self.asleep = false;
@@ -196,14 +222,18 @@ impl Outlet {
         (max, out): (usize, &mut Vec<Delivery>),
     ) -> Found {
         self.asleep = false;
-        self.take_redriven(subscription, max.max(1), out);
-        if max == 0 {
-            self.asleep = out.is_empty();
-            return if out.is_empty() {
-                Found::Nothing(None)
-            } else {
-                Found::Some
-            };
+        if !self.released.is_empty() {
+            return Found::Released;
+        }
+        let cold = self.take_redriven(subscription, tail, (max.max(1), &mut *out));
+        match cold {
+            _ if !out.is_empty() && (max == 0 || cold.is_some()) => return Found::Some,
+            Some(cold) => return cold,
+            None if max == 0 => {
+                self.asleep = true;
+                return Found::Nothing(None);
+            }
+            None => {}
         }
         if let Some(cold) = self.take_due(subscription, tail, now, (max, out)) {
             return if out.is_empty() { cold } else { Found::Some };
@@ -224,24 +254,36 @@ impl Outlet {
         }
     }
 
-    fn take_redriven(&mut self, found: &Subscription, max: usize, out: &mut Vec<Delivery>) {
+    fn take_redriven(
+        &mut self,
+        found: &Subscription,
+        tail: &Tail,
+        (max, out): (usize, &mut Vec<Delivery>),
+    ) -> Option<Found> {
         while out.len() < max
-            && let Some(position) = self.redriven.pop_first()
+            && let Some(position) = self.redriven.first().copied()
         {
-            let Some(dead) = found.dead.get(&position) else {
-                continue;
-            };
-            let (attempt, due) = next_attempt(found, position);
-            self.in_flight.insert(position, position);
-            out.push(Delivery {
-                position: Position(position),
-                message: dead.message.clone(),
-                appended: dead.appended,
-                attempt,
-                due,
-                redriven: true,
-            });
+            if let Some(dead) = found.dead.get(&position) {
+                let kept = || tail.get(position).map(|kept| kept.entry.message.clone());
+                let unburied = self.unburied.take_if(|entry| entry.position.0 == position);
+                let own = dead.message().cloned().or_else(kept);
+                let Some(message) = own.or(unburied.map(|entry| entry.message)) else {
+                    return Some(Found::ColdOne(position));
+                };
+                let (attempt, due) = next_attempt(found, position);
+                self.in_flight.insert(position, position);
+                out.push(Delivery {
+                    position: Position(position),
+                    message,
+                    appended: dead.about.appended,
+                    attempt,
+                    due,
+                    redriven: true,
+                });
+            }
+            self.redriven.remove(&position);
         }
+        None
     }
 
     /// Gives out what was delayed and is due.
@@ -432,12 +474,16 @@ impl Outlet {
         self.cursor = self.cursor.max(upto);
     }
 
-    /// Takes a due entry that was read from the disk.
+    /// Takes an entry that was read from the disk, which is due or redriven.
     pub(crate) fn feed_one(&mut self, entry: Entry) {
         let Some(entry) = self.waiting.feed(entry) else {
             return;
         };
         let position = entry.position.0;
+        if self.redriven.contains(&position) {
+            self.unburied = Some(entry);
+            return;
+        }
         let found = self
             .delayed
             .keys()

@@ -50,7 +50,9 @@ pub(crate) fn check(capability: &Capability, commit: &Commit) -> Result<()> {
         What::SetTimer { message, .. } => Some(&**message),
         What::Write(_) | What::Remove | What::CancelTimer { .. } => None,
     });
-    match commit.publish.iter().chain(timed).find(too_large) {
+    let copies = commit.edit.iter().map(|edit| &edit.message);
+    let mut all = commit.publish.iter().chain(timed).chain(copies);
+    match all.find(too_large) {
         None => Ok(()),
         Some(message) => Err(Code::TOO_LARGE.error(format!(
             "event '{}' has more than {EVENT_BYTES_MAX} bytes",

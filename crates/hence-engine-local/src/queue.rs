@@ -20,6 +20,10 @@ pub const QUEUE_BYTES_MAX: usize = 16 << 20;
 pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
 
 /// What the writer is asked to do.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "almost every request is a commit; a box would cost each of them an allocation"
+)]
 pub(crate) enum Request {
     /// To commit; nobody waits for the answer at `accepted`.
     Commit(Prepared, Option<Answer<Vec<Receipt>>>),

@@ -7,7 +7,8 @@
 //!   varint count of ranges, each: varint first, varint last
 //!   varint count of open retries, each: varint position, varint attempts, i64 due
 //!   varint count of dead letters, each: varint position, text reason, text error,
-//!     varint attempts, varint rejections, i64 since, i64 appended, u8 flags, varint length, message
+//!     varint attempts, varint rejections, i64 since, i64 appended, u8 flags;
+//!     with the flag ENTRY: text type, u8 1 and text key, or 0; else: varint length, message
 //! varint count of ids, oldest first, each: u64 id, u32 content, varint position less the one before
 //! varint count of values, each: varint subscription, text key, varint length, value
 //! varint count of timers, soonest first, each: varint subscription, text key, text name, i64 due,
@@ -23,14 +24,15 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use hence_core::codec::compact::{self, get_text, get_varint, put_text, put_varint};
+use hence_core::dead_letter::Fingerprint;
 use hence_core::error::{Code, Result};
 
-use crate::dead_letters::Dead;
+use crate::dead_letters::{About, Body, Dead};
 use crate::dedup::{Ids, Known};
 use crate::keyed::Keyed;
 use crate::op::{
-    damaged, get_reason, get_sent, get_time, get_timer_id, get_types, get_u32, put_sent,
-    put_timer_id, put_types,
+    damaged, get_named, get_reason, get_sent, get_time, get_timer_id, get_types, get_u32,
+    put_named, put_sent, put_timer_id, put_types,
 };
 use crate::planted::is_planted;
 use crate::senders::Senders;
@@ -47,6 +49,9 @@ pub const SNAPSHOT_INTERVAL_MIN: Duration = Duration::from_secs(10);
 const VERSION: u8 = 2;
 const HOLD: u8 = 1;
 const REDRIVEN: u8 = 2;
+/// The message is the entry of the log at its position.
+const ENTRY: u8 = 4;
+const EDITED: u8 = 8;
 
 /// A copy of the tables, taken quickly, to be written slowly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,9 +284,18 @@ fn put_dead(out: &mut Vec<u8>, dead: &Dead) {
     put_varint(out, u64::from(dead.attempts));
     put_varint(out, u64::from(dead.rejections));
     out.put_i64_le(dead.since.as_micros());
-    out.put_i64_le(dead.appended.as_micros());
-    out.put_u8(if dead.hold { HOLD } else { 0 } | if dead.redriven { REDRIVEN } else { 0 });
-    put_message(out, &dead.message);
+    out.put_i64_le(dead.about.appended.as_micros());
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    out.put_u8(
+        flag(dead.hold, HOLD)
+            | flag(dead.redriven, REDRIVEN)
+            | flag(matches!(dead.body, Body::Entry), ENTRY)
+            | flag(matches!(dead.body, Body::Edited(_)), EDITED),
+    );
+    match dead.message() {
+        None => put_named(out, &dead.about),
+        Some(message) => put_message(out, message),
+    }
 }
 
 fn get_dead(buf: &mut Bytes) -> Result<Dead> {
@@ -289,12 +303,22 @@ fn get_dead(buf: &mut Bytes) -> Result<Dead> {
     let (attempts, rejections) = (get_u32(buf)?, get_u32(buf)?);
     let (since, appended) = (get_time(buf)?, get_time(buf)?);
     let flags = buf.try_get_u8().map_err(|_| damaged())?;
-    let message = compact::decode(get_part(buf)?)?;
+    let (body, about) = if flags & ENTRY != 0 {
+        (Body::Entry, get_named(buf, appended)?)
+    } else {
+        let message = compact::decode(get_part(buf)?)?;
+        let about = About::of(&message, appended);
+        match flags & EDITED {
+            0 => (Body::Kept(message), about),
+            _ => (Body::Edited(message), about),
+        }
+    };
     Ok(Dead {
-        message,
-        appended,
+        body,
+        about,
         reason,
-        error,
+        fingerprint: Fingerprint::of(reason, &error),
+        error: error.into(),
         attempts,
         since,
         hold: flags & HOLD != 0,

@@ -1,9 +1,8 @@
 //! `State`: what the journal says, as tables. It is changed by operations alone, so that a replay
 //! of the journal gives the same state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use hence_core::delivery::{DeadLetter, Position};
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
 
@@ -54,6 +53,10 @@ impl State {
 
     pub(crate) fn subscriptions(&self) -> &[Subscription] {
         &self.subscriptions
+    }
+
+    pub(crate) fn subscriptions_mut(&mut self) -> &mut [Subscription] {
+        &mut self.subscriptions
     }
 
     pub(crate) fn subscription(&self, id: u32) -> Option<&Subscription> {
@@ -112,6 +115,16 @@ impl State {
             } => {
                 if let Some(subscription) = self.subscription_mut(*subscription) {
                     subscription.redrive(*position);
+                }
+            }
+            Op::Discarded(discarded) => {
+                if let Some(subscription) = self.subscription_mut(discarded.subscription) {
+                    subscription.discard(discarded.position);
+                }
+            }
+            Op::Edited(edited) => {
+                if let Some(subscription) = self.subscription_mut(edited.subscription) {
+                    subscription.edit(edited.position, edited.message.clone());
                 }
             }
             Op::Subscribed(subscribed) => self.subscribe(subscribed),
@@ -175,37 +188,6 @@ impl State {
             }
         }
         self.takers.retain(|_, takers| !takers.is_empty());
-    }
-
-    /// The dead letters of one subscription or of all, oldest first.
-    pub(crate) fn dead_letters(&self, name: Option<&str>) -> Result<Vec<DeadLetter>> {
-        let of = |subscription: &Subscription, letters: &mut Vec<DeadLetter>| {
-            let waiting = subscription.dead.iter().filter(|(_, dead)| !dead.redriven);
-            letters.extend(
-                waiting.map(|(position, dead)| dead.to_letter(&subscription.name, *position)),
-            );
-        };
-        let mut letters = Vec::new();
-        match name {
-            Some(name) => of(self.named(name)?.1, &mut letters),
-            None => self
-                .subscriptions
-                .iter()
-                .for_each(|found| of(found, &mut letters)),
-        }
-        letters.sort_by_key(|letter| (letter.since, letter.position));
-        Ok(letters)
-    }
-
-    /// The dead letters that later events of a subscription wait for, and the key of each.
-    pub(crate) fn held(&self, id: u32) -> BTreeMap<Position, Option<String>> {
-        let dead = self.subscription(id).map(|found| found.dead.iter());
-        let held = dead.into_iter().flatten().filter(|(_, dead)| dead.hold);
-        held.map(|(position, dead)| {
-            let key = dead.message.attributes().key();
-            (Position(*position), key.map(str::to_owned))
-        })
-        .collect()
     }
 }
 

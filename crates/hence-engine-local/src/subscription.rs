@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use hence_core::dead_letter::Fingerprint;
 use hence_core::delivery::Position;
 use hence_core::engine::{DeliveryState, Entry, SubscriptionReport};
+use hence_core::message::Message;
 use hence_core::time::Timestamp;
 
-use crate::dead_letters::Dead;
+use crate::dead_letters::{Body, Dead};
 use crate::history::Expected;
 use crate::op::{Ended, How, Subscribed, Taken};
 use crate::planted::is_planted;
@@ -124,28 +126,47 @@ impl Subscription {
         };
         self.settled.insert(after, position);
         self.lag = self.lag.saturating_sub(1);
-        match &ended.how {
-            How::Reject(rejected) => {
-                let before = self.dead.get(&position).map_or(0, |dead| dead.rejections);
-                let dead = Dead {
-                    message: rejected.message.clone(),
-                    appended: rejected.appended,
-                    reason: rejected.reason,
-                    error: rejected.error.clone(),
-                    attempts: ended.attempt,
-                    since: now,
-                    hold: rejected.hold,
-                    rejections: before.saturating_add(1),
-                    redriven: false,
-                };
-                if !is_planted("forget-dead-letters") {
-                    self.dead.insert(position, dead);
-                }
-            }
-            How::Done | How::Expired { .. } | How::Skipped { .. } | How::Retry { .. } => {
-                self.dead.remove(&position);
+        let before = self.dead.remove(&position);
+        if let How::Reject(rejected) = &ended.how {
+            let rejections = before.as_ref().map_or(0, |dead| dead.rejections);
+            let dead = Dead {
+                body: match (before, &rejected.message) {
+                    (Some(before), _) => before.body,
+                    (None, Some(message)) => Body::Kept(message.clone()),
+                    (None, None) => Body::Entry,
+                },
+                about: rejected.about.clone(),
+                reason: rejected.reason,
+                fingerprint: Fingerprint::of(rejected.reason, &rejected.error),
+                error: rejected.error.as_str().into(),
+                attempts: ended.attempt,
+                since: now,
+                hold: rejected.hold,
+                rejections: rejections.saturating_add(1),
+                redriven: false,
+            };
+            if !is_planted("forget-dead-letters") {
+                self.dead.insert(position, dead);
             }
         }
+    }
+
+    /// Gives up a dead letter for good.
+    pub(crate) fn discard(&mut self, position: u64) {
+        if let Some(dead) = self.dead.remove(&position)
+            && dead.redriven
+        {
+            self.tried.remove(&position);
+            self.lag = self.lag.saturating_sub(1);
+        }
+    }
+
+    /// Sends a dead letter again as an edited copy.
+    pub(crate) fn edit(&mut self, position: u64, copy: Message) {
+        if let Some(dead) = self.dead.get_mut(&position) {
+            dead.body = Body::Edited(copy);
+        }
+        self.redrive(position);
     }
 
     /// Sends a dead letter again.

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 use crate::Options;
 use crate::core::{Batch, Core};
-use crate::decide::Prepared;
+use crate::decide::{Prepared, Undecided};
 use crate::engine::Shared;
 use crate::identity::IdentityKey;
 use crate::journal::{Store, count, replay, translate};
@@ -113,6 +113,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
     let (writer, log, recovered) = opened.map_err(translate)?;
     let key = IdentityKey::of(log.id());
     let mut state = recover(&recovered, key, options)?;
+    state.lean_on_entries(log.first_position());
     let last = state.last();
     // Positions that a crash made doubtful are never used again.
     state.next = writer.next_position();
@@ -362,7 +363,9 @@ impl Lead {
                     if commit.durability == Durability::Synced {
                         level = Level::Synced;
                     }
-                    match self.decide(&mut core, commit, batch) {
+                    let (locked, result) = self.decide((&shared, core), commit, batch);
+                    core = locked;
+                    match result {
                         Ok(receipts) => decided.push(Decided { receipts, answer }),
                         Err(error) => refuse(answer, error),
                     }
@@ -420,24 +423,40 @@ impl Lead {
         !batch.is_empty()
     }
 
-    /// Decides one commit and stages its frame, or refuses it.
-    fn decide(
+    /// Decides one commit and stages its frame, or refuses it. For what it has to read from the
+    /// disk to decide, it lets go of the lock: nothing else changes the state meanwhile.
+    fn decide<'a>(
         &mut self,
-        core: &mut Core,
-        commit: Prepared,
+        (shared, mut core): (&'a Shared, MutexGuard<'a, Core>),
+        mut commit: Prepared,
         batch: &mut Batch,
-    ) -> Result<Vec<Receipt>> {
-        if let Some(error) = &core.failed {
-            return Err(error.clone());
-        }
+    ) -> (MutexGuard<'a, Core>, Result<Vec<Receipt>>) {
         let now = self.shared.clock.now();
-        let receipts = core.decide(commit, now, batch)?;
+        let decided = loop {
+            if let Some(error) = &core.failed {
+                let error = error.clone();
+                return (core, Err(error));
+            }
+            match core.decide(commit, now, batch) {
+                Ok(receipts) => break Ok(receipts),
+                Err(Undecided::Refused(error)) => break Err(error),
+                // Each turn brings one entry more, so it ends.
+                Err(Undecided::Lacks(lacking, position)) => {
+                    let store = core.store.clone();
+                    drop(core);
+                    commit = *lacking;
+                    commit.read.insert(position, store.get(position));
+                    core = shared.lock();
+                }
+            }
+        };
         let first = core.first_of_last();
-        if let Err(error) = self.stage(batch.last(), now, first) {
-            core.undo(batch);
-            return Err(error);
-        }
-        Ok(receipts)
+        let staged = decided.and_then(|receipts| {
+            let staged = self.stage(batch.last(), now, first);
+            staged.inspect_err(|_| core.undo(batch))?;
+            Ok(receipts)
+        });
+        (core, staged)
     }
 
     /// Stages one frame, whose first append is to get this position.
@@ -529,26 +548,26 @@ impl Lead {
             answer,
         } = subscribe;
         let now = self.shared.clock.now();
-        let op = {
-            let core = self.shared.lock();
-            if core.known(&spec).is_some() {
-                drop(answer.send(Ok(())));
-                return;
-            }
-            let begin = core.plan(&spec, start.unwrap_or(core.state.next));
-            begin.and_then(|planned| {
-                let last = core.state.last();
-                let (upto, open) = counted;
-                // What was appended since it was counted has left the memory already: go on.
-                let rest = match core.store.reader(upto.saturating_add(1), None) {
-                    Some(reader) if upto < last && !core.tail.covers(upto + 1) => {
-                        count(reader, &planned.probe, last)?
-                    }
-                    _ => return Ok(core.subscription_op(planned, counted)),
-                };
-                Ok(core.subscription_op(planned, (last, open + rest)))
-            })
-        };
+        let (upto, open) = counted;
+        let core = self.shared.lock();
+        if core.known(&spec).is_some() {
+            drop(answer.send(Ok(())));
+            return;
+        }
+        let last = core.state.last();
+        let planned = core.plan(&spec, start.unwrap_or(core.state.next));
+        // What was appended since it was counted may have left the memory already.
+        let left = upto < last && !core.tail.covers(upto.saturating_add(1));
+        let reader = left.then(|| core.store.reader(upto.saturating_add(1), None));
+        drop(core);
+        let op = planned.and_then(|planned| {
+            let counted = match reader.flatten() {
+                // Under no lock: nothing is appended meanwhile, because that is this thread's work.
+                Some(reader) => (last, open + count(reader, &planned.probe, last)?),
+                None => counted,
+            };
+            Ok(self.shared.lock().subscription_op(planned, counted))
+        });
         let stored = op.and_then(|op| {
             batch.push(op, now);
             self.stage(batch.last(), now, 0)?;

@@ -6,22 +6,49 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Member, Result, Token};
+use syn::{
+    Attribute, Data, DeriveInput, Error, Fields, LitInt, LitStr, Member, Path, Result, Token,
+};
 
 use crate::option;
 
-const OPTIONS: &[&str] = &["type", "key"];
+const OPTIONS: &[&str] = &["type", "key", "version", "upcasts"];
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let fields = fields(input)?;
-    let Options { event_type, key } = Options::of(input)?;
-    let key = key.map(|path| key_of(input, fields, &path)).transpose()?;
+    let Options {
+        event_type,
+        key,
+        version,
+        upcasts,
+    } = Options::of(input)?;
     let name = &input.ident;
+    let older = upcasts.as_ref().map(|older| {
+        let text = format!("`{name}` upcasts an event of another type, or of no older version");
+        quote_spanned! {older.span()=>
+            const _: () = ::core::assert!(
+                ::hence::core::event::is_older::<#older, #name>(), #text
+            );
+        }
+    });
+    let version = version.map(|version| quote!(const VERSION: u32 = #version;));
+    let upcast = upcasts.map(|older| {
+        quote_spanned! {older.span()=>
+            fn upcast(version: u32, data: &[u8]) -> ::hence::Result<Self> {
+                <#older as ::hence::Event>::read(version, data).map(::core::convert::Into::into)
+            }
+        }
+    });
+    let key = key.map(|path| key_of(input, fields, &path)).transpose()?;
     Ok(quote! {
+        #older
+
         #[automatically_derived]
         impl ::hence::Event for #name {
             const TYPE: &'static str = #event_type;
+            #version
             #key
+            #upcast
         }
     })
 }
@@ -30,11 +57,15 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
 struct Options {
     event_type: LitStr,
     key: Option<Punctuated<Member, Token![.]>>,
+    version: Option<LitInt>,
+    /// The version before this one.
+    upcasts: Option<Path>,
 }
 
 impl Options {
     fn of(input: &DeriveInput) -> Result<Self> {
         let (mut event_type, mut key) = (None, None);
+        let (mut version, mut upcasts) = (None, None);
         let mut read = |name: &syn::Ident, input: ParseStream<'_>| {
             if name == "type" {
                 let literal = option::string(input, "the type in quotes")?;
@@ -42,6 +73,11 @@ impl Options {
                 event_type = Some(literal);
             } else if name == "key" {
                 key = Some(key_path(input)?);
+            } else if name == "version" {
+                version = Some(version_of(input)?);
+            } else if name == "upcasts" {
+                let cure = "name the struct of the version before: `upcasts = OrderPlacedV1`";
+                upcasts = Some(option::parse_as(input, cure)?);
             } else {
                 return Err(option::unknown(name, OPTIONS));
             }
@@ -63,7 +99,12 @@ impl Options {
         }
         let span = input.ident.span();
         let event_type = event_type.ok_or_else(|| Error::new(span, missing_type(input)))?;
-        Ok(Self { event_type, key })
+        Ok(Self {
+            event_type,
+            key,
+            version,
+            upcasts,
+        })
     }
 }
 
@@ -105,6 +146,15 @@ fn check_type(literal: &LitStr) -> Result<()> {
         return Ok(());
     };
     option::error(literal.span(), problem)
+}
+
+fn version_of(input: ParseStream<'_>) -> Result<LitInt> {
+    let cure = "a version is a number from 1 on: `version = 2`";
+    let literal: LitInt = option::parse_as(input, cure)?;
+    match literal.base10_parse::<u32>() {
+        Ok(1..) => Ok(literal),
+        _ => option::error(literal.span(), cure),
+    }
 }
 
 fn key_path(input: ParseStream<'_>) -> Result<Punctuated<Member, Token![.]>> {

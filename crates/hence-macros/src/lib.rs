@@ -15,6 +15,8 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// |---|---|
 /// | `type = "order.placed"` | the CloudEvents `type`. It must be there, written out, so that renaming the struct changes nothing that is stored; `hence.…` is reserved |
 /// | `key = order_id` | the field that orders events: those with the same key are handled one after the other. A field of a field is good, too: `customer.id`. Its text counts, so it may be a `String`, an integer, or anything with `Display` |
+/// | `version = 2` | the version of the data, 1 unless it says so. It is carried as the attribute `dataversion`; an event without that attribute is of version 1 |
+/// | `upcasts = OrderPlacedV1` | the version before, an event of the same type with an `impl From<OrderPlacedV1>` here. Its data is brought to this version when it is read, dead letters that are redriven included |
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -57,6 +57,12 @@ impl Bus {
         &self.engine
     }
 
+    /// The attribute `source` of what it publishes.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// The durability that it publishes with unless told otherwise.
     #[must_use]
     pub fn durability(&self) -> Durability {
@@ -140,14 +146,27 @@ impl Bus {
         Ok(Commit::publish(messages, durability))
     }
 
-    /// The ordering key within the data of an event of a type that this application knows; `None`
-    /// when its events have no key, or the data does not decode.
+    /// The ordering key within data of a version of a type that this application knows; `None` when
+    /// its events have no key, or the data does not decode.
     #[must_use]
-    pub fn key_of(&self, event_type: &str, data: &[u8]) -> Option<String> {
+    pub fn key_of(&self, event_type: &str, version: u32, data: &[u8]) -> Option<String> {
         self.types
             .get(event_type)
             .filter(|known| known.keyed)
-            .and_then(|known| (known.key_of)(data))
+            .and_then(|known| (known.key_of)(version, data).ok().flatten())
+    }
+
+    /// As [`Bus::key_of`], but data of a known type that does not decode is an error.
+    pub(crate) fn checked_key(
+        &self,
+        event_type: &str,
+        version: u32,
+        data: &[u8],
+    ) -> Result<Option<String>> {
+        match self.types.get(event_type) {
+            Some(known) => (known.key_of)(version, data),
+            None => Ok(None),
+        }
     }
 
     /// Reads messages in order; it settles and moves nothing.
@@ -190,8 +209,18 @@ impl Bus {
         if let Some(key) = event.key() {
             attributes.set(envelope::KEY, key)?;
         }
+        set_version(&mut attributes, E::VERSION)?;
         Ok(Message::new(attributes, Some(encode(event)?)))
     }
+}
+
+/// Says in which version the data is, unless it is the first.
+pub(crate) fn set_version(attributes: &mut Attributes, version: u32) -> Result<()> {
+    if version > 1 {
+        let version = i32::try_from(version).unwrap_or(i32::MAX);
+        attributes.set(envelope::DATA_VERSION, envelope::Value::Integer(version))?;
+    }
+    Ok(())
 }
 
 /// Refuses the types that only Hence publishes.

@@ -66,3 +66,9 @@ fn named(cause: &Attributes, subscription: &str, parts: &[&str]) -> Id {
     let name = [&[cause.source(), cause.id(), subscription], parts].concat();
     Id::of(Uuid::new_v5(&DERIVED, name.join("\0").as_bytes()))
 }
+
+/// The id of the copy that takes the place of `original` in `subscription`, by its data.
+pub(crate) fn edited(original: &Attributes, subscription: &str, data: &[u8]) -> String {
+    let name = [original.source(), original.id(), subscription, "edited", ""].join("\0");
+    Uuid::new_v5(&DERIVED, &[name.as_bytes(), data].concat()).to_string()
+}

@@ -49,6 +49,7 @@ mod after;
 mod app;
 mod blocking;
 mod bus;
+pub mod dead_letter;
 pub mod defaults;
 pub mod explain;
 mod id;

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use hence_core::engine::TryCommitError;
-use hence_core::{Code, Commit, Error, Read, Result, Start};
+use hence_core::{Code, Commit, DeadLetterQuery, Error, Read, Result, Start};
 
 use crate::case::{Need, Violation};
 use crate::world::{
@@ -64,7 +64,10 @@ async fn g16_close_refuses_what_comes_later(world: World<'_>) -> Checked {
     is_closed(
         "dead_letters",
         world
-            .within("dead letters", engine.dead_letters(None))
+            .within(
+                "dead letters",
+                engine.dead_letters(&DeadLetterQuery::default()),
+            )
             .await?,
     )?;
     // It may answer from memory; it must not hang.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hence_core::envelope::{CAUSATION, CORRELATION, KEY};
-use hence_core::{Code, Commit, Durability, Message, Outcome, Value};
+use hence_core::{Code, Commit, DeadLetterQuery, Durability, Message, Outcome, Value};
 
 use crate::case::Need;
 use crate::world::{
@@ -152,9 +152,15 @@ async fn through_all(mut world: World<'_>, kill: bool) -> Checked {
         world = world.killed().await?;
     }
     let letters = world
-        .within("dead letters", world.engine().dead_letters(None))
+        .within(
+            "dead letters",
+            world.engine().dead_letters(&DeadLetterQuery::default()),
+        )
         .await??;
-    let kept = letters.iter().all(|letter| letter.message == traced());
+    let mut kept = true;
+    for letter in &letters {
+        kept &= world.engine().dead_letter(&letter.id).await?.1 == traced();
+    }
     ensure!(
         letters.len() == 1 && kept,
         "the dead letter has other attributes: {letters:?}"

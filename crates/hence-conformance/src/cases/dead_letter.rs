@@ -1,7 +1,9 @@
 //! Dead letters: kept with cause and bytes, counted for their keys, listed when asked.
 
 use bytes::Bytes;
-use hence_core::{DeadLetter, Delivery, Message, Outcome, RejectReason, Timestamp};
+use hence_core::{
+    DeadLetter, DeadLetterQuery, Delivery, Message, Outcome, RejectReason, Timestamp,
+};
 
 use crate::case::{Need, Violation};
 use crate::world::{
@@ -34,8 +36,12 @@ fn bad() -> Message {
 }
 
 async fn letters(world: &World<'_>, of: Option<&str>) -> Checked<Vec<DeadLetter>> {
+    let wanted = DeadLetterQuery {
+        subscription: of.map(str::to_owned),
+        ..DeadLetterQuery::default()
+    };
     Ok(world
-        .within("dead letters", world.engine().dead_letters(of))
+        .within("dead letters", world.engine().dead_letters(&wanted))
         .await??)
 }
 
@@ -84,10 +90,14 @@ async fn is_kept(world: &World<'_>, delivery: &Delivery, before: Timestamp) -> C
         letter.position
     );
     ensure!(
-        letter.message == bad(),
-        "its message has changed: {:?}",
-        letter.message
+        letter.event_type == TICK && letter.key.as_deref() == Some("k-1"),
+        "its type is '{}', its key {:?}",
+        letter.event_type,
+        letter.key
     );
+    let (same, message) = world.engine().dead_letter(&id).await?;
+    ensure!(same == *letter, "one by one it is {same:?}");
+    ensure!(message == bad(), "its message has changed: {message:?}");
     ensure!(
         letter.reason == RejectReason::Undecodable,
         "its reason is {:?}",
@@ -276,7 +286,7 @@ async fn g5_later_events_of_a_held_key_are_not_lost(world: World<'_>) -> Checked
 }
 
 async fn g4_each_subscription_has_its_own_dead_letters(world: World<'_>) -> Checked {
-    world.publish(events("e", 4)).await?;
+    let published = world.publish(events("e", 4)).await?;
     for (name, which) in [("one", 0..2), ("two", 1..4)] {
         let mut attached = world.attach(name, &[TICK]).await?;
         let deliveries = world.pull(&mut attached, 4).await?;
@@ -287,18 +297,19 @@ async fn g4_each_subscription_has_its_own_dead_letters(world: World<'_>) -> Chec
         }
     }
     let found = |letters: &[DeadLetter]| {
-        let id = |letter: &DeadLetter| letter.message.attributes().id().to_owned();
-        letters.iter().map(id).collect::<Vec<_>>()
+        let position = |letter: &DeadLetter| letter.position.0;
+        letters.iter().map(position).collect::<Vec<_>>()
     };
+    let first = published.first().map_or(0, |first| first.0);
     let one = letters(&world, Some("one")).await?;
     ensure!(
-        found(&one) == ["e0", "e1"],
+        found(&one) == [first, first + 1],
         "the first has {:?}",
         found(&one)
     );
     let two = letters(&world, Some("two")).await?;
     ensure!(
-        found(&two) == ["e1", "e2", "e3"],
+        found(&two) == [first + 1, first + 2, first + 3],
         "the second has {:?}",
         found(&two)
     );

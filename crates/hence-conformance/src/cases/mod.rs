@@ -21,6 +21,7 @@ mod close;
 mod content;
 mod dead_letter;
 mod delivery;
+mod discard;
 mod duplicate;
 mod durability;
 mod flow;
@@ -49,6 +50,7 @@ pub(crate) fn all() -> Vec<Case> {
         retry::CASES,
         dead_letter::CASES,
         redrive::CASES,
+        discard::CASES,
         reporting::CASES,
         flow::CASES,
         load::CASES,

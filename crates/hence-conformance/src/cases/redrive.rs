@@ -1,6 +1,6 @@
 //! Redrive: dead letters again, in their order, and safe to ask for twice.
 
-use hence_core::{Code, DeadLetter, Delivery, Outcome, Position};
+use hence_core::{Code, DeadLetter, DeadLetterQuery, Delivery, Outcome, Position};
 
 use crate::case::{Need, Violation};
 use crate::world::{
@@ -26,7 +26,10 @@ cases! {
 
 async fn letters(world: &World<'_>) -> Checked<Vec<DeadLetter>> {
     Ok(world
-        .within("dead letters", world.engine().dead_letters(Some(NAME)))
+        .within(
+            "dead letters",
+            world.engine().dead_letters(&DeadLetterQuery::of(NAME)),
+        )
         .await??)
 }
 
@@ -209,8 +212,9 @@ async fn g6_rejected_again_it_stays(world: World<'_>) -> Checked {
             "its cause is '{}'",
             letter.error
         );
-        let id = letter.message.attributes().id();
-        ensure!(letter.message.data().is_some(), "'{id}' has lost its bytes");
+        let (_, message) = world.engine().dead_letter(&letter.id).await?;
+        let id = &letter.id;
+        ensure!(message.data().is_some(), "'{id}' has lost its bytes");
     }
     drop(attached);
     let mut attached = world.attach(NAME, &[TICK]).await?;

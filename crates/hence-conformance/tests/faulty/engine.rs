@@ -11,13 +11,15 @@ use hence_core::engine::{
 };
 use hence_core::engine::{Feature, Filter};
 use hence_core::{
-    BoxFuture, Capability, Code, Commit, DeadLetter, Deliveries, Delivery, Durability, Engine,
-    Entry, Position, Read, Reader, Receipt, Result, Start, SubscriptionSpec, Timestamp,
+    BoxFuture, Capability, Code, Commit, DeadLetter, DeadLetterQuery, Deliveries, Delivery,
+    Durability, Engine, Entry, Message, Position, Read, Reader, Receipt, Result, Start,
+    SubscriptionSpec, Timestamp,
 };
 
 use crate::fault::Fault;
 use crate::reference::{
     BACKLOG_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, Outlet, Place, Stored, World, name_of,
+    parse,
 };
 
 fn closed() -> hence_core::Error {
@@ -57,7 +59,7 @@ impl Place {
                 _ => false,
             };
             let position = Position(world.stored.entries.len() as u64 + 1);
-            let receipt = |message: &hence_core::Message| {
+            let receipt = |message: &Message| {
                 Receipt::new(message.clone(), Some(position), commit.durability)
             };
             let broken = Err(Code::STORAGE.error("the storage is broken"));
@@ -407,7 +409,11 @@ impl Engine for Reference {
         let report = |(name, progress): (&String, &crate::reference::Progress)| {
             let outlet = world.live.outlets.get(name);
             let lag = progress.lag(&stored.entries, place.fault);
-            let dead = progress.dead.values().filter(|dead| !dead.redriven).count() as u64;
+            let dead = progress
+                .dead
+                .values()
+                .filter(|dead| !dead.letter.redriven)
+                .count() as u64;
             SubscriptionReport {
                 name: name.clone(),
                 types: progress.types.clone(),
@@ -427,25 +433,46 @@ impl Engine for Reference {
 
     fn dead_letters<'a>(
         &'a self,
-        subscription: Option<&'a str>,
+        wanted: &'a DeadLetterQuery,
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>>> {
         Box::pin(async move {
             self.check_open()?;
+            let is = |fault| self.place.is(fault);
             let world = self.place.lock();
-            let all = self.place.is(Fault::DeadLettersOfAll);
-            let of = |name: &str| all || subscription.is_none_or(|wanted| wanted == name);
-            let found = world
-                .stored
-                .subscriptions
-                .iter()
-                .filter(|(name, _)| of(name));
-            let found = found.flat_map(|(_, progress)| progress.dead.values());
-            let found = found
-                .filter(|dead| !dead.redriven)
-                .map(|dead| dead.letter.clone());
-            let mut found: Vec<_> = found.collect();
-            found.sort_by_key(|letter| (letter.since, letter.position));
-            Ok(found)
+            let known = &world.stored.subscriptions;
+            if let Some(name) = wanted
+                .subscription
+                .as_ref()
+                .filter(|name| !known.contains_key(*name))
+            {
+                return Err(Code::NOT_FOUND.error(format!("no subscription '{name}'")));
+            }
+            let mut wanted = wanted.clone();
+            if is(Fault::DeadLettersOfAll) {
+                wanted.subscription = None;
+            }
+            if is(Fault::PageRepeated) {
+                wanted.after = None;
+            }
+            if is(Fault::LettersUnfiltered) {
+                (wanted.event_type, wanted.key, wanted.fingerprint) = (None, None, None);
+            }
+            let found = known.values().flat_map(|progress| progress.dead.values());
+            let found = found.map(|dead| dead.letter.clone());
+            Ok(wanted.page(found.filter(|letter| !letter.redriven || !is(Fault::RedrivenHidden))))
+        })
+    }
+
+    fn dead_letter<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(DeadLetter, Message)>> {
+        Box::pin(async move {
+            self.check_open()?;
+            let world = self.place.lock();
+            let known = parse(id).and_then(|(name, position)| {
+                world.stored.subscriptions.get(name)?.dead.get(&position)
+            });
+            let none = || Code::NOT_FOUND.error(format!("no dead letter '{id}'"));
+            let dead = known.ok_or_else(none)?;
+            Ok((dead.letter.clone(), dead.message.clone()))
         })
     }
 
@@ -483,11 +510,8 @@ impl Place {
         let world = self.lock();
         let dead = world.stored.subscriptions[name].dead.iter();
         let held = dead.filter(|(_, dead)| dead.letter.hold && !self.is(Fault::HoldLost));
-        held.map(|(_, dead)| {
-            let key = dead.letter.message.attributes().key();
-            (dead.letter.position, key.map(str::to_owned))
-        })
-        .collect()
+        held.map(|(_, dead)| (dead.letter.position, dead.letter.key.clone()))
+            .collect()
     }
 }
 
@@ -518,6 +542,14 @@ impl Deliveries for Pull {
 
     fn held(&self) -> BTreeMap<Position, Option<String>> {
         self.held.clone()
+    }
+
+    fn released(&mut self) -> BTreeMap<Position, Option<String>> {
+        let world = &mut *self.place.lock();
+        let outlet = world.live.outlets.get_mut(&self.name);
+        outlet
+            .map(|outlet| std::mem::take(&mut outlet.released))
+            .unwrap_or_default()
     }
 }
 

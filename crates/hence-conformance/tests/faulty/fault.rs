@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use hence_core::envelope::{DELIVER_AT, KEY};
-use hence_core::{Commit, DeadLetter, Message};
+use hence_core::{Commit, Message};
+
+use crate::reference::Dead;
 
 /// Lists the faults, and the case that must catch each.
 macro_rules! faults {
@@ -124,6 +126,36 @@ faults! {
     RedriveHalf => g6_an_unknown_dead_letter_stops_all;
     /// What is rejected a second time is gone.
     RejectedAgainVanishes => g6_rejected_again_it_stays;
+    /// A dead letter that was discarded is still there.
+    DiscardDoesNothing => g5_discard_frees_the_key;
+    /// The runtime is not told of a dead letter that was discarded.
+    DiscardNotTold => g5_discard_frees_the_key;
+    /// What was discarded is delivered again.
+    DiscardDeliversAgain => discard_ends_a_delivery_for_good;
+    /// A discard is forgotten when the engine is killed.
+    DiscardForgotten => discard_survives_a_kill;
+    /// What was discarded cannot be discarded again.
+    DiscardTwiceRefused => discard_twice_does_no_harm;
+    /// A dead letter that never was can be discarded.
+    DiscardUnknown => an_unknown_dead_letter_cannot_be_discarded;
+    /// The reason of a discard is forgotten.
+    DiscardForgetsReason => a_report_tells_why_it_was_discarded;
+    /// An edited dead letter is sent as it was.
+    EditIgnored => g6_an_edited_copy_takes_the_place;
+    /// An edited copy becomes the original when the engine is killed.
+    EditForgottenByKill => g6_an_edited_copy_survives_a_kill;
+    /// An edited copy becomes the original when it is rejected.
+    EditForgotten => g6_an_edited_copy_that_dies_stays_edited;
+    /// An edited copy may leave its key.
+    EditChangesKey => an_edit_that_does_not_fit_is_refused;
+    /// What is on its way is edited.
+    EditTwice => an_edit_that_does_not_fit_is_refused;
+    /// The second page of the dead letters is the first.
+    PageRepeated => dead_letters_come_in_pages;
+    /// Dead letters are not filtered.
+    LettersUnfiltered => a_query_of_dead_letters_leaves_out_what_it_says;
+    /// A dead letter that was redriven and waits is not listed.
+    RedrivenHidden => g6_a_redriven_dead_letter_is_listed_until_it_is_done;
     /// A dead letter stays when it was redriven and is done.
     DoneStaysDead => g6_done_removes_the_dead_letter;
     /// A reader sees what a kill takes away.
@@ -319,36 +351,24 @@ impl Fault {
     }
 
     /// What becomes of a dead letter.
-    pub(crate) fn spoil_letter(self, letter: DeadLetter) -> DeadLetter {
-        let attributes = letter.message.attributes().clone();
+    pub(crate) fn spoil_letter(self, dead: Dead) -> Dead {
+        let Dead {
+            mut letter,
+            mut message,
+        } = dead;
+        let mut attributes = message.attributes().clone();
         match self {
-            Self::DeadLetterLosesBytes => DeadLetter {
-                message: Message::new(attributes, None),
-                ..letter
-            },
+            Self::DeadLetterLosesBytes => message = Message::new(attributes, None),
             Self::TraceDropped => {
-                let mut attributes = attributes;
                 attributes.remove_extension("traceparent");
-                let data = letter.message.data().cloned();
-                DeadLetter {
-                    message: Message::new(attributes, data),
-                    ..letter
-                }
+                message = Message::new(attributes, message.data().cloned());
             }
-            Self::DeadLetterLosesCause => DeadLetter {
-                error: String::new(),
-                ..letter
-            },
-            Self::DeadLetterLosesAttempts => DeadLetter {
-                attempts: 1,
-                ..letter
-            },
-            Self::HoldForced => DeadLetter {
-                hold: true,
-                ..letter
-            },
-            _ => letter,
+            Self::DeadLetterLosesCause => letter.error = String::new(),
+            Self::DeadLetterLosesAttempts => letter.attempts = 1,
+            Self::HoldForced => letter.hold = true,
+            _ => {}
         }
+        Dead { letter, message }
     }
 
     /// The parts in which a commit is applied that should be one.

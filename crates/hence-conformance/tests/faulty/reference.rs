@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use hence_core::engine::{AttemptReport, DeliveryState};
 use hence_core::{
-    Code, Commit, DeadLetter, Delivery, Durability, Entry, Message, Outcome, Position, Receipt,
-    Result, Settlement, Start, SubscriptionSpec, Timestamp,
+    Code, Commit, DeadLetter, Delivery, Discard, Durability, Edit, Entry, Message, Outcome,
+    Position, Receipt, Result, Settlement, Start, SubscriptionSpec, Timestamp,
 };
 use tokio::sync::watch;
 
@@ -20,11 +20,11 @@ pub(crate) const EVENT_BYTES_MAX: usize = 512 << 10;
 pub(crate) const BATCH_EVENTS_MAX: usize = 1_000;
 pub(crate) const BACKLOG_BYTES_MAX: usize = 1 << 20;
 
-/// A dead letter, and whether it was sent again.
+/// A dead letter and its message.
 #[derive(Clone)]
 pub(crate) struct Dead {
     pub(crate) letter: DeadLetter,
-    pub(crate) redriven: bool,
+    pub(crate) message: Message,
 }
 
 /// What is remembered of a subscription.
@@ -37,6 +37,8 @@ pub(crate) struct Progress {
     pub(crate) dead: BTreeMap<u64, Dead>,
     /// What was given out before a detach, for a fault that takes it for settled.
     pub(crate) given: BTreeSet<u64>,
+    /// What was discarded, for a fault that brings it back.
+    discarded: BTreeMap<u64, Dead>,
 }
 
 impl Progress {
@@ -49,7 +51,8 @@ impl Progress {
 
     /// Whether a delivery is to be settled, by itself or as a redriven one.
     pub(crate) fn is_open(&self, position: u64) -> bool {
-        !self.settled.contains(&position) || self.dead.get(&position).is_some_and(|d| d.redriven)
+        !self.settled.contains(&position)
+            || self.dead.get(&position).is_some_and(|d| d.letter.redriven)
     }
 
     /// Takes deliveries for settled: a fault.
@@ -95,6 +98,7 @@ pub(crate) struct Outlet {
     shut: BTreeSet<u64>,
     pub(crate) redriven: VecDeque<u64>,
     pub(crate) given: BTreeSet<u64>,
+    pub(crate) released: BTreeMap<Position, Option<String>>,
 }
 
 impl Outlet {
@@ -224,6 +228,7 @@ impl Place {
             }
             return Err(error);
         }
+        self.check_letters(stored, commit)?;
         let dead = self.check_redrive(stored, &commit.redrive);
         let dead = match dead {
             Err((found, _)) if self.is(Fault::RedriveHalf) => found,
@@ -252,7 +257,100 @@ impl Place {
         for (name, position) in dead {
             self.redrive(world, &name, position);
         }
+        for discard in &commit.discard {
+            self.discard(world, discard);
+        }
+        for edit in &commit.edit {
+            self.edit(world, edit);
+        }
         Ok(receipts)
+    }
+
+    /// Refuses what cannot be discarded or edited.
+    fn check_letters(&self, stored: &Stored, commit: &Commit) -> Result<()> {
+        let none = |id: &str| Code::NOT_FOUND.error(format!("no dead letter '{id}'"));
+        for Discard { id, .. } in &commit.discard {
+            let (name, position) = parse(id).ok_or_else(|| none(id))?;
+            let known = stored.subscriptions.get(name).is_some_and(|progress| {
+                let settled = progress.settled.contains(&position);
+                progress.dead.contains_key(&position)
+                    || settled && !self.is(Fault::DiscardTwiceRefused)
+            });
+            if !known && !self.is(Fault::DiscardUnknown) {
+                return Err(none(id));
+            }
+        }
+        for Edit { id, message } in &commit.edit {
+            let found = parse(id)
+                .and_then(|(name, position)| stored.subscriptions.get(name)?.dead.get(&position));
+            let dead = found.ok_or_else(|| none(id))?;
+            let same = dead.message == *message;
+            let fits = message.attributes().key() == dead.letter.key.as_deref()
+                && message.attributes().event_type() == dead.letter.event_type
+                || self.is(Fault::EditChangesKey);
+            let again = dead.letter.redriven && !same && !self.is(Fault::EditTwice);
+            if !fits || again {
+                return Err(Code::EDIT.error(format!("'{id}' cannot be edited so")));
+            }
+        }
+        Ok(())
+    }
+
+    fn discard(&self, world: &mut World, discard: &Discard) {
+        let Some((name, position)) = parse(&discard.id) else {
+            return;
+        };
+        let Some(progress) = world.stored.subscriptions.get_mut(name) else {
+            return;
+        };
+        if self.is(Fault::DiscardDoesNothing) {
+            return;
+        }
+        let Some(dead) = progress.dead.remove(&position) else {
+            return;
+        };
+        progress.tried.remove(&position);
+        progress.discarded.insert(position, dead.clone());
+        if self.is(Fault::DiscardDeliversAgain) {
+            progress.settled.remove(&position);
+        }
+        let told = !self.is(Fault::DiscardNotTold);
+        if let Some(outlet) = world.live.outlets.get_mut(name) {
+            outlet.given.remove(&position);
+            outlet.redriven.retain(|sent| *sent != position);
+            if told {
+                outlet.released.insert(Position(position), dead.letter.key);
+            }
+        }
+        world.stored.ended.push(Ended {
+            subscription: name.to_owned(),
+            position,
+            report: AttemptReport {
+                attempt: 0,
+                ended: Timestamp::now(),
+                ran: std::time::Duration::ZERO,
+                outcome: "discarded",
+                error: match self.is(Fault::DiscardForgetsReason) {
+                    true => String::new(),
+                    false => discard.reason.clone(),
+                },
+                emitted: Vec::new(),
+            },
+        });
+    }
+
+    fn edit(&self, world: &mut World, edit: &Edit) {
+        let Some((name, position)) = parse(&edit.id) else {
+            return;
+        };
+        let progress = world.stored.subscriptions.get_mut(name);
+        if let Some(dead) = progress.and_then(|progress| progress.dead.get_mut(&position))
+            && !self.is(Fault::EditIgnored)
+        {
+            dead.message = edit.message.clone();
+            dead.letter.edited = true;
+        }
+        self.redrive(world, name, position);
     }
 
     /// Whether any settlement is new.
@@ -464,7 +562,7 @@ impl Place {
         let was_redriven = progress
             .dead
             .get(&position)
-            .is_some_and(|dead| dead.redriven);
+            .is_some_and(|dead| dead.letter.redriven);
         let removed = if self.is(Fault::DoneStaysDead) {
             None
         } else {
@@ -478,8 +576,9 @@ impl Place {
         if self.is(Fault::CommitPastGap) {
             progress.settled.extend(1..position);
         }
-        let gone = self.is(Fault::RejectedIsDropped)
-            || self.is(Fault::RejectedAgainVanishes) && removed.is_some();
+        let again = removed.is_some();
+        let gone =
+            self.is(Fault::RejectedIsDropped) || self.is(Fault::RejectedAgainVanishes) && again;
         if let Outcome::Reject {
             reason,
             error,
@@ -487,25 +586,26 @@ impl Place {
         } = &settlement.outcome
             && !gone
         {
+            let copy = removed.filter(|dead| dead.letter.edited && !self.is(Fault::EditForgotten));
+            let edited = copy.is_some();
+            let own = || stored.entries[position as usize - 1].message.clone();
+            let message = copy.map_or_else(own, |dead| dead.message);
             let letter = DeadLetter {
                 id: format!("{name}.{position}"),
                 subscription: name.to_owned(),
                 position: settlement.position,
-                message: stored.entries[position as usize - 1].message.clone(),
+                event_type: message.attributes().event_type().to_owned(),
+                key: message.attributes().key().map(str::to_owned),
                 reason: *reason,
                 error: error.clone(),
                 attempts: settlement.attempt,
                 since: Timestamp::steady(),
                 hold: *hold,
+                redriven: false,
+                edited,
             };
-            let letter = self.fault.spoil_letter(letter);
-            progress.dead.insert(
-                position,
-                Dead {
-                    letter,
-                    redriven: false,
-                },
-            );
+            let dead = self.fault.spoil_letter(Dead { letter, message });
+            progress.dead.insert(position, dead);
         }
         if !was_redriven {
             stored.release(position);
@@ -525,9 +625,9 @@ impl Place {
         let dead = progress
             .dead
             .get_mut(&position)
-            .filter(|dead| !dead.redriven || twice);
+            .filter(|dead| !dead.letter.redriven || twice);
         let Some(dead) = dead else { return };
-        dead.redriven = true;
+        dead.letter.redriven = true;
         if self.is(Fault::RedriveDrops) {
             progress.dead.remove(&position);
             return;
@@ -570,7 +670,10 @@ impl Place {
         if is_new || self.is(Fault::StartMoves) {
             progress.from = from;
         }
-        let sent = progress.dead.iter().filter(|(_, dead)| dead.redriven);
+        let sent = progress
+            .dead
+            .iter()
+            .filter(|(_, dead)| dead.letter.redriven);
         let redriven = sent.map(|(position, _)| *position).collect();
         if is_new {
             stored.recount(self.fault);
@@ -619,6 +722,9 @@ impl Place {
         else {
             return Ok(Vec::new());
         };
+        if !outlet.released.is_empty() {
+            return Ok(Vec::new());
+        }
         let entry = |position: u64| &stored.entries[position as usize - 1];
         let due = |position: u64| entry(position).message.attributes().deliver_at();
         let mut found = Vec::new();
@@ -674,7 +780,10 @@ impl Place {
             let attempts = tried.map_or(0, |(attempts, _)| attempts);
             Delivery {
                 position: Position(position),
-                message: entry(position).message.clone(),
+                message: match progress.dead.get(&position).filter(|_| redriven) {
+                    Some(dead) => dead.message.clone(),
+                    None => entry(position).message.clone(),
+                },
                 appended: entry(position).appended,
                 attempt: if self.is(Fault::AttemptReset) {
                     1
@@ -692,6 +801,12 @@ impl Place {
         }
         Ok(found.into_iter().map(give).collect())
     }
+}
+
+/// The subscription and the position that an id names.
+pub(crate) fn parse(id: &str) -> Option<(&str, u64)> {
+    let (name, position) = id.rsplit_once('.')?;
+    Some((name, position.parse::<Position>().ok()?.0))
 }
 
 impl Stored {
@@ -725,10 +840,16 @@ impl Stored {
         let is_dead = progress
             .dead
             .get(&position)
-            .is_some_and(|dead| !dead.redriven);
+            .is_some_and(|dead| !dead.letter.redriven);
         match progress.tried.get(&position) {
             _ if is_dead => DeliveryState::Dead,
-            _ if !progress.is_open(position) => DeliveryState::Done,
+            _ if !progress.is_open(position) => {
+                let of = |ended: &&Ended| ended.subscription == name && ended.position == position;
+                match self.ended.iter().rfind(of) {
+                    Some(ended) if ended.report.outcome == "discarded" => DeliveryState::Discarded,
+                    _ => DeliveryState::Done,
+                }
+            }
             Some((_, due)) => DeliveryState::Retrying(*due),
             None if given => DeliveryState::Running,
             None => DeliveryState::Waiting,
@@ -765,11 +886,18 @@ impl Stored {
                 Fault::SettlementsForgotten => progress.settled.clear(),
                 Fault::RetryForgotten => progress.tried.clear(),
                 Fault::DeadLettersForgotten => progress.dead.clear(),
+                Fault::DiscardForgotten => progress.dead.append(&mut progress.discarded),
+                Fault::EditForgottenByKill => {
+                    let entries = &self.entries;
+                    for (position, dead) in &mut progress.dead {
+                        dead.message = entries[*position as usize - 1].message.clone();
+                    }
+                }
                 Fault::RedriveForgotten => {
                     progress
                         .dead
                         .values_mut()
-                        .for_each(|dead| dead.redriven = false);
+                        .for_each(|dead| dead.letter.redriven = false);
                 }
                 Fault::DelayedForgotten => progress.settled.extend(&delayed),
                 Fault::DeliveredOnceOverKill => progress.settled.extend(&progress.given),

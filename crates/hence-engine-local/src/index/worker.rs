@@ -14,7 +14,7 @@ use super::view::{self, Checkpoint, Kept, View};
 use super::{Index, Known, translate};
 use crate::Options;
 use crate::identity::IdentityKey;
-use crate::op::{ENDED, Ended};
+use crate::op::{DISCARDED, Discarded, ENDED, Ended};
 
 /// Commits after which what was read is shown to those who ask.
 const STEP_COMMITS: usize = 1_024;
@@ -300,6 +300,9 @@ impl Work {
             } else if op.kind == ENDED {
                 let ended = Ended::decode(op.tag, &mut op.body.clone())?;
                 entries.push(Term::attempts(key, ended.position).at(frame.number()));
+            } else if op.kind == DISCARDED {
+                let position = Discarded::decode(op.tag, &mut op.body.clone())?.position;
+                entries.push(Term::attempts(key, position).at(frame.number()));
             }
         }
         reached.commit = frame.number() + 1;

@@ -4,8 +4,8 @@ use std::time::Duration;
 use hence_core::commit::{Change, Sequence, What};
 use hence_core::engine::Engine;
 use hence_core::{
-    Attributes, Commit, Delivery, Message, Outcome, RejectReason, Settlement, Start,
-    SubscriptionSpec, Timestamp,
+    Attributes, Commit, DeadLetterQuery, Delivery, Message, Outcome, RejectReason, Settlement,
+    Start, SubscriptionSpec, Timestamp,
 };
 use hence_log::Storage;
 use hence_log::sim::SimStorage;
@@ -59,7 +59,10 @@ async fn work(engine: &dyn Engine) {
         };
         engine.commit(commit).await.unwrap();
     }
-    let letters = engine.dead_letters(None).await.unwrap();
+    let letters = engine
+        .dead_letters(&DeadLetterQuery::default())
+        .await
+        .unwrap();
     let redrive = vec![letters[0].id.clone(), letters[2].id.clone()];
     engine
         .commit(Commit {

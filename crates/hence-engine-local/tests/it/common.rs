@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hence_core::engine::{Deliveries, Engine, Entry};
 use hence_core::{
-    Attributes, Commit, Delivery, Durability, Message, Outcome, Position, Read, Receipt,
-    RejectReason, Result, Settlement, Start, SubscriptionSpec, Timestamp,
+    Attributes, Commit, Delivery, Discard, Durability, Edit, Message, Outcome, Position, Read,
+    Receipt, RejectReason, Result, Settlement, Start, SubscriptionSpec, Timestamp,
 };
 use hence_engine_local::{ManualClock, Options};
 use hence_log::Storage;
@@ -281,4 +281,29 @@ pub(crate) async fn all_entries(engine: &Arc<dyn Engine>) -> Vec<Entry> {
 
 pub(crate) fn position(number: u64) -> Position {
     Position(number)
+}
+
+pub(crate) async fn discard(engine: &Arc<dyn Engine>, ids: &[&str]) -> Result<()> {
+    let discard = |id: &&str| Discard {
+        id: (*id).to_owned(),
+        reason: "nobody needs it".to_owned(),
+    };
+    let commit = Commit {
+        discard: ids.iter().map(discard).collect(),
+        durability: strongest(engine),
+        ..Commit::default()
+    };
+    engine.commit(commit).await.map(drop)
+}
+
+pub(crate) async fn edit(engine: &Arc<dyn Engine>, id: &str, message: Message) -> Result<()> {
+    let commit = Commit {
+        edit: vec![Edit {
+            id: id.to_owned(),
+            message,
+        }],
+        durability: strongest(engine),
+        ..Commit::default()
+    };
+    engine.commit(commit).await.map(drop)
 }

@@ -1,5 +1,5 @@
 use hence_core::engine::Read;
-use hence_core::{Code, Commit, Durability};
+use hence_core::{Code, Commit, DeadLetterQuery, Durability};
 
 use crate::common::*;
 
@@ -19,7 +19,7 @@ on_both! {
             engine.find(None, "1").await.err(),
             engine.report(position(1)).await.err(),
             engine.settled(position(1)).await.err(),
-            engine.dead_letters(None).await.err(),
+            engine.dead_letters(&DeadLetterQuery::default()).await.err(),
             engine.health().err(),
         ];
         for error in codes {

@@ -101,10 +101,7 @@ fn what_left_the_memory_comes_from_the_disk() {
         settle(&engine, "s", &got[0], reject(false)).await.unwrap();
         done(&engine, "s", &late).await;
         done(&engine, "s", &got[1..5]).await;
-        assert_eq!(
-            engine.dead_letters(None).await.unwrap()[0].message,
-            event("2")
-        );
+        assert_eq!(engine.dead_letter("s.2").await.unwrap().1, event("2"));
         assert_eq!(engine.subscriptions()[0].settled, position(6));
         assert_eq!(
             engine.report(position(3)).await.unwrap()[0].attempts.len(),

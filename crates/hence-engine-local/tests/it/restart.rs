@@ -1,5 +1,5 @@
 use hence_core::engine::DeliveryState;
-use hence_core::{Commit, Durability, Outcome, Read, Start, Timestamp};
+use hence_core::{Commit, DeadLetterQuery, Durability, Outcome, Read, Start, Timestamp};
 
 use crate::common::*;
 
@@ -94,12 +94,18 @@ fn dead_letters_and_redrives_are_kept() {
             settle(&engine, "s", delivery, reject(true)).await.unwrap();
         }
         redrive(&engine, &["s.2"]).await.unwrap();
-        let before = engine.dead_letters(None).await.unwrap();
+        let before = engine
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap();
         drop(deliveries);
         end(engine, clean).await;
 
         let engine = bench.open();
-        let after = engine.dead_letters(None).await.unwrap();
+        let after = engine
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap();
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
         let mut deliveries = subscribe(&engine, "s").await;
         assert_eq!(deliveries.held().len(), 3);
@@ -112,7 +118,14 @@ fn dead_letters_and_redrives_are_kept() {
         end(engine, clean).await;
 
         let engine = bench.open();
-        assert_eq!(engine.dead_letters(None).await.unwrap().len(), 2);
+        assert_eq!(
+            engine
+                .dead_letters(&DeadLetterQuery::default())
+                .await
+                .unwrap()
+                .len(),
+            2
+        );
         assert_eq!(engine.subscriptions()[0].lag, 0);
         assert!(ready(&mut subscribe(&engine, "s").await).await.is_empty());
     });
@@ -267,7 +280,10 @@ fn a_restored_backup_is_the_same_engine_and_goes_on() {
         settle(&engine, "s", &got[2], retry(due)).await.unwrap();
         done(&engine, "s", &got[4..]).await;
         let events = format!("{:?}", all_entries(&engine).await);
-        let letters = engine.dead_letters(None).await.unwrap();
+        let letters = engine
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap();
         let report = engine.subscriptions().remove(0);
         // The engine is open, and goes on: this is not in the backup, or behind all that must be.
         hence_log::backup(bench.path(), &copy).unwrap();
@@ -276,7 +292,10 @@ fn a_restored_backup_is_the_same_engine_and_goes_on() {
 
         let restored = hence_engine_local::log(&again, &bench.options).unwrap();
         assert_eq!(format!("{:?}", all_entries(&restored).await), events);
-        let found = restored.dead_letters(None).await.unwrap();
+        let found = restored
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap();
         assert_eq!(format!("{found:?}"), format!("{letters:?}"));
         let known = restored.subscriptions().remove(0);
         assert_eq!((known.settled, known.lag), (report.settled, report.lag));

@@ -135,6 +135,47 @@ fn g2_nothing_goes_that_a_subscription_has_not_settled() {
 }
 
 #[test]
+fn g4_nothing_goes_that_a_dead_letter_needs() {
+    block_on(async {
+        let bench = bench(size());
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        publish(&engine, vec![typed("x", "u"), event("letter")])
+            .await
+            .unwrap();
+        for delivery in pull(&mut deliveries, 1).await {
+            settle(&engine, "s", &delivery, reject(false))
+                .await
+                .unwrap();
+        }
+        drop(deliveries);
+        let mut id = 0;
+        let mut more = async |engine: &Arc<dyn Engine>| {
+            id += 1;
+            let batch = (0..BATCH).map(|n| typed(&format!("{id}-{n}"), "u"));
+            publish(engine, batch.collect()).await.unwrap();
+        };
+        while engine.health().unwrap().bytes < 160 << 10 {
+            more(&engine).await;
+        }
+        assert_eq!(first(&engine), 1, "the dead letter is in the first segment");
+        engine.close().await;
+        drop(engine);
+        let engine = bench.open();
+        let (_, message) = engine.dead_letter("s.2").await.unwrap();
+        assert_eq!(message, event("letter"));
+        discard(&engine, &["s.2"]).await.unwrap();
+        for _ in 0..ROUNDS_MAX {
+            if first(&engine) > 2 {
+                return;
+            }
+            more(&engine).await;
+        }
+        panic!("nobody needs it, and it stays");
+    });
+}
+
+#[test]
 fn without_a_subscription_nothing_counts_as_settled_by_all() {
     block_on(async {
         let bench = bench(Retention {

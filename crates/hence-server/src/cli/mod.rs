@@ -18,6 +18,7 @@ mod get;
 mod global;
 mod graph;
 mod input;
+mod jobs;
 mod lines;
 mod log;
 mod model;
@@ -96,6 +97,9 @@ enum Command {
     /// Dead letters: what could not be handled, kept with its cause.
     #[command(subcommand, before_help = dlq::EXAMPLES)]
     Dlq(dlq::Dlq),
+    /// Jobs: bulk work on dead letters, watched and cancelled.
+    #[command(subcommand, before_help = jobs::EXAMPLES)]
+    Jobs(jobs::Jobs),
     /// The configuration, and what happens without one.
     #[command(subcommand, before_help = config::EXAMPLES)]
     Config(config::Config),
@@ -176,6 +180,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Simulate(simulate) => asked(simulate.run(out, &global)),
         Command::Model(model) => asked(model.run(out, &global)),
         Command::Dlq(dlq) => asked(dlq.run(out, &global)),
+        Command::Jobs(jobs) => asked(jobs.run(out, &global)),
         Command::Status(_) => asked(status::Status::run(out, &global)),
     }
 }

@@ -69,6 +69,14 @@ impl Ask {
             ..Self::get(path, query)
         }
     }
+
+    /// A request to take something away.
+    pub(crate) fn delete(path: impl Into<String>, query: Query) -> Self {
+        Self {
+            method: Method::DELETE,
+            ..Self::get(path, query)
+        }
+    }
 }
 
 /// An answer that is no error.

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::auth::MayRead;
 use super::cloudevents::{self, STRUCTURED, accepted};
+use super::limits::PAGE_BYTES_MAX;
 use super::problem::{Code, Problem};
 use super::query::{FILTER, Query};
 use super::reply::{self, Cursor, Delivery, Item, bad_cursor, json};
@@ -44,11 +45,12 @@ pub(crate) async fn list(
         (None, false) => gateway.forwards(&filter, begin, limit + 1).await?,
         (None, true) => gateway.backwards(&filter, begin, limit + 1).await?,
     };
-    let more = entries.get(limit).map(|entry| {
+    let fit = limit.min(fit(&entries));
+    let more = entries.get(fit).map(|entry| {
         let order = if backwards { "d" } else { "a" };
         Cursor(format!("{order}{}", entry.position))
     });
-    entries.truncate(limit);
+    entries.truncate(fit);
     let items: Vec<_> = entries.iter().map(Item::of).collect();
     Ok(reply::page(uri.path(), &query, items, more.as_ref()))
 }
@@ -61,6 +63,20 @@ fn begin(cursor: &Cursor, backwards: bool) -> Result<Position, Problem> {
         .strip_prefix(order)
         .and_then(|text| text.parse().ok());
     position.ok_or_else(|| bad_cursor(&cursor.0))
+}
+
+/// How many of the first entries a page may have by their bytes: at least one.
+fn fit(entries: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let fit = entries.iter().take_while(|entry| {
+        bytes += size(entry);
+        bytes <= PAGE_BYTES_MAX
+    });
+    fit.count().max(1)
+}
+
+fn size(entry: &Entry) -> usize {
+    entry.message.data().map_or(0, bytes::Bytes::len)
 }
 
 impl Gateway {
@@ -88,7 +104,7 @@ impl Gateway {
                     position < begin
                 }
             });
-            if before || entries.len() >= most {
+            if before || entries.len() >= most || entries.len() > fit(&entries) {
                 continue;
             }
             // One that retention removed meanwhile is no longer part of the list.
@@ -125,14 +141,18 @@ impl Gateway {
         let report = self.bus.engine().health()?;
         let mut end = begin.map_or(report.last, |begin| begin.min(report.last)).0;
         let mut entries = Vec::new();
-        while end >= report.first.0.max(1) && entries.len() < most {
-            let start = end
-                .saturating_sub(BACKWARDS_POSITIONS - 1)
-                .max(report.first.0)
-                .max(1);
+        let mut window = BACKWARDS_POSITIONS;
+        let is_whole = |entries: &[Entry]| entries.len() >= most || entries.len() > fit(entries);
+        while end >= report.first.0.max(1) && !is_whole(&entries) {
+            let start = end.saturating_sub(window - 1).max(report.first.0).max(1);
             let from = Start::Position(Position(start));
-            let window = usize::try_from(BACKWARDS_POSITIONS).unwrap_or(usize::MAX);
-            let found = self.read_up_to(from, filter, window, |p| p.0 > end).await?;
+            let all = usize::try_from(BACKWARDS_POSITIONS).unwrap_or(usize::MAX);
+            let found = self.read_up_to(from, filter, all, |p| p.0 > end).await?;
+            if found.len() > fit(&found) && window > 1 {
+                // So large that reading ended before the window did, and its end comes first.
+                window /= 2;
+                continue;
+            }
             entries.extend(found.into_iter().rev());
             end = start - 1;
         }
@@ -154,15 +174,20 @@ impl Gateway {
             follow,
         };
         let mut reader = self.bus.read(read).await?;
-        let mut entries = Vec::new();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
         while entries.len() < most {
             let found = reader.next(most - entries.len()).await?;
             let end = found.is_empty();
             for entry in found {
+                bytes += size(&entry);
                 if beyond(entry.position) {
                     return Ok(entries);
                 }
                 entries.push(entry);
+                // The last one tells that there is another page.
+                if bytes > PAGE_BYTES_MAX && entries.len() > 1 {
+                    return Ok(entries);
+                }
             }
             if end {
                 break;

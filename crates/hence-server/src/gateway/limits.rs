@@ -42,6 +42,9 @@ pub(crate) const PAGE_ITEMS: usize = 50;
 /// The most items of one page of a list.
 pub(crate) const PAGE_ITEMS_MAX: usize = 500;
 
+/// Bytes of events after which a page of a list ends, however few items it has.
+pub(crate) const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The limits that the configuration may change (`gateway.limits`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {

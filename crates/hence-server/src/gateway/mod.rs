@@ -22,6 +22,7 @@ mod events;
 mod explain;
 mod health;
 mod idempotency;
+mod jobs;
 pub(crate) mod limits;
 pub(crate) mod listen;
 mod metrics;
@@ -54,6 +55,7 @@ pub(crate) struct Gateway {
     access: Access,
     keys: idempotency::Keys,
     counters: metrics::Counters,
+    jobs: jobs::Jobs,
     drain: CancellationToken,
     /// How many plans are made at a time.
     questions: Semaphore,
@@ -76,6 +78,7 @@ impl Gateway {
             explainer: running.explainer().clone(),
             keys: idempotency::Keys::new(limits.idempotency, dedup),
             counters: metrics::Counters::default(),
+            jobs: jobs::Jobs::default(),
             questions: Semaphore::new(plan::QUESTIONS_MAX),
             backtests: plan::backtest::BackTests::default(),
             limits,

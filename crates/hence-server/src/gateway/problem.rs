@@ -52,6 +52,7 @@ codes! {
     NOT_ACCEPTABLE = "HN4061", NOT_ACCEPTABLE, "Not acceptable";
     BODY_SLOW = "HN4081", REQUEST_TIMEOUT, "Body too slow";
     KEY_RUNNING = "HN4091", CONFLICT, "Idempotency key in use";
+    NOT_NOW = "HN4096", CONFLICT, "Not possible in this state";
     NO_LONGER_KEPT = "HN4101", GONE, "Position no longer kept";
     EVENT_TOO_LARGE = "HN4131", PAYLOAD_TOO_LARGE, "Event too large";
     BATCH_TOO_LARGE = "HN4132", PAYLOAD_TOO_LARGE, "Batch too large";
@@ -60,6 +61,7 @@ codes! {
     DURABILITY = "HN4221", UNPROCESSABLE_ENTITY, "Durability not available";
     OTHER_CONTENT = "HN4222", UNPROCESSABLE_ENTITY, "Same id, other content";
     KEY_REUSED = "HN4223", UNPROCESSABLE_ENTITY, "Idempotency key reused";
+    DATA = "HN4224", UNPROCESSABLE_ENTITY, "Data does not fit its type";
     CONNECTIONS = "HN4292", TOO_MANY_REQUESTS, "Too many connections";
     HEADERS = "HN4311", REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large";
     INTERNAL = "HN5001", INTERNAL_SERVER_ERROR, "Internal error";
@@ -250,6 +252,8 @@ impl From<hence::Error> for Problem {
             ("HN0209", _) => Code::OTHER_CONTENT
                 .problem(detail)
                 .hint("an id names one fact for ever: send the new fact under a new id"),
+            ("HN0105", _) => Code::DATA.problem(detail),
+            ("HN0216", _) => Code::NOT_NOW.problem(detail),
             ("HN0204", _) => Code::STORAGE_FAILED
                 .problem("storage failed; nothing more is taken until the log is opened again")
                 .hint("look at the log of the server, cure the disk, and start it again"),

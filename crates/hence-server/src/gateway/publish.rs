@@ -120,7 +120,9 @@ pub(crate) async fn publish(
     check_json_body(&parts.headers, &body)?;
     let (mut attributes, filled) = fill(&caller, &event_type, &query, &parts.headers)?;
     if attributes.key().is_none()
-        && let Some(key) = gateway.bus.key_of(&event_type, &body)
+        && let Some(key) = gateway
+            .bus
+            .key_of(&event_type, attributes.data_version(), &body)
     {
         attributes.set(KEY, key)?;
     }

@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use hence::core::codec::json::Structured;
 use hence::core::engine::{AttemptReport, DeliveryReport, DeliveryState};
-use hence::core::{DeadLetter, Entry};
+use hence::core::{DeadLetter, Entry, Message};
+use hence::dead_letter::DeadLetterGroup;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LINK};
 use serde::{Serialize, Serializer};
@@ -111,18 +112,24 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// A dead letter.
+/// A dead letter, without the data of its event.
 #[derive(Serialize)]
 pub(crate) struct Dead<'a> {
     id: &'a str,
     subscription: &'a str,
     position: String,
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    /// `dead`, or `waiting` once it was sent again.
+    status: &'static str,
     reason: &'static str,
     error: &'a str,
+    fingerprint: String,
     attempts: u32,
     since: String,
     hold: bool,
-    event: Structured<'a>,
+    edited: bool,
 }
 
 impl<'a> Dead<'a> {
@@ -131,12 +138,61 @@ impl<'a> Dead<'a> {
             id: &letter.id,
             subscription: &letter.subscription,
             position: letter.position.to_string(),
+            r#type: &letter.event_type,
+            key: letter.key.as_deref(),
+            status: if letter.redriven { "waiting" } else { "dead" },
             reason: letter.reason.as_str(),
             error: &letter.error,
+            fingerprint: letter.fingerprint().to_string(),
             attempts: letter.attempts,
             since: letter.since.to_string(),
             hold: letter.hold,
-            event: Structured(&letter.message, &[]),
+            edited: letter.edited,
+        }
+    }
+}
+
+/// A dead letter with its event.
+#[derive(Serialize)]
+pub(crate) struct WholeLetter<'a> {
+    #[serde(flatten)]
+    letter: Dead<'a>,
+    event: Structured<'a>,
+}
+
+impl<'a> WholeLetter<'a> {
+    pub(crate) fn of(letter: &'a DeadLetter, message: &'a Message) -> Self {
+        Self {
+            letter: Dead::of(letter),
+            event: Structured(message, &[]),
+        }
+    }
+}
+
+/// Dead letters of one cause.
+#[derive(Serialize)]
+pub(crate) struct Group<'a> {
+    subscription: &'a str,
+    fingerprint: String,
+    reason: &'static str,
+    error: &'a str,
+    count: u64,
+    first: String,
+    last: String,
+    sample: &'a str,
+}
+
+impl<'a> Group<'a> {
+    pub(crate) fn of(group: &'a DeadLetterGroup) -> Self {
+        Self {
+            subscription: &group.subscription,
+            fingerprint: group.fingerprint.to_string(),
+            reason: group.reason.as_str(),
+            error: &group.cause,
+            count: group.count,
+            first: group.first.to_string(),
+            last: group.last.to_string(),
+            sample: &group.sample,
         }
     }
 }

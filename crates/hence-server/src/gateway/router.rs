@@ -21,12 +21,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::problem::{Code, Problem};
 use super::suggest::did_you_mean;
 use super::{
-    Gateway, cloudevents, dead_letters, events, explain, health, limits, metrics, plan, publish,
-    tail, topology,
+    Gateway, cloudevents, dead_letters, events, explain, health, jobs, limits, metrics, plan,
+    publish, tail, topology,
 };
 
 /// Every resource, for "did you mean".
-const PATHS: [&str; 20] = [
+const PATHS: [&str; 23] = [
     "/v1/events",
     "/v1/events/{position}",
     "/v1/events/{position}/deliveries",
@@ -36,8 +36,11 @@ const PATHS: [&str; 20] = [
     "/v1/topology",
     "/v1/subscriptions",
     "/v1/deadletters",
+    "/v1/deadletters/groups",
     "/v1/deadletters/{id}",
     "/v1/deadletters/{id}/redrive",
+    "/v1/jobs",
+    "/v1/jobs/{id}",
     "/v1/explain",
     "/v1/plan",
     "/v1/plan/model",
@@ -68,8 +71,14 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/v1/topology", get(topology::topology))
         .route("/v1/subscriptions", get(topology::subscriptions))
         .route("/v1/deadletters", get(dead_letters::list))
-        .route("/v1/deadletters/{id}", get(dead_letters::one))
+        .route("/v1/deadletters/groups", get(dead_letters::groups))
+        .route(
+            "/v1/deadletters/{id}",
+            get(dead_letters::one).delete(dead_letters::discard),
+        )
         .route("/v1/deadletters/{id}/redrive", post(dead_letters::redrive))
+        .route("/v1/jobs", get(jobs::list).post(jobs::begin))
+        .route("/v1/jobs/{id}", get(jobs::one).delete(jobs::cancel))
         .route("/v1/explain", post(explain::explain))
         .route("/v1/plan", get(plan::plan))
         .route("/v1/plan/model", get(plan::model))
@@ -194,7 +203,7 @@ fn pass(gateway: &Gateway, request: Request) -> Result<Passed, Problem> {
         && gateway.access.foreign_origin(&parts.headers).is_some();
     if preflight {
         let headers = [
-            (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+            (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"),
             (
                 ACCESS_CONTROL_ALLOW_HEADERS,
                 "authorization, content-type, idempotency-key, prefer, last-event-id, \
@@ -204,7 +213,8 @@ fn pass(gateway: &Gateway, request: Request) -> Result<Passed, Problem> {
         let response = (StatusCode::NO_CONTENT, headers).into_response();
         return Ok(Passed::Answered(Box::new(response)));
     }
-    if parts.method == Method::POST && gateway.drain.is_cancelled() {
+    let changes = matches!(parts.method, Method::POST | Method::DELETE);
+    if changes && gateway.drain.is_cancelled() {
         let detail = "the server is going down and takes no more requests";
         return Err(Code::DRAINING.problem(detail));
     }

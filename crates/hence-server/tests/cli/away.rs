@@ -20,7 +20,13 @@ fn arguments(leaf: &[String]) -> Option<Vec<&'static str>> {
         ["simulate"] => vec!["simulate"],
         ["dlq", "ls"] => vec!["dlq", "ls"],
         ["dlq", "show"] => vec!["dlq", "show", "a.1"],
+        ["dlq", "groups"] => vec!["dlq", "groups"],
         ["dlq", "redrive"] => vec!["dlq", "redrive", "a.1"],
+        ["dlq", "edit"] => vec!["dlq", "edit", "a.1", "{}"],
+        ["dlq", "discard"] => vec!["dlq", "discard", "--all", "--reason", "x"],
+        ["jobs", "ls"] => vec!["jobs", "ls"],
+        ["jobs", "show"] => vec!["jobs", "show", "1"],
+        ["jobs", "cancel"] => vec!["jobs", "cancel", "1"],
         ["dev" | "serve" | "backup" | "restore" | "errors" | "completion" | "version"]
         | ["config" | "log", _] => {
             return None;

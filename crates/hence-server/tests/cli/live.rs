@@ -9,11 +9,14 @@ use serde_json::Value;
 use crate::program::{finish, hence, leaves, run, section};
 use crate::server::Server;
 
+/// The job of the examples.
+const JOB: &str = "5b0f36f1-6c0e-4d57-9d4e-87d13a52c0de";
 const ORDER: &str = r#"{"order_id":"A-17","amount":99.5,"items":[{"sku":"X","qty":2}]}"#;
 
 /// Commands that ask a server, with arguments that find something.
 fn asking(server: &Server) -> Vec<Vec<String>> {
     server.place(ORDER);
+    server.job();
     let letter = server.dead_letter();
     let words = |text: &str| text.split(' ').map(str::to_owned).collect();
     vec![
@@ -27,7 +30,8 @@ fn asking(server: &Server) -> Vec<Vec<String>> {
         words("graph"),
         words("status"),
         words("dlq ls"),
-        words("dlq ls --group"),
+        words("dlq groups"),
+        words("jobs ls"),
         words(&format!("dlq show {letter}")),
         words(&format!("dlq redrive {letter} --dry-run")),
     ]
@@ -97,6 +101,10 @@ fn every_example_runs() {
         let args: Vec<&str> = leaf.iter().map(String::as_str).chain(["-h"]).collect();
         for example in section(&run(&args).stdout, "Examples:") {
             let example = example.replace("charge-card.12", &server.dead_letter());
+            let example = match example.contains(JOB) {
+                true => example.replace(JOB, &server.job()),
+                false => example,
+            };
             let ran = shell(&server, folder.path(), &example);
             // A server that has just begun has seen too little for the planner: it says so.
             let plans = ["plan", "simulate"].contains(&leaf[0].as_str());
@@ -281,7 +289,7 @@ fn a_dead_letter_is_listed_shown_and_redriven() {
         "{listed}"
     );
     let (subscription, position) = id.rsplit_once('.').unwrap();
-    let groups = server.done(&["dlq", "ls", "--group", "--json"]);
+    let groups = server.done(&["dlq", "groups", "--json"]);
     let group: Value = serde_json::from_str(groups.lines().next().unwrap()).unwrap();
     assert_eq!(
         (&group["count"], &group["subscription"]),
@@ -311,12 +319,91 @@ fn a_dead_letter_is_listed_shown_and_redriven() {
             .code,
         5
     );
-    let sent = server.done(&["dlq", "redrive", "--subscription", subscription, "--json"]);
+    let sent = server.done(&["dlq", "redrive", &id, "--json"]);
     let sent: Value = serde_json::from_str(&sent).unwrap();
     assert_eq!(
         (&sent["id"], &sent["result"]),
         (&id.as_str().into(), &"sent again".into())
     );
+}
+
+#[test]
+fn many_dead_letters_are_one_job() {
+    let server = Server::in_memory();
+    let ids = [server.dead_letter(), server.dead_letter()];
+    let (subscription, _) = ids[0].rsplit_once('.').unwrap();
+    let print = server.done(&["dlq", "groups", "--plain"]);
+    let print = print.split('\t').nth(4).unwrap();
+    let dry = server.run(&[
+        "dlq",
+        "redrive",
+        "--fingerprint",
+        print,
+        "--rate",
+        "1",
+        "-n",
+    ]);
+    assert_eq!(dry.stdout, "2 dead letters would be sent\n");
+    assert!(dry.stderr.contains("2s at least"), "{}", dry.stderr);
+    let sent = server.run(&["dlq", "redrive", "--subscription", subscription, "--json"]);
+    let job: Value = serde_json::from_str(&sent.stdout).unwrap();
+    assert_eq!((&job["state"], &job["done"]), (&"done".into(), &2.into()));
+    let listed = server.done(&["jobs", "ls", "--plain"]);
+    assert!(listed.starts_with(job["id"].as_str().unwrap()), "{listed}");
+    let all = ["dlq", "discard", "--all", "--reason", "no more of it"];
+    let mut left = server.done(&["dlq", "ls", "--plain"]);
+    // They die again, sooner or later, and are given up.
+    while !left.is_empty() {
+        let gone = server.run(&all);
+        assert_eq!(gone.code, 0, "{}", gone.stderr);
+        left = server.done(&["dlq", "ls", "--plain"]);
+    }
+    let nothing = server.run(&all);
+    assert!(
+        nothing.stderr.contains("nothing was discarded"),
+        "{}",
+        nothing.stderr
+    );
+    assert_eq!(server.run(&["dlq", "discard", "--all"]).code, 2);
+    assert_eq!(
+        server.run(&["dlq", "discard", "a.1", "--reason", "x"]).code,
+        5
+    );
+    assert_eq!(server.run(&["jobs", "show", "a"]).code, 5);
+}
+
+#[test]
+fn a_dead_letter_is_edited_in_its_place() {
+    let server = Server::in_memory();
+    let id = server.dead_letter();
+    let data = server.done(&["dlq", "show", &id, "--data"]);
+    let other = data.replace("bad-", "good-");
+    let refused = server.run(&["dlq", "edit", &id, &other]);
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert!(refused.stderr.contains("HN4096"), "{}", refused.stderr);
+    let good = data.replace("-1,", "1,");
+    let dry = server.run(&["dlq", "edit", &id, &good, "--dry-run"]);
+    assert!(
+        dry.stdout
+            .contains("-   \"amount\": -1,\n+   \"amount\": 1,"),
+        "{}",
+        dry.stdout
+    );
+    let sent = server.done(&["dlq", "edit", &id, &good]);
+    assert!(sent.contains("sent again, edited"), "{sent}");
+    let (_, position) = id.rsplit_once('.').unwrap();
+    while !server.run(&["dlq", "ls", "--plain"]).stdout.is_empty() {}
+    let tree = server.done(&["trace", position]);
+    assert!(tree.contains("✓ reserve-stock done"), "{tree}");
+    let told = server.done(&[
+        "tail",
+        "hence.deadletter.edited",
+        "--from",
+        "earliest",
+        "--count",
+        "1",
+    ]);
+    assert!(told.contains(&id), "{told}");
 }
 
 #[test]

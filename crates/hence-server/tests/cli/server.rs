@@ -94,6 +94,13 @@ impl Server {
         found.unwrap_or_else(|| panic!("{listed}")).to_owned()
     }
 
+    /// Runs a job, and gives its id.
+    pub(crate) fn job(&self) -> String {
+        self.dead_letter();
+        let args = ["dlq", "redrive", "--since", "1h", "--plain"];
+        self.done(&args).split('\t').next().unwrap().to_owned()
+    }
+
     /// Places an order, waits until its first handler is done, and gives its position.
     pub(crate) fn place(&self, order: &str) -> String {
         let args = ["publish", "order.placed", order, "--wait", "10s", "--plain"];

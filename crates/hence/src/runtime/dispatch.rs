@@ -202,7 +202,7 @@ impl Pump {
                     self.answered(answered);
                 }
                 pulled = pull(&mut *deliveries, credit), if credit != Credit::None => {
-                    pulling &= self.pulled(pulled);
+                    pulling &= self.pulled(pulled, &mut *deliveries);
                 }
                 () = sleep_until(wake), if wake.is_some() => self.woken(),
                 () = tokio::task::yield_now(), if more => {}

@@ -90,6 +90,8 @@ struct Lane {
     retrying: usize,
     /// Dead letters: what is behind one of them waits for it, redriven or not.
     held: BTreeSet<Position>,
+    /// Dead letters that were discarded while some of the lane were busy, perhaps with them.
+    discarded: BTreeSet<Position>,
     /// The lane stands in the list of lanes that have something to give.
     listed: bool,
     /// It waits at the gate.
@@ -106,6 +108,7 @@ impl Lane {
             busy: 0,
             retrying: 0,
             held: BTreeSet::new(),
+            discarded: BTreeSet::new(),
             listed: false,
             gated: false,
         }
@@ -208,6 +211,32 @@ impl Lane {
         let queue = self.queue_for(&delivery);
         let before = queue.partition_point(|other| other.position < delivery.position);
         queue.insert(before, delivery);
+    }
+
+    /// Notes that a delivery is busy no longer; whether it is wanted, for it may be discarded.
+    fn free(&mut self, position: Position) -> bool {
+        self.busy -= 1;
+        let is_wanted = !self.discarded.remove(&position);
+        if self.busy == 0 {
+            self.discarded.clear();
+        }
+        is_wanted
+    }
+
+    /// Forgets a dead letter that was discarded, wherever it is.
+    fn release(&mut self, position: Position, backs_off: bool) {
+        self.held.remove(&position);
+        let at = self
+            .redriven
+            .iter()
+            .position(|sent| sent.position == position);
+        if let Some(sent) = at.and_then(|at| self.redriven.remove(at)) {
+            self.bytes -= Load::of(&sent).bytes;
+        }
+        self.retrying -= usize::from(backs_off);
+        if self.busy > 0 {
+            self.discarded.insert(position);
+        }
     }
 
     fn queue_for(&mut self, delivery: &Delivery) -> &mut VecDeque<Delivery> {
@@ -415,7 +444,7 @@ impl Lanes {
     pub(crate) fn done(&mut self, delivery: &Delivery) {
         self.end(delivery);
         self.change_of(&delivery.message, |lane| {
-            lane.busy -= 1;
+            lane.free(delivery.position);
             lane.held.remove(&delivery.position);
         });
     }
@@ -424,20 +453,39 @@ impl Lanes {
     pub(crate) fn hold(&mut self, delivery: &Delivery) {
         self.end(delivery);
         self.change_of(&delivery.message, |lane| {
-            lane.busy -= 1;
-            lane.held.insert(delivery.position);
+            if lane.free(delivery.position) {
+                lane.held.insert(delivery.position);
+            }
         });
+    }
+
+    /// Forgets dead letters that were discarded: what is behind them goes on.
+    pub(crate) fn release(&mut self, released: BTreeMap<Position, Option<String>>) {
+        for (position, key) in released {
+            let waiting = self.waiting.remove(&position);
+            if let Some(waiting) = &waiting {
+                self.retrying.take(Load::of(waiting));
+            }
+            if let Some(key) = self.lane_of(key.as_deref()) {
+                self.change(key, |lane| lane.release(position, waiting.is_some()));
+            } else if let Some(delivery) = self.free.forget(position) {
+                self.ready.take(Load::of(&delivery));
+            }
+        }
     }
 
     /// Keeps a delivery that ran until it is due again; the rest of its key waits for it.
     pub(crate) fn back_off(&mut self, delivery: Delivery) {
         self.end(&delivery);
         let due = delivery.due.unwrap_or_else(|| self.clock.now());
+        let mut is_wanted = true;
         self.change_of(&delivery.message, |lane| {
-            lane.busy -= 1;
-            lane.retrying += 1;
+            is_wanted = lane.free(delivery.position);
+            lane.retrying += usize::from(is_wanted);
         });
-        self.wait(delivery, due);
+        if is_wanted {
+            self.wait(delivery, due);
+        }
     }
 
     fn wait(&mut self, delivery: Delivery, due: Timestamp) {

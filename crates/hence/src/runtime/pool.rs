@@ -97,6 +97,19 @@ impl Pool {
         }
     }
 
+    /// Lets go of a delivery, and gives it back if it was here.
+    pub(crate) fn forget(&mut self, position: Position) -> Option<Delivery> {
+        match self {
+            Self::Queue(turns) => turns.forget(position),
+            Self::Ranked { next, waiting, .. } => {
+                next.retain(|Reverse((_, other))| *other != position);
+                waiting.remove(&position)
+            }
+            Self::Adaptive { waiting, .. } => waiting.remove(&position),
+            Self::Weighed(weighed) => weighed.forget(position),
+        }
+    }
+
     /// Whether a delivery waits here.
     pub(crate) fn holds(&self, position: Position) -> bool {
         match self {
@@ -211,6 +224,13 @@ impl Weighed {
             self.classes.remove(&key);
         }
         next
+    }
+
+    fn forget(&mut self, position: Position) -> Option<Delivery> {
+        let mut classes = self.classes.values_mut();
+        let forgotten = classes.find_map(|class| class.remove(&position));
+        self.classes.retain(|_, class| !class.is_empty());
+        forgotten
     }
 
     fn served(&mut self, event_type: &str, ran: Duration) {

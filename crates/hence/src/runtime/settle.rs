@@ -233,6 +233,7 @@ impl Settler {
         if let Some(key) = draft.key {
             attributes.set(KEY, key)?;
         }
+        bus::set_version(&mut attributes, draft.version)?;
         for name in ["traceparent", "tracestate"] {
             if let Some(value) = cause.extension(name) {
                 attributes.set(name, value)?;

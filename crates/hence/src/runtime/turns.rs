@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use hence_core::flow::Fair;
-use hence_core::{By, Delivery};
+use hence_core::{By, Delivery, Position};
 
 /// What could begin, in the order of its turns.
 #[derive(Debug)]
@@ -102,6 +102,26 @@ impl Turns<Delivery> {
         match self {
             Self::Plain(queue) => queue.push_front(delivery),
             Self::Fair(groups) => groups.queue(groups.name(&delivery)).push_front(delivery),
+        }
+    }
+
+    /// Lets go of a delivery, and gives it back if it was here.
+    pub(crate) fn forget(&mut self, position: Position) -> Option<Delivery> {
+        let is_it = |other: &Delivery| other.position == position;
+        match self {
+            Self::Plain(queue) => queue.remove(queue.iter().position(is_it)?),
+            Self::Fair(groups) => {
+                let mut named = groups.groups.iter();
+                let (name, group) = named.find(|(_, group)| group.queue.iter().any(is_it))?;
+                let (name, at) = (name.clone(), group.queue.iter().position(is_it)?);
+                let group = groups.groups.get_mut(&name)?;
+                let found = group.queue.remove(at);
+                if group.queue.is_empty() {
+                    groups.groups.remove(&name);
+                    groups.ring.retain(|other| *other != name);
+                }
+                found
+            }
         }
     }
 }

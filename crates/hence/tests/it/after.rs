@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hence::core::DeadLetterQuery;
 use hence::{App, Attempt, Failure, HandlerExt, Order, Start, State};
 
 use crate::kit::{Seen, Tick, Tock, log, on_both_engines, tick};
@@ -86,7 +87,7 @@ on_both_engines! {
         running.publish_all([tick("a", 1), tick("a", 2), tick("b", 3)]).await.unwrap();
         seen.reach(1).await;
         let letter = loop {
-            let letters = running.engine().dead_letters(None).await.unwrap();
+            let letters = running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap();
             if let Some(letter) = letters.into_iter().next() {
                 break letter;
             }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hence::core::DeadLetterQuery;
 use hence::{App, Attempt, Failure, HandlerExt, Running, State};
 use tokio::sync::Semaphore;
 
@@ -69,7 +70,7 @@ on_both_engines_paused! {
         for key in ["panics", "fails", "calm"] {
             assert_eq!(of(&seen, key), [0, 1, 2, 3], "{key}");
         }
-        let letters = running.engine().dead_letters(None).await.unwrap();
+        let letters = running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap();
         assert_eq!(letters.len(), 1);
         assert!(of(&seen, "rejects").is_empty());
         running.drain().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hence::core::engine::DeliveryState;
 use hence::core::notice::SubscriptionTripped;
-use hence::core::{Breaker, RejectReason};
+use hence::core::{Breaker, DeadLetterQuery, RejectReason};
 use hence::{
     App, Attempt, Attributes, Batch, Event, Failure, HandlerExt, Message, Publisher, Running, State,
 };
@@ -165,7 +165,7 @@ on_both_engines_paused! {
         let probe = u64::try_from(place.seconds(30).as_millis()).unwrap();
         let wait = |n: usize| calls[n].1 - calls[n - 1].1;
         assert!(wait(10) >= probe && wait(11) >= probe, "{calls:?}");
-        assert!(running.engine().dead_letters(None).await.unwrap().is_empty());
+        assert!(running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().is_empty());
         assert!(world.seen.all().contains(&("fragile".to_owned(), 0)), "whoever asked was told");
     }
 
@@ -212,7 +212,7 @@ on_both_engines_paused! {
         let last = world.seen.numbers().into_iter().max().unwrap();
         // The budget of ten seconds at once, then about ten a second.
         assert!(last >= (count - 100) * 90, "{count} retries within {last} ms");
-        assert!(running.engine().dead_letters(None).await.unwrap().is_empty());
+        assert!(running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().is_empty());
     }
 
     async fn a_batch_is_what_came_in_time(place: Place) {
@@ -266,12 +266,13 @@ on_both_engines! {
         let running = place.start(app).await;
         running.publish(tick("a", 1)).await.unwrap();
         let letter = loop {
-            if let Some(letter) = running.engine().dead_letters(None).await.unwrap().pop() {
+            if let Some(letter) = running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().pop() {
                 break letter;
             }
             tokio::task::yield_now().await;
         };
-        assert_eq!((letter.reason, letter.message.attributes().causation_depth()), (RejectReason::Cycle, 65));
+        let (_, message) = running.dead_letter(&letter.id).await.unwrap();
+        assert_eq!((letter.reason, message.attributes().causation_depth()), (RejectReason::Cycle, 65));
         assert_eq!(letter.position.0, 66);
     }
 
@@ -311,7 +312,7 @@ on_both_engines! {
         assert!(refused.to_string().contains(SubscriptionTripped::TYPE), "{refused}");
         assert!(running.try_publish(event).is_err());
         running.publish(tick("a", 1)).until_handled().await.unwrap();
-        let letters = running.engine().dead_letters(None).await.unwrap();
+        let letters = running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap();
         assert!(letters[0].error.contains("only Hence publishes"), "{}", letters[0].error);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hence::core::{AfterDeadLetter, RejectReason};
+use hence::core::{AfterDeadLetter, DeadLetterQuery, RejectReason};
 use hence::{
     App, Attempt, Attributes, Batch, Failure, Handler, HandlerExt, Message, Running, State,
 };
@@ -83,7 +83,11 @@ const LONG: Duration = Duration::from_secs(30);
 
 async fn dead(running: &Running, count: usize) -> Vec<hence::core::DeadLetter> {
     loop {
-        let all = running.engine().dead_letters(None).await.unwrap();
+        let all = running
+            .engine()
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap();
         if all.len() == count {
             return all;
         }
@@ -113,7 +117,7 @@ on_both_engines! {
         let letter = dead(&running, 1).await.remove(0);
         assert_eq!((letter.attempts, letter.reason), (3, RejectReason::RetriesExhausted));
         assert_eq!(letter.error, "100 is too much");
-        assert_eq!(letter.message.data().unwrap(), &Bytes::from(r#"{"key":"a","number":100}"#));
+        assert_eq!(running.dead_letter(&letter.id).await.unwrap().1.data().unwrap(), &Bytes::from(r#"{"key":"a","number":100}"#));
     }
 
     async fn later_events_of_a_key_wait_for_its_dead_letter(place: Place) {
@@ -207,7 +211,7 @@ on_both_engines! {
         running.publish(tick("a", 1)).until_handled().await.unwrap();
         let letter = dead(&running, 1).await.remove(0);
         assert_eq!(letter.reason, RejectReason::Undecodable);
-        assert_eq!(letter.message.data().unwrap(), &Bytes::from_static(b"{\"key\":7}"));
+        assert_eq!(running.dead_letter(&letter.id).await.unwrap().1.data().unwrap(), &Bytes::from_static(b"{\"key\":7}"));
     }
 
     async fn a_bad_event_does_not_spoil_its_batch(place: Place) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hence::core::{Call, Effects, Unhandled};
+use hence::core::{Call, DeadLetterQuery, Effects, Unhandled};
 use hence::{App, Every, HandlerExt, HandlerService, Poisson, State};
 use tokio::sync::Notify;
 use tower::{Layer, Service};
@@ -86,7 +86,7 @@ on_both_engines! {
         let running = place.start(app).await;
         running.publish(tick("a", 1)).until_handled().await.unwrap();
         assert_eq!(seen.numbers(), [1]);
-        let mut letters = running.engine().dead_letters(None).await.unwrap();
+        let mut letters = running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap();
         letters.sort_by(|a, b| a.subscription.cmp(&b.subscription));
         let found: Vec<_> = letters
             .iter()

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hence::core::commit::{Change, Durability, What};
 use hence::core::engine::{Capability, Feature};
 use hence::core::{
-    BoxFuture, Commit, DeadLetter, Deliveries, Engine as _, Entry, Position, Read, Reader,
-    RejectReason, SubscriptionSpec,
+    BoxFuture, Commit, DeadLetter, DeadLetterQuery, Deliveries, Engine as _, Entry, Position, Read,
+    Reader, RejectReason, SubscriptionSpec,
 };
 use hence::{App, Batch, Event, Failure, HandlerExt, Keyed, Order, Running, State, Timer};
 use serde::{Deserialize, Serialize};
@@ -105,7 +105,7 @@ on_both_engines! {
         let app = App::new("test").subscribe("keep", keep).subscribe("wait", wait);
         let running = place.start(app).await;
         running.publish(Keyless).until_handled().await.unwrap();
-        let letters: Vec<DeadLetter> = running.bus().engine().dead_letters(None).await.unwrap();
+        let letters: Vec<DeadLetter> = running.bus().engine().dead_letters(&DeadLetterQuery::default()).await.unwrap();
         assert_eq!(letters.len(), 2);
         for letter in letters {
             assert_eq!(letter.reason, RejectReason::Rejected);
@@ -113,7 +113,7 @@ on_both_engines! {
             assert!(letter.error.contains("has no key"), "{}", letter.error);
         }
         running.publish(Keyless).key("k").until_handled().await.unwrap();
-        assert_eq!(running.bus().engine().dead_letters(None).await.unwrap().len(), 2);
+        assert_eq!(running.bus().engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().len(), 2);
     }
 
     /// A value of another form is refused and kept as it is.
@@ -138,7 +138,7 @@ on_both_engines! {
         };
         engine.commit(commit).await.unwrap();
         running.publish(tick("k", 2)).until_handled().await.unwrap();
-        let letters = engine.dead_letters(None).await.unwrap();
+        let letters = engine.dead_letters(&DeadLetterQuery::default()).await.unwrap();
         assert!(letters[0].error.contains("HN0404"), "{}", letters[0].error);
         assert_eq!(engine.keyed("same", "k").await.unwrap().unwrap(), "\"!\"");
         assert!(seen.all().is_empty());
@@ -154,7 +154,7 @@ on_both_engines! {
             .subscribe("leak", leak);
         let running = place.start(app).await;
         running.publish(tick("k", 1)).until_handled().await.unwrap();
-        let letters = running.bus().engine().dead_letters(None).await.unwrap();
+        let letters = running.bus().engine().dead_letters(&DeadLetterQuery::default()).await.unwrap();
         assert!(letters[0].error.contains("outlived its handler"), "{}", letters[0].error);
     }
 
@@ -340,9 +340,16 @@ impl hence::Engine for Plain {
 
     fn dead_letters<'a>(
         &'a self,
-        subscription: Option<&'a str>,
+        wanted: &'a DeadLetterQuery,
     ) -> BoxFuture<'a, hence::Result<Vec<DeadLetter>>> {
-        self.0.dead_letters(subscription)
+        self.0.dead_letters(wanted)
+    }
+
+    fn dead_letter<'a>(
+        &'a self,
+        id: &'a str,
+    ) -> BoxFuture<'a, hence::Result<(DeadLetter, hence::Message)>> {
+        self.0.dead_letter(id)
     }
 
     fn health(&self) -> hence::Result<hence::core::engine::EngineReport> {

@@ -25,4 +25,5 @@ mod publish;
 mod replay;
 mod rival;
 mod source;
+mod version;
 mod wiring;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use hence::core::RejectReason;
 use hence::core::engine::DeliveryState;
+use hence::core::{DeadLetterQuery, RejectReason};
 use hence::{
     App, Attempt, Attributes, Batch, Failure, Handler, HandlerExt, Message, Publisher, Running,
     State,
@@ -26,7 +26,11 @@ fn quick<A: 'static>(handler: impl Handler<A>) -> impl Handler<A> {
 
 async fn letters(running: &Running, count: usize) -> Vec<hence::core::DeadLetter> {
     loop {
-        let letters = running.engine().dead_letters(None).await.unwrap();
+        let letters = running
+            .engine()
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap();
         if letters.len() == count {
             return letters;
         }
@@ -128,7 +132,7 @@ on_both_engines! {
         running.publish(tick("k", 2)).until_handled().await.unwrap();
         seen.reach(2).await;
         assert_eq!(seen.numbers(), [1, 2]);
-        assert!(running.engine().dead_letters(None).await.unwrap().is_empty());
+        assert!(running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().is_empty());
     }
 
     /// Dapr #5511 and #5331: retries are ignored as soon as there is a dead-letter topic.

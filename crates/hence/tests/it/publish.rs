@@ -130,9 +130,12 @@ async fn the_key_of_a_known_type_is_found_in_its_data() {
         .await
         .unwrap();
     let data = br#"{"key":"A-17","number":1}"#;
-    assert_eq!(running.key_of("test.tick", data).as_deref(), Some("A-17"));
-    assert_eq!(running.key_of("test.tick", b"{}"), None);
-    assert_eq!(running.key_of("unknown", data), None);
+    assert_eq!(
+        running.key_of("test.tick", 1, data).as_deref(),
+        Some("A-17")
+    );
+    assert_eq!(running.key_of("test.tick", 1, b"{}"), None);
+    assert_eq!(running.key_of("unknown", 1, data), None);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hence::core::{Position, RejectReason};
+use hence::core::{DeadLetterQuery, Position, RejectReason};
 use hence::{App, Attempt, Attributes, Failure, Handler, HandlerExt, Message, Running, State};
 
 use crate::kit::{Seen, Tick, limited, log, memory, on_both_engines, tick};
@@ -61,7 +61,11 @@ async fn one_to_five(running: &Running) {
 
 async fn letters(running: &Running, count: usize) -> Vec<hence::core::DeadLetter> {
     loop {
-        let letters = running.engine().dead_letters(None).await.unwrap();
+        let letters = running
+            .engine()
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap();
         if letters.len() == count {
             return letters;
         }
@@ -141,7 +145,8 @@ on_both_engines! {
         running.commit(vec![message], running.durability()).await.unwrap();
         let letter = letters(&running, 1).await.remove(0);
         assert_eq!(letter.reason, RejectReason::Undecodable);
-        assert_eq!(letter.message.data().unwrap().as_ref(), b"{\"key\":");
+        let (_, message) = running.dead_letter(&letter.id).await.unwrap();
+        assert_eq!(message.data().unwrap().as_ref(), b"{\"key\":");
         assert!(!letter.error.is_empty());
     }
 
@@ -191,11 +196,12 @@ on_both_engines! {
         let letter = letters(&running, 1).await.remove(0);
         assert_eq!((letter.subscription.as_str(), letter.attempts), ("never", 3));
         assert_eq!((letter.error.as_str(), letter.reason), ("never", RejectReason::RetriesExhausted));
-        assert_eq!(letter.message.attributes().id(), receipt.id());
-        assert_eq!(letter.message.attributes().key(), Some("k"));
+        let (_, message) = running.dead_letter(&letter.id).await.unwrap();
+        assert_eq!(message.attributes().id(), receipt.id());
+        assert_eq!(letter.key.as_deref(), Some("k"));
         assert!(letter.since.as_micros() > 0);
         let entry = running.engine().get(letter.position).await.unwrap();
-        assert_eq!(entry.message.data(), letter.message.data());
+        assert_eq!(entry.message.data(), message.data());
     }
 
     /// There: `Ok(())`, and the message is nowhere.
@@ -221,7 +227,11 @@ async fn a_retry_without_a_wait_of_its_own_is_no_hot_loop() {
         let running = memory().start(app).await;
         running.publish(tick("k", 1)).await.unwrap();
         let letter = loop {
-            let letters = running.engine().dead_letters(None).await.unwrap();
+            let letters = running
+                .engine()
+                .dead_letters(&DeadLetterQuery::default())
+                .await
+                .unwrap();
             if let Some(letter) = letters.into_iter().next() {
                 break letter;
             }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
-use hence::core::{Filter, Position, Read, Start};
+use hence::core::{DeadLetterQuery, Filter, Position, Read, Start};
 use hence::{Bus, Receipt, Result};
 use hence_orders::event::{Item, OrderPlaced};
 
@@ -33,7 +33,7 @@ async fn main() -> Result<()> {
         .until_handled()
         .await?;
     print(&orders, "A-21: X for -5", &handled.receipt).await?;
-    for dead in orders.engine().dead_letters(None).await? {
+    for dead in orders.dead_letters(&DeadLetterQuery::default()).await? {
         println!("dead letter of {}: {}", dead.subscription, dead.error);
     }
     orders.drain().await;

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use hence::core::engine::{DeliveryReport, DeliveryState};
-use hence::core::{Filter, Read, RejectReason, Start};
+use hence::core::{DeadLetterQuery, Filter, Read, RejectReason, Start};
 use hence::{App, Bus, Event, Failure, Receipt, Running, State};
 use hence_orders::event::{
     CardDeclined, Item, OrderCancelled, OrderCompleted, OrderPlaced, StockReleased,
@@ -138,7 +138,7 @@ async fn a_negative_amount_is_a_dead_letter_also_when_it_is_sent_again() {
 
     let dead = app
         .engine()
-        .dead_letters(Some("reserve-stock"))
+        .dead_letters(&DeadLetterQuery::of("reserve-stock"))
         .await
         .unwrap();
     let [letter] = &*dead else {
@@ -151,7 +151,12 @@ async fn a_negative_amount_is_a_dead_letter_also_when_it_is_sent_again() {
         "the amount of an order cannot be negative: -5"
     );
     assert_eq!(
-        letter.message.decode::<OrderPlaced>().unwrap(),
+        app.dead_letter(&letter.id)
+            .await
+            .unwrap()
+            .1
+            .decode::<OrderPlaced>()
+            .unwrap(),
         order("A-21", -5.0, "X")
     );
 
@@ -163,7 +168,14 @@ async fn a_negative_amount_is_a_dead_letter_also_when_it_is_sent_again() {
         report[0].attempts.len() >= 2,
         "it was handled again: {report:?}"
     );
-    assert_eq!(app.engine().dead_letters(None).await.unwrap().len(), 1);
+    assert_eq!(
+        app.engine()
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 fn states(reports: &[DeliveryReport]) -> Vec<DeliveryState> {
@@ -194,7 +206,11 @@ async fn a_dead_letter_that_was_redriven_after_the_cure_completes() {
     let second = app.publish(order("A-22", 2.0, "X")).await.unwrap();
 
     cured.store(true, std::sync::atomic::Ordering::Relaxed);
-    let dead = app.engine().dead_letters(None).await.unwrap();
+    let dead = app
+        .engine()
+        .dead_letters(&DeadLetterQuery::default())
+        .await
+        .unwrap();
     app.redrive(dead.into_iter().map(|letter| letter.id).collect())
         .await
         .unwrap();
@@ -211,7 +227,13 @@ async fn a_dead_letter_that_was_redriven_after_the_cure_completes() {
             .unwrap();
         assert_eq!(states(&report), [DeliveryState::Done]);
     }
-    assert!(app.engine().dead_letters(None).await.unwrap().is_empty());
+    assert!(
+        app.engine()
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]

@@ -22,6 +22,10 @@ pub(crate) struct Show {
     /// The id, as `hence dlq ls` lists it.
     id: String,
 
+    /// Print the data of its event and nothing else, to be edited and sent again.
+    #[arg(long)]
+    data: bool,
+
     #[command(flatten)]
     times: Times,
 }
@@ -31,6 +35,11 @@ impl Show {
         let remote = Remote::open(global)?;
         let path = format!("/v1/deadletters/{}", encode(&self.id));
         let answer = remote.ask(out, &Ask::get(path, Query::default())).await?;
+        if self.data {
+            let letter: DeadLetter = answer.read()?;
+            let data = letter.event.data_laid_out().unwrap_or_default();
+            return data.lines().try_for_each(|line| out.line(line));
+        }
         if out.is_json() {
             return out.raw(answer.read::<Box<RawValue>>()?.as_ref());
         }
@@ -61,7 +70,9 @@ impl Show {
         for line in letter.event.data_laid_out().unwrap_or_default().lines() {
             out.line(&format!("  {}", clean(line)))?;
         }
-        if letter.hold {
+        if letter.is_sent() {
+            out.note("it was sent again: on the way, or behind an earlier one of its key");
+        } else if letter.hold {
             out.note("later events of its key wait for it");
         }
         out.next(&format!("hence dlq redrive {}", letter.id));
@@ -78,6 +89,7 @@ impl Show {
             ("subscription", letter.subscription.clone()),
             ("reason", letter.reason.clone()),
             ("error", letter.error.clone()),
+            ("fingerprint", letter.fingerprint.clone()),
             ("tries", counted(letter.attempts, "attempt")),
             ("since", since),
             ("position", letter.position.clone()),

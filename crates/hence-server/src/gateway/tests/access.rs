@@ -50,12 +50,16 @@ async fn a_server_always_needs_a_token_that_allows_the_verb() {
         .header("authorization", "Bearer reader");
     let list = reading.send().await.json();
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
-    let redrive = server.ask("POST", "/v1/deadletters/charge.1/redrive");
-    redrive
-        .header("authorization", "Bearer reader")
-        .send()
-        .await
-        .is_problem(403, "HN4031");
+    for (method, path) in [
+        ("POST", "/v1/deadletters/charge.1/redrive"),
+        ("DELETE", "/v1/deadletters/charge.1?reason=x"),
+        ("POST", "/v1/jobs"),
+        ("DELETE", "/v1/jobs/1"),
+    ] {
+        let ask = server.ask(method, path);
+        let answer = ask.header("authorization", "Bearer reader").send().await;
+        answer.is_problem(403, "HN4031");
+    }
     let status = server
         .get("/v1/status")
         .header("authorization", "Bearer writer")

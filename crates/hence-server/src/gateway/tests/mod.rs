@@ -26,6 +26,7 @@ use super::{Gateway, server};
 mod access;
 mod codec;
 mod explain;
+mod letters;
 mod live;
 mod publish;
 mod read;

@@ -354,6 +354,20 @@ async fn what_is_not_there_is_said() {
             "did you mean 'charge'",
         ),
         ("/v1/deadletters/charge.9", 404, "HN4041", "charge.9"),
+        ("/v1/deadletters?cursor=x", 400, "HN4003", "cursor"),
+        (
+            "/v1/deadletters?fingerprint=7",
+            400,
+            "HN4003",
+            "16 hexadecimal",
+        ),
+        (
+            "/v1/deadletters/groups?limit=1",
+            400,
+            "HN4002",
+            "fingerprint",
+        ),
+        ("/v1/jobs/7", 404, "HN4041", "end with the process"),
         ("/v1/status?x=1", 400, "HN4002", "no parameters"),
         ("/errors/HN9999", 404, "HN4041", "HN9999"),
     ] {

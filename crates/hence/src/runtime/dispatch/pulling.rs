@@ -88,9 +88,18 @@ impl Pump {
     }
 
     /// Takes what was pulled, and says whether to go on pulling.
-    pub(super) fn pulled(&mut self, pulled: Result<Vec<Delivery>>) -> bool {
+    pub(super) fn pulled(
+        &mut self,
+        pulled: Result<Vec<Delivery>>,
+        deliveries: &mut dyn Deliveries,
+    ) -> bool {
         match pulled {
-            Ok(list) if list.is_empty() => false,
+            Ok(list) if list.is_empty() => {
+                let released = deliveries.released();
+                let goes_on = !released.is_empty();
+                self.lanes.release(released);
+                goes_on
+            }
             Ok(list) => {
                 if self.again.take().is_some() {
                     tracing::info!(subscription = %self.subscription.name, "reading goes on");

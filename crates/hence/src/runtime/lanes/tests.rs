@@ -184,6 +184,75 @@ fn one_dead_letter_that_is_handled_frees_no_key_of_another() {
     assert!(pop_one(&mut lanes).is_none(), "6 waits behind 5");
 }
 
+fn of_a(position: u64) -> BTreeMap<Position, Option<String>> {
+    held(&[position])
+}
+
+#[test]
+fn a_discarded_dead_letter_frees_its_key_and_no_other_does() {
+    let mut lanes = Lanes::new(&Options::default(), held(&[3, 5]), Clock::start(), 1);
+    lanes.push(delivery(7, Some("a")));
+    lanes.release(of_a(3));
+    assert!(pop_one(&mut lanes).is_none(), "7 waits behind 5");
+    lanes.release(of_a(5));
+    assert_eq!(pop_one(&mut lanes).unwrap().position.0, 7);
+}
+
+#[test]
+fn what_is_discarded_while_it_waits_again_is_not_handled() {
+    let mut lanes = Lanes::new(&Options::default(), held(&[3, 5]), Clock::start(), 1);
+    lanes.push(redriven(5));
+    lanes.push(delivery(7, Some("a")));
+    lanes.release(of_a(5));
+    lanes.release(of_a(3));
+    assert_eq!(pop_one(&mut lanes).unwrap().position.0, 7);
+    assert!(pop_one(&mut lanes).is_none());
+
+    // The same while it backs off, and without a key.
+    for key in [Some("a"), None] {
+        let mut lanes = self::lanes(Order::PerKey);
+        lanes.push(Delivery {
+            redriven: true,
+            due: Some(in_an_hour()),
+            ..delivery(3, key)
+        });
+        lanes.push(delivery(7, Some("a")));
+        lanes.release([(Position(3), key.map(str::to_owned))].into());
+        assert_eq!(pop_one(&mut lanes).unwrap().position.0, 7);
+        lanes.wake(in_an_hour().after(HOUR));
+        assert!(pop_one(&mut lanes).is_none());
+    }
+    for order in [
+        Order::Any,
+        Order::Lifo,
+        Order::AdaptiveLifo,
+        Order::PriorityAuto,
+    ] {
+        let mut lanes = self::lanes(order);
+        lanes.push(redriven(3));
+        lanes.release(of_a(3));
+        assert_eq!((pop_one(&mut lanes).is_none(), lanes.ready()), (true, 0));
+    }
+}
+
+#[test]
+fn what_is_discarded_while_it_runs_holds_nothing_afterwards() {
+    for dies in [true, false] {
+        let mut lanes = Lanes::new(&Options::default(), held(&[3]), Clock::start(), 1);
+        lanes.push(redriven(3));
+        lanes.push(delivery(7, Some("a")));
+        let running = pop_one(&mut lanes).unwrap();
+        lanes.release(of_a(3));
+        assert!(pop_one(&mut lanes).is_none(), "one of a key at a time");
+        match dies {
+            true => lanes.hold(&running),
+            false => lanes.back_off(running),
+        }
+        assert_eq!(lanes.next_due(), None);
+        assert_eq!(pop_one(&mut lanes).unwrap().position.0, 7);
+    }
+}
+
 #[test]
 fn what_is_redriven_waits_for_the_dead_letters_before_it() {
     let mut lanes = Lanes::new(&Options::default(), held(&[3, 5]), Clock::start(), 1);
