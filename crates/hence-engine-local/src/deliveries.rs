@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::select;
 use hence_core::delivery::{Delivery, Position};
 use hence_core::engine::Deliveries;
-use hence_core::error::Result;
+use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
 use hence_core::time::Timestamp;
 use tokio::sync::Notify;
@@ -102,8 +102,11 @@ impl Attached {
         match store.get(position) {
             Ok(entry) => self.shared.lock().feed_one(self.id, entry),
             // Of a log that was saved from damage not everything is there. It must not stand in the
-            // way of all that is.
-            Err(error) if self.shared.lock().pass_over(self.id, position) => {
+            // way of all that is. What a disk could not read now is there the next time.
+            Err(error)
+                if error.code() != Code::STORAGE
+                    && self.shared.lock().pass_over(self.id, position) =>
+            {
                 tracing::error!(position, %error, "a dead letter cannot be sent again");
             }
             Err(error) => return Err(error),

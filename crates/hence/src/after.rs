@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use hence_core::Order;
+use hence_core::{EventType, Order};
 
 use crate::subscription::Subscription;
 
@@ -30,21 +30,23 @@ pub(crate) fn problems(subscriptions: &[Subscription]) -> Vec<String> {
 
 fn problem(follower: &Subscription, first: &Subscription) -> Option<&'static str> {
     let taken: HashSet<_> = first.signature.takes.iter().map(|t| t.name).collect();
-    let meets = follower
-        .signature
-        .takes
-        .iter()
-        .any(|t| taken.contains(t.name));
-    let keeps = match follower.options.order {
+    let takes = || follower.signature.takes.iter();
+    if !takes().any(|t| taken.contains(t.name)) {
+        return Some("they have no type in common");
+    }
+    let order = follower.options.order;
+    let keeps = match order {
         Order::PerKey => matches!(first.options.order, Order::PerKey | Order::Fifo),
         Order::Fifo => first.options.order == Order::Fifo,
-        _ => true,
+        _ => return None,
     };
-    match (meets, keeps) {
-        (false, _) => Some("they have no type in common"),
-        (_, false) => Some("events come out of there in less order than they are to be handled in"),
-        _ => None,
+    if !keeps {
+        return Some("events come out of there in less order than they are to be handled in");
     }
+    // What does not wait there would overtake an event of its key that does.
+    let is_ordered = |t: &&EventType| t.keyed || order == Order::Fifo;
+    let overtakes = takes().filter(is_ordered).any(|t| !taken.contains(t.name));
+    overtakes.then_some("it takes types that the other does not, which would overtake their keys")
 }
 
 /// One way around, with its beginning repeated at the end.

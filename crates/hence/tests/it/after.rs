@@ -121,6 +121,19 @@ async fn an_edge_survives_a_restart() {
 
 async fn tock(_: Tock) {}
 
+#[derive(hence::Events)]
+enum Either {
+    Tick(Tick),
+    Tock(Tock),
+}
+
+async fn both(either: Either) {
+    match either {
+        Either::Tick(tick) => drop(tick),
+        Either::Tock(tock) => drop(tock),
+    }
+}
+
 #[test]
 fn edges_that_cannot_be_kept_are_refused() {
     let refused = |app: App, words: &str| {
@@ -147,6 +160,10 @@ fn edges_that_cannot_be_kept_are_refused() {
             .subscribe("second", second.after("tock")),
         "they have no type in common",
     );
+    let wider = app()
+        .subscribe("first", first)
+        .subscribe("both", both.after("first"));
+    refused(wider, "would overtake their keys");
     let loose = app().subscribe("first", first.order(Order::Any));
     refused(
         loose.subscribe("second", second.after("first")),
