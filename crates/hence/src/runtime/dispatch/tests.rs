@@ -181,6 +181,28 @@ async fn what_is_wrong_with_one_settlement_keeps_no_other_from_being_settled() {
     assert_eq!(stand.engine.subscriptions()[0].lag, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_waits_goes_on_after_a_brief_call_that_tried_and_ended_well() {
+    let mut stand = stand().await;
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    let pump = &mut stand.pump;
+    for number in 0..3 {
+        let position = Position(pulled[0].position.0 + number);
+        let waits = pulled[0].clone();
+        pump.lanes.push(Delivery { position, ..waits });
+    }
+    while !pump.brevity.is_usual() {
+        pump.brevity.learn(true, std::time::Duration::ZERO);
+    }
+    let none = Position(u64::MAX);
+    pump.breaker.probe(none);
+    pump.breaker.unfit(none);
+    assert!(pump.breaker.is_waiting());
+    pump.start_calls();
+    assert!(pump.breaker.is_closed());
+    assert_eq!(stand.handled.load(SeqCst), 3, "no later event is needed");
+}
+
 /// Deliveries of which there are none.
 struct Silent;
 
