@@ -285,7 +285,10 @@ impl Oracle {
         let causes: HashMap<&str, &Stored> = all.iter().map(|entry| (&*entry.id, entry)).collect();
         let mut effects: HashMap<(&str, &str), u64> = HashMap::new();
         let mut last: HashMap<(&str, &str), u64> = HashMap::new();
-        for entry in all.iter().filter(|entry| entry.source != SOURCE) {
+        // What the runtime says of itself follows from no event.
+        let emitted =
+            |entry: &&Stored| entry.source != SOURCE && !entry.event.starts_with("hence.");
+        for entry in all.iter().filter(emitted) {
             *effects.entry((&entry.event, &entry.cause)).or_default() += 1;
             let Some(cause) = causes.get(&*entry.cause) else {
                 self.wrong(format!("{} has no cause in the log", entry.id));

@@ -18,6 +18,7 @@ fn arguments(leaf: &[String]) -> Option<Vec<&'static str>> {
         ["status"] => vec!["status"],
         ["plan"] => vec!["plan"],
         ["simulate"] => vec!["simulate"],
+        ["model", "export"] => vec!["model", "export"],
         ["dlq", "ls"] => vec!["dlq", "ls"],
         ["dlq", "show"] => vec!["dlq", "show", "a.1"],
         ["dlq", "groups"] => vec!["dlq", "groups"],

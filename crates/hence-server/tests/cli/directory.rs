@@ -271,7 +271,7 @@ fn another_format_a_newer_one_and_a_missing_segment_are_refused_by_name() {
     };
     let newer = case("newer");
     let mut bytes = fs::read(segment(&newer, 1)).unwrap();
-    bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
+    bytes[8..12].copy_from_slice(&3_u32.to_le_bytes());
     let crc = crc32c(&bytes[..12]);
     bytes[12..16].copy_from_slice(&crc.to_le_bytes());
     fs::write(segment(&newer, 1), bytes).unwrap();
@@ -283,7 +283,7 @@ fn another_format_a_newer_one_and_a_missing_segment_are_refused_by_name() {
     fs::copy(segment(&case("neighbour"), 2), segment(&foreign, 2)).unwrap();
 
     for (dir, code, word) in [
-        (&newer, "HN0208", "format 2"),
+        (&newer, "HN0208", "format 3"),
         (&other, "HN0206", "not the header of a segment"),
         (&missing, "HN0206", "is missing"),
         (&foreign, "HN0206", "another log"),
