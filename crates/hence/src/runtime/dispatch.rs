@@ -256,27 +256,42 @@ impl Pump {
     }
 
     fn start_calls(&mut self) {
-        while self.may_start() {
-            let deliveries = match &self.batch {
-                None => self.lanes.pop(1),
-                Some(_) => self.pop_batch(),
-            };
-            if deliveries.is_empty() {
-                break;
+        loop {
+            while self.may_start() {
+                let deliveries = match &self.batch {
+                    None => self.lanes.pop(1),
+                    Some(_) => self.pop_batch(),
+                };
+                if deliveries.is_empty() {
+                    break;
+                }
+                self.start_fit(deliveries);
             }
-            self.start_fit(deliveries);
+            // A brief call that tries may have ended well: nothing else would wake what waits.
+            if !self.try_one() || !self.breaker.is_closed() {
+                return;
+            }
         }
+    }
+
+    /// Tries with one event, if it is time to; whether there is a call.
+    fn try_one(&mut self) -> bool {
         while self.breaker.is_ready() {
             let Some(probe) = self.lanes.pop(1).pop() else {
-                return;
+                return false;
             };
             let position = probe.position;
             // Before the call begins: a brief one has ended when this comes back.
             self.breaker.probe(position);
             if !self.start_fit(vec![probe]) {
                 self.breaker.unfit(position);
+                continue;
+            }
+            if !self.breaker.is_waiting() {
+                return true;
             }
         }
+        false
     }
 
     /// Whether a call may begin now, if there is something for it.

@@ -156,7 +156,10 @@ on_both_engines_paused! {
         world.seen.reach(13).await;
         world.broken.store(false, SeqCst);
         until(&running, RESUMED).await;
-        while running.metrics()["fragile"].done() < 8 {
+        // How many were tried with before it was whole again is a matter of time.
+        let told = ("fragile".to_owned(), 0);
+        let ended = || running.metrics()["fragile"].done() + running.metrics()["fragile"].retried();
+        while ended() < 20 || !world.seen.all().contains(&told) {
             tokio::task::yield_now().await;
         }
         let calls: Vec<_> = world.seen.all().into_iter().filter(|(key, _)| key != "fragile").collect();
@@ -166,7 +169,6 @@ on_both_engines_paused! {
         let wait = |n: usize| calls[n].1 - calls[n - 1].1;
         assert!(wait(10) >= probe && wait(11) >= probe, "{calls:?}");
         assert!(running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().is_empty());
-        assert!(world.seen.all().contains(&("fragile".to_owned(), 0)), "whoever asked was told");
     }
 
     async fn half_of_the_last_hundred_is_a_storm_too(place: Place) {

@@ -59,13 +59,16 @@ impl Pump {
         }
         let room = self.lanes.room(self.intake.load());
         let held = self.lanes.ready() + self.running + self.committing;
+        // One event to try with, if none is here.
+        let wanted = self.breaker.is_waiting() && self.lanes.ready() == 0;
         if self.paused {
-            let free = self.breaker.is_closed() && held < self.adaptive.calls();
+            let free = match self.breaker.is_closed() {
+                true => held < self.adaptive.calls(),
+                false => wanted,
+            };
             return if free { Credit::Redriven } else { Credit::None };
         }
         if !self.breaker.is_closed() {
-            // One event to try with, if none is here.
-            let wanted = self.breaker.is_waiting() && self.lanes.ready() == 0;
             return Credit::of(usize::from(wanted).min(room));
         }
         let workers = self.adaptive.calls();

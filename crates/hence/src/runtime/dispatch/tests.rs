@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::Pump;
+use super::pulling::Credit;
 use crate::runtime::call::Ended;
+use crate::runtime::lanes::{BLOCKED_PER_KEY_MAX, Lanes};
 use crate::runtime::settle::Verdict;
 use crate::subscription::Subscription;
 use crate::{App, Event, SubscriptionMetrics};
@@ -179,6 +181,49 @@ async fn what_is_wrong_with_one_settlement_keeps_no_other_from_being_settled() {
     assert_eq!(pump.committing, 0);
     assert!(stand.metrics.trouble().unwrap().contains("HN0211"));
     assert_eq!(stand.engine.subscriptions()[0].lag, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_goes_on_after_a_brief_call_that_tried_and_ended_well() {
+    let mut stand = stand().await;
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    let pump = &mut stand.pump;
+    for number in 0..3 {
+        let position = Position(pulled[0].position.0 + number);
+        let waits = pulled[0].clone();
+        pump.lanes.push(Delivery { position, ..waits });
+    }
+    while !pump.brevity.is_usual() {
+        pump.brevity.learn(true, std::time::Duration::ZERO);
+    }
+    let none = Position(u64::MAX);
+    pump.breaker.probe(none);
+    pump.breaker.unfit(none);
+    assert!(pump.breaker.is_waiting());
+    pump.start_calls();
+    assert!(pump.breaker.is_closed());
+    assert_eq!(stand.handled.load(SeqCst), 3, "no later event is needed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_is_sent_again_is_tried_with_when_all_else_waits_behind_it() {
+    let mut stand = stand().await;
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    let pump = &mut stand.pump;
+    let mut options = hence_core::Options::default();
+    options.order = hence_core::Order::Fifo;
+    let held = BTreeMap::from([(Position(0), None)]);
+    pump.lanes = Lanes::new(&options, held, pump.clock, 1);
+    for number in 1..=BLOCKED_PER_KEY_MAX as u64 {
+        let position = Position(number);
+        let waits = pulled[0].clone();
+        pump.lanes.push(Delivery { position, ..waits });
+    }
+    let none = Position(u64::MAX);
+    pump.breaker.probe(none);
+    assert_eq!(pump.credit(), Credit::None, "one is tried with already");
+    pump.breaker.unfit(none);
+    assert_eq!(pump.credit(), Credit::Redriven);
 }
 
 /// Deliveries of which there are none.
