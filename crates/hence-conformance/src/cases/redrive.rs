@@ -289,7 +289,11 @@ async fn stale_attempt_ends_nothing(world: &World<'_>, stale: &Delivery) -> Chec
     };
     let why = "committed by an attempt from before the redrive";
     // Whether it is refused or counts as a repetition is left to the engine.
-    drop(world.within("commit", world.engine().commit(ghost())).await?);
+    drop(
+        world
+            .within("commit", world.engine().commit(ghost()))
+            .await?,
+    );
     world.knows_none(&["ghost"], why).await?;
     let mut attached = world.attach(NAME, &[TICK]).await?;
     let now = come(world, &mut attached, &[stale.position]).await?;
@@ -303,7 +307,11 @@ async fn stale_attempt_ends_nothing(world: &World<'_>, stale: &Delivery) -> Chec
     );
     let (retry, _) = crate::world::retry_after(std::time::Duration::ZERO);
     world.settle(NAME, now, retry).await?;
-    drop(world.within("commit", world.engine().commit(ghost())).await?);
+    drop(
+        world
+            .within("commit", world.engine().commit(ghost()))
+            .await?,
+    );
     world.knows_none(&["ghost"], why).await?;
     drop(attached);
     let mut attached = world.attach(NAME, &[TICK]).await?;

@@ -388,7 +388,10 @@ impl World {
                 .unwrap();
             let open = |fate: &Fate| matches!(fate, Fate::Open(_) | Fate::Redriven(_));
             assert_eq!(report.lag, expected.count(open), "{report:?}");
-            assert_eq!(report.dead, expected.count(|fate| matches!(fate, Fate::Dead(_))));
+            assert_eq!(
+                report.dead,
+                expected.count(|fate| matches!(fate, Fate::Dead(_)))
+            );
             assert_eq!(report.in_flight, expected.held.len() as u64);
             assert_eq!(report.attached, self.attached.contains_key(name));
             let mut below = expected.fates.range(..=report.settled.0);

@@ -212,11 +212,7 @@ impl Settler {
         let Verdict::Failed { after, .. } = verdict else {
             return Duration::ZERO;
         };
-        let attempt = deliveries
-            .iter()
-            .map(Delivery::turn)
-            .max()
-            .unwrap_or(1);
+        let attempt = deliveries.iter().map(Delivery::turn).max().unwrap_or(1);
         after.unwrap_or_else(|| self.options.retry.bound(attempt).mul_f64(fastrand::f64()))
     }
 
