@@ -356,7 +356,7 @@ impl Pump {
             return false;
         }
         self.pace.begin();
-        let first = deliveries.iter().filter(|d| d.attempt == 1).count();
+        let first = deliveries.iter().filter(|d| d.turn() == 1).count();
         self.budget.delivered(first);
         self.start(deliveries);
         true

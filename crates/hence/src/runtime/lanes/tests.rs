@@ -17,6 +17,7 @@ fn delivery(position: u64, key: Option<&str>) -> Delivery {
         message: Message::new(attributes, None),
         appended: Timestamp::from_micros(0),
         attempt: 1,
+        before: 0,
         due: None,
         redriven: false,
     }
