@@ -11,7 +11,7 @@ use crate::oracle::Oracle;
 use crate::place::Place;
 use crate::process::{Process, SILENCE_MAX, Start, myself};
 
-/// How long a subject works before the disaster, at most.
+/// How long a subject works before the disaster, at most, from its first acknowledgement on.
 const WORK_MAX: Duration = Duration::from_millis(45);
 /// One disaster in so many comes while the subject starts.
 const EARLY: u64 = 6;
@@ -22,10 +22,20 @@ const EARLY_MAX: Duration = Duration::from_millis(30);
 pub(crate) trait Disaster {
     /// Where the log is.
     fn dir(&self) -> PathBuf;
-    /// Strikes; true if the subject was alive until then.
-    fn strike(&mut self, subject: &mut Process) -> Result<bool>;
+    /// Strikes.
+    fn strike(&mut self, subject: &mut Process) -> Result<Struck>;
     /// Whether what was only written may be lost by it.
     fn loses_power(&self) -> bool;
+}
+
+/// How one disaster went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Struck {
+    /// Whether the subject was alive until then.
+    pub(crate) fired: bool,
+    /// From when on an acknowledgement may be a lie of the disaster and not of the log, in
+    /// nanoseconds of the monotonic clock.
+    pub(crate) doubt: Option<u64>,
 }
 
 /// What many disasters to one log led to.
@@ -93,8 +103,10 @@ impl Cycle {
         let problems = self.oracle.problems.len();
         let lost = self.oracle.count.written_lost;
         let begin = Instant::now();
+        self.oracle.doubt = None;
         let mut subject = self.start(mode, &disaster.dir())?;
         self.outcome.disasters += 1;
+        let mut work = Vec::new();
         if self.dice.below(EARLY) == 0 {
             self.outcome.early += 1;
             let after = Duration::from_micros(self.dice.below(EARLY_MAX.as_micros() as u64));
@@ -102,13 +114,16 @@ impl Cycle {
         } else {
             let told = subject.until(|line| matches!(line, Line::Told))?;
             self.look(&told, disaster.loses_power());
+            // On a busy machine it may take long until there is anything to lose.
+            work = subject.until(|line| matches!(line, Line::Ack { .. }))?;
             let after = Duration::from_micros(self.dice.below(WORK_MAX.as_micros() as u64));
             std::thread::sleep(after);
         }
-        let fired = disaster.strike(&mut subject)?;
+        let Struck { fired, doubt } = disaster.strike(&mut subject)?;
+        self.oracle.doubt = doubt;
         self.outcome.fired += u64::from(fired);
-        let rest = subject.until(|_| false)?;
-        self.look(&rest, disaster.loses_power());
+        work.extend(subject.until(|_| false)?);
+        self.look(&work, disaster.loses_power());
         if !fired {
             let text = format!(
                 "life {} ended by itself: {}",
@@ -123,7 +138,7 @@ impl Cycle {
                 .problems
                 .push(format!("life {}: {complaints}", self.life));
         }
-        self.outcome.busy += u64::from(is_busy(&rest));
+        self.outcome.busy += u64::from(is_busy(&work));
         self.outcome.lossy += u64::from(self.oracle.count.written_lost > lost);
         self.outcome.bad += u64::from(self.oracle.problems.len() > problems);
         Ok(())
@@ -146,6 +161,7 @@ impl Cycle {
 
     /// The last life, which comes to rest and is compared whole.
     pub(crate) fn finish(&mut self, dir: &Path, loses_power: bool) -> Result<()> {
+        self.oracle.doubt = None;
         let problems = self.oracle.problems.len();
         if loses_power {
             // What the last cut took is settled before everything is demanded.
