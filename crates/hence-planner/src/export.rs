@@ -133,6 +133,7 @@ fn check(model: &Model) -> Result<(), Vec<String>> {
         pace,
         breaker,
         timeout,
+        after,
         ..
     } in &model.stations
     {
@@ -150,6 +151,7 @@ fn check(model: &Model) -> Result<(), Vec<String>> {
             (breaker.is_some(), "a breaker"),
             (timeout.is_some(), "a time-out"),
             (emits.len() > 1, "several copies"),
+            (!after.is_empty(), "others that go before it"),
         ] {
             if is_so {
                 missing.push(format!("{name} has {what}"));

@@ -127,6 +127,10 @@ pub struct Station {
     /// What each handled event leads to.
     #[serde(default)]
     pub emits: Vec<Emission>,
+    /// Stations that handle an event before this one may: a copy waits for those of the same
+    /// fan-out that go there. Its wait and response count from when the copies were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
 }
 
 /// Order of service.
@@ -336,6 +340,7 @@ impl Station {
             spacing: None,
             breaker: None,
             emits: Vec::new(),
+            after: Vec::new(),
         }
     }
 
@@ -413,6 +418,7 @@ impl Model {
             }
             station.check_limits()?;
         }
+        self.check_precedence()?;
         for source in &self.sources {
             source.arrivals.check()?;
             self.check_emissions(&source.emits)?;
@@ -431,6 +437,35 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// Stations that go after others: all known, and none after itself by a way around.
+    fn check_precedence(&self) -> Result<(), Domain> {
+        let mut left: Vec<&Station> = self.stations.iter().collect();
+        let gated = left.iter().any(|s| !s.after.is_empty());
+        if gated && self.sources.iter().any(|s| s.patience.is_some()) {
+            return Err(Domain::undefined(
+                "clients that give up are not modelled where stations go after others",
+            ));
+        }
+        if let Some(first) = (left.iter())
+            .flat_map(|s| &s.after)
+            .find(|first| self.station(first).is_none())
+        {
+            return Err(Domain::undefined(format!("no station called {first:?}")));
+        }
+        // Each round takes out those that wait for nobody that is left.
+        for _ in 0..self.stations.len() {
+            let names: Vec<&str> = left.iter().map(|s| s.name.as_str()).collect();
+            left.retain(|s| s.after.iter().any(|first| names.contains(&first.as_str())));
+        }
+        match left.first() {
+            None => Ok(()),
+            Some(station) => Err(Domain::undefined(format!(
+                "{} goes after itself by a way around",
+                station.name
+            ))),
+        }
     }
 
     fn check_emissions(&self, emits: &[Emission]) -> Result<(), Domain> {

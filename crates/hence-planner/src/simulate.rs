@@ -8,6 +8,7 @@
 //! A station's retry without a budget token ends the event as dead; a client's is not sent.
 
 mod calendar;
+mod gate;
 mod job;
 mod line;
 mod outcome;

@@ -90,7 +90,15 @@ impl Handling {
 /// The orders that are modelled.
 const ORDERS: [&str; 6] = ["per-key", "fifo", "any", "lifo", "priority", "deadline"];
 /// What is read of a subscription. Anything else that is set could change every figure.
-const READ: [&str; 6] = ["name", "takes", "emits", "concurrency", "attempts", "order"];
+const READ: [&str; 7] = [
+    "name",
+    "takes",
+    "emits",
+    "concurrency",
+    "attempts",
+    "order",
+    "after",
+];
 
 /// The options, by the first part of their names, that models follow or that change no figure.
 const FOLLOWED: [&str; 11] = [
@@ -257,6 +265,7 @@ fn station(topology: &Topology, node: &SubscriptionNode, handling: &Handling) ->
         copies(topology, event, per_handled)
     });
     station.emits = emits.collect();
+    station.after.clone_from(&node.after);
     station
 }
 

@@ -148,6 +148,7 @@ fn is_plain_but_for_order(station: &Station) -> bool {
         && station.pace.is_none()
         && (!station.drop_expired || station.expiry.is_none())
         && station.service_by_class.is_empty()
+        && station.after.is_empty()
 }
 
 /// Whether the order of service looks at the size of no job and interrupts none: then the number

@@ -31,6 +31,10 @@ pub(crate) struct Job {
     pub(crate) next: u32,
     /// The event it is a copy of, when there is more than one copy or attempt.
     pub(crate) root: u32,
+    /// The siblings among which some wait for others, if any does.
+    pub(crate) fan: u32,
+    /// Ticks at which it was sent to its station, behind a gate or not.
+    pub(crate) sent: u64,
     /// Incarnation of the slot.
     pub(crate) serial: u32,
     /// Number of service starts in the slot.

@@ -6,7 +6,8 @@
 
 use crate::model::{Discipline, OnFull};
 use crate::simulate::calendar::Kind;
-use crate::simulate::job::{NONE, Place};
+use crate::simulate::gate;
+use crate::simulate::job::{Job, NONE, Place};
 use crate::simulate::line::Line;
 use crate::simulate::run::Run;
 use crate::simulate::sampler::{TICKS, ticks};
@@ -68,6 +69,7 @@ impl Run<'_> {
             self.refill(s);
             return;
         }
+        self.handled(slot, s);
         let single = match plan.emits.as_slice() {
             [] => Some(None),
             [emission] => Some(emission.choose(&mut self.stations[s].route_rng)),
@@ -270,6 +272,7 @@ impl Run<'_> {
         again.client_attempt += 1;
         again.attempt = 0;
         again.next = NONE;
+        again.fan = NONE;
         again.abandoned = false;
         again.place = Place::Outside;
         let to = plan
@@ -293,6 +296,18 @@ impl Run<'_> {
                 root => self.roots.more(root, copies),
             }
         }
+        if wiring.gated && !others.is_empty() {
+            let to = gate::chosen(emits, &mut self.stations[s].route_rng);
+            let job = Job {
+                attempt: 0,
+                next: NONE,
+                sent: self.now,
+                place: Place::Outside,
+                ..self.jobs[slot]
+            };
+            self.jobs.remove(slot);
+            return self.fan_out(job, &to);
+        }
         let copy = self.jobs[slot];
         for emission in others {
             let to = emission.choose(&mut self.stations[s].route_rng);
@@ -312,6 +327,7 @@ impl Run<'_> {
     fn forward(&mut self, slot: u32, to: usize) {
         self.jobs[slot].attempt = 0;
         self.jobs[slot].next = NONE;
+        self.jobs[slot].sent = self.now;
         self.enter(slot, to);
     }
 
@@ -320,6 +336,9 @@ impl Run<'_> {
     pub(crate) fn end(&mut self, slot: u32, outcome: Outcome) {
         let job = self.jobs[slot];
         self.jobs.remove(slot);
+        if job.fan != NONE {
+            self.shut(job.fan, job.station as usize);
+        }
         let Some(outcome) = self.roots.end(job.root, outcome) else {
             return;
         };

@@ -6,6 +6,7 @@
 
 use crate::arrivals::BatchSize;
 use crate::simulate::calendar::{Calendar, Entry, Kind};
+use crate::simulate::gate::{self, Fans};
 use crate::simulate::job::{Job, NONE, Place, Slab};
 use crate::simulate::random::Rng;
 use crate::simulate::state::{Bucket, Roots, SourceCounts, StationState};
@@ -43,6 +44,7 @@ pub(crate) struct Run<'a> {
     pub(crate) calendar: Calendar,
     pub(crate) jobs: Slab,
     pub(crate) roots: Roots,
+    pub(crate) fans: Fans,
     pub(crate) stations: Vec<StationState>,
     pub(crate) sources: Vec<SourceState>,
     pub(crate) series: Vec<f64>,
@@ -88,6 +90,7 @@ impl<'a> Run<'a> {
             calendar: Calendar::default(),
             jobs: Slab::default(),
             roots: Roots::default(),
+            fans: Fans::default(),
             stations,
             sources,
             series: Vec::new(),
@@ -344,6 +347,8 @@ impl<'a> Run<'a> {
             key,
             next: NONE,
             root,
+            fan: NONE,
+            sent: self.now,
             serial: 0,
             epoch: 0,
             station: 0,
@@ -355,6 +360,10 @@ impl<'a> Run<'a> {
             abandoned: false,
             cut: false,
         };
+        if wiring.gated && copies > 1 {
+            let to = gate::chosen(&plan.emits, &mut self.sources[i].route_rng);
+            return self.fan_out(job, &to);
+        }
         for emission in &plan.emits {
             let to = emission.choose(&mut self.sources[i].route_rng);
             self.send(job, to);

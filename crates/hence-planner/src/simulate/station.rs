@@ -78,6 +78,10 @@ impl Run<'_> {
         job.entered = self.now;
         job.station = s as u16;
         if job.attempt == 0 {
+            // What waited for others was due since it was sent.
+            if !plan.after.is_empty() {
+                job.entered = job.sent;
+            }
             job.first = self.now;
             if let Some(classes) = &plan.classes {
                 job.class = classes.draw(&mut state.trait_rng) as u16;
@@ -352,6 +356,7 @@ impl Run<'_> {
     fn drop_expired(&mut self, slot: u32, s: usize) {
         self.stations[s].counts.expired += 1;
         self.depart(slot, s, true);
+        self.handled(slot, s);
         self.end(slot, Outcome::Expired);
     }
 

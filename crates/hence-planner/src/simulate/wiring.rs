@@ -22,6 +22,8 @@ pub(crate) struct Wiring {
     pub(crate) classes: usize,
     /// Number of different keys.
     pub(crate) keys: u32,
+    /// Whether any station goes after others.
+    pub(crate) gated: bool,
 }
 
 /// A compiled station.
@@ -47,6 +49,8 @@ pub(crate) struct StationPlan {
     pub(crate) breaker: Option<Breaker>,
     pub(crate) probe_every: u64,
     pub(crate) emits: Vec<EmissionPlan>,
+    /// Stations that handle an event before this one may.
+    pub(crate) after: Vec<usize>,
     /// A free worker takes an arrival at once, without looking at the line.
     pub(crate) direct: bool,
 }
@@ -209,6 +213,7 @@ impl Wiring {
             sources,
             classes,
             keys: keys.unwrap_or(1),
+            gated: model.stations.iter().any(|s| !s.after.is_empty()),
         })
     }
 }
@@ -260,6 +265,9 @@ impl StationPlan {
                 .emits
                 .iter()
                 .map(|e| EmissionPlan::new(e, model))
+                .collect(),
+            after: (station.after.iter())
+                .filter_map(|first| model.station(first))
                 .collect(),
             direct,
         }

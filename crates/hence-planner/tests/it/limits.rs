@@ -301,10 +301,6 @@ fn an_order_that_nobody_models_is_refused_by_name() {
 #[test]
 fn an_option_that_nobody_models_is_refused_by_name() {
     let plain = measured(Handling::new(exp(0.1)));
-    let mut waits = topology("any");
-    waits.subscriptions[0].after = vec!["stock".into()];
-    let said = model(&waits, &plain).unwrap_err()[0].to_string();
-    assert!(said.contains("after") && said.contains("stock"), "{said}");
     for order in ["adaptive-lifo", "priority-auto"] {
         let said = model(&topology(order), &plain).unwrap_err()[0].to_string();
         assert!(said.contains(order), "{said}");

@@ -19,6 +19,7 @@ mod line;
 mod numbers;
 mod outlook;
 mod plots;
+mod precedence;
 mod scenario;
 mod table;
 mod validate_closed;
