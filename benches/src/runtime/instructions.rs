@@ -23,6 +23,8 @@ pub(crate) enum Work {
     Typed,
     /// As `both`, each event with one of a hundred keys.
     Keyed,
+    /// As `keyed`, and nothing is measured for planning.
+    Unmeasured,
 }
 
 /// Whose library it does it with.
@@ -52,6 +54,8 @@ pub(crate) fn program(who: Who, payload: Payload, work: Work, events: usize) -> 
 
 async fn hence(payload: Payload, work: Work, events: usize) -> anyhow::Result<()> {
     let running = drive::ours(payload, 1).await?;
+    let on = work != Work::Unmeasured;
+    running.metrics().values().for_each(|m| m.measure(on));
     COUNT.begin(events);
     let (bus, data) = (running.bus().clone(), payload.bytes());
     // Nothing else may run meanwhile when the publish alone is to be counted.
@@ -63,7 +67,7 @@ async fn hence(payload: Payload, work: Work, events: usize) -> anyhow::Result<()
                 continue;
             }
             let mut message = payload.message(number, &data)?;
-            if work == Work::Keyed {
+            if matches!(work, Work::Keyed | Work::Unmeasured) {
                 let key = (number % 100).to_string();
                 message = message.with_attributes(|all| all.set("partitionkey", key))?;
             }
@@ -257,6 +261,18 @@ pub(super) fn rows() -> anyhow::Result<Vec<Row>> {
         &lane,
         &[],
         [Some(1_000.0), None],
+    );
+    let unmeasured = cost("hence", "small", "unmeasured")?;
+    let measuring = Cost {
+        instructions: keyed.instructions - unmeasured.instructions,
+        allocations: keyed.allocations - unmeasured.allocations,
+    };
+    let most = 0.02 * keyed.instructions;
+    add(
+        "measuring for planning, small JSON with a key",
+        &measuring,
+        &[("all of it", &keyed)],
+        [Some(most), Some(0.0)],
     );
     let (ours, theirs, bare) = (
         cost("hence", "json", "typed")?,

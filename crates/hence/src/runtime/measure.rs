@@ -2,7 +2,7 @@
 //! long they took, how attempts ended, what followed, and which keys are hot.
 //!
 //! Everything is bounded and forgotten after a while; one lock, which nobody else holds but a
-//! reader, is taken for each pull and for each call that ends.
+//! reader, is taken for each pull, and for all calls together whose settlements share a commit.
 
 mod keys;
 mod series;
@@ -19,7 +19,7 @@ use hence_core::{
 
 pub use self::keys::KeyCounts;
 use self::keys::Sketch;
-use self::series::Series;
+use self::series::{Inflows, Series};
 pub use self::times::{Bin, Times};
 
 /// The windows in which arrivals are counted.
@@ -103,7 +103,7 @@ pub(crate) struct Meter {
 struct State {
     began: Timestamp,
     arrivals: Series<u16>,
-    inflows: BTreeMap<String, Series<u16>>,
+    inflows: Inflows,
     blocks: Series<Block>,
     now: Counts,
     before: Counts,
@@ -135,6 +135,12 @@ pub(crate) struct Call<'a> {
     pub(crate) settle: &'a [Settlement],
     /// What follows from it.
     pub(crate) publish: &'a [Message],
+    pub(crate) time: CallTime,
+}
+
+/// When a call was, and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallTime {
     /// How long the handler ran.
     pub(crate) ran: Duration,
     /// How long it had a worker: the handler, and what the runtime did before and after it while no
@@ -176,13 +182,22 @@ impl Meter {
         let by_priority = order == Some(Order::Priority);
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
+        // What is pulled together mostly came together: one step in the series for all of it.
+        let mut same = (0, 0_u16);
         for delivery in deliveries {
-            let at = delivery.due.unwrap_or(delivery.appended);
+            let at = ready(delivery);
             if delivery.attempt == 1 && !delivery.redriven && at >= began {
-                state.arrived(delivery, steps(at.since(began), WINDOW));
+                let window = steps(at.since(began), WINDOW);
+                if window != same.0 {
+                    add(&mut state.arrivals, same);
+                    same = (window, 0);
+                }
+                same.1 = same.1.saturating_add(1);
+                state.arrived(delivery, window);
                 state.now.count_traits(delivery, by_priority);
             }
         }
+        add(&mut state.arrivals, same);
     }
 
     /// Counts a call that has ended.
@@ -190,20 +205,36 @@ impl Meter {
         if self.off.load(Relaxed) {
             return;
         }
-        let now = call.now;
+        let limit = self.limit();
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.timed(&call.time, limit);
+        state.now.count(call, state.began);
+    }
+
+    /// Counts calls of one delivery each that have ended well, with nothing that follows: when each
+    /// could begin (not for what is redriven), and its time. Empties the list.
+    pub(crate) fn done(&self, calls: &mut Vec<(Option<Timestamp>, CallTime)>) {
+        let limit = self.limit();
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
-        let age = now.since(began);
-        state.turn(steps(age, PERIOD));
-        let ran = call.occupied.as_secs_f64();
-        if let Some(block) = state.blocks.at(steps(age, BLOCK), BLOCKS_MAX) {
-            block.count += 1;
-            block.sum += ran;
-            block.squares += ran * ran;
+        for (ready, time) in calls.drain(..) {
+            state.timed(&time, limit);
+            state.now.done += 1;
+            if let Some(ready) = ready.filter(|ready| *ready >= began) {
+                state.now.response.record(time.now.since(ready));
+            }
         }
-        state.now.count(call, now, began);
-        let limit = self.options.get().map(|options| options.timeout);
-        state.now.cut += u64::from(limit.is_some_and(|limit| call.ran >= limit));
+    }
+
+    /// Whether it measures.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.off.load(Relaxed)
+    }
+
+    /// How long a call may take.
+    fn limit(&self) -> Duration {
+        let options = self.options.get();
+        options.map_or(Duration::MAX, |options| options.timeout)
     }
 
     /// What was measured up to now.
@@ -219,11 +250,10 @@ impl Meter {
         };
         let mut all = state.before.clone();
         all.add(&state.now);
-        let inflows = state.inflows.iter();
         Measured {
             arrivals: counts(&state.arrivals),
-            inflows: inflows
-                .map(|(name, series)| (name.clone(), counts(series)))
+            inflows: (state.inflows.all())
+                .map(|(name, series)| (name.to_owned(), counts(series)))
                 .collect(),
             blocks: state.blocks.list(steps(age, BLOCK), BLOCKS_MAX),
             service: all.service,
@@ -249,7 +279,7 @@ impl Default for State {
         Self {
             began: Timestamp::steady(),
             arrivals: Series::default(),
-            inflows: BTreeMap::new(),
+            inflows: Inflows::default(),
             blocks: Series::default(),
             now: Counts::default(),
             before: Counts::default(),
@@ -260,19 +290,38 @@ impl Default for State {
 
 impl State {
     fn arrived(&mut self, delivery: &Delivery, window: u64) {
-        tick(&mut self.arrivals, window);
         let attributes = delivery.message.attributes();
-        if attributes.causation_id().is_none() {
-            let name = attributes.event_type();
-            if let Some(series) = self.inflows.get_mut(name) {
-                tick(series, window);
-            } else if self.inflows.len() < TYPES_MAX {
-                tick(self.inflows.entry(name.to_owned()).or_default(), window);
-            }
+        if attributes.causation_id().is_none()
+            && let Some(series) = self.inflows.of(attributes.event_type(), TYPES_MAX)
+        {
+            add(series, (window, 1));
         }
         if let Some(key) = attributes.key() {
             self.now.keys.count(key);
         }
+    }
+
+    /// Counts when a call was and how long it took, in the period that it is then.
+    fn timed(&mut self, time: &CallTime, limit: Duration) {
+        let age = time.now.since(self.began);
+        self.turn(steps(age, PERIOD));
+        let seconds = time.occupied.as_secs_f64();
+        if let Some(block) = self.blocks.at(steps(age, BLOCK), BLOCKS_MAX) {
+            block.count += 1;
+            block.sum += seconds;
+            block.squares += seconds * seconds;
+        }
+        let now = &mut self.now;
+        now.service.record(time.occupied);
+        let slot = time.beside.min(BESIDE_MAX);
+        if now.beside.len() <= slot {
+            now.beside.resize(slot + 1, (0, 0.0));
+        }
+        if let Some((count, sum)) = now.beside.get_mut(slot) {
+            *count += 1;
+            *sum += seconds;
+        }
+        now.cut += u64::from(time.ran >= limit);
     }
 
     /// Begins the period that it is now.
@@ -308,22 +357,13 @@ impl Counts {
         }
     }
 
-    fn count(&mut self, call: &Call<'_>, now: Timestamp, began: Timestamp) {
-        self.service.record(call.occupied);
+    fn count(&mut self, call: &Call<'_>, began: Timestamp) {
         self.batched |= call.deliveries.len() > 1;
-        let slot = call.beside.min(BESIDE_MAX);
-        if self.beside.len() <= slot {
-            self.beside.resize(slot + 1, (0, 0.0));
-        }
-        if let Some((count, sum)) = self.beside.get_mut(slot) {
-            *count += 1;
-            *sum += call.occupied.as_secs_f64();
-        }
         for delivery in call.deliveries {
-            let ready = delivery.due.unwrap_or(delivery.appended);
+            let ready = ready(delivery);
             // What waited for a start of the process, or for a person, says nothing about load.
             if ready >= began && !delivery.redriven {
-                self.response.record(now.since(ready));
+                self.response.record(call.time.now.since(ready));
             }
         }
         for settlement in call.settle {
@@ -375,14 +415,25 @@ impl Counts {
     }
 }
 
-/// Counts one more arrival in a window.
-fn tick(series: &mut Series<u16>, window: u64) {
-    if let Some(count) = series.at(window, WINDOWS_MAX) {
-        *count = count.saturating_add(1);
+/// When an attempt could begin: after the back-off, or when it was due by its sender's wish.
+pub(crate) fn ready(delivery: &Delivery) -> Timestamp {
+    delivery.due.unwrap_or_else(|| {
+        let at = delivery.message.attributes().deliver_at();
+        at.map_or(delivery.appended, |at| at.max(delivery.appended))
+    })
+}
+
+/// Counts so many more arrivals in a window.
+fn add(series: &mut Series<u16>, (window, more): (u64, u16)) {
+    if more > 0
+        && let Some(count) = series.at(window, WINDOWS_MAX)
+    {
+        *count = count.saturating_add(more);
     }
 }
 
 /// How many whole steps a time has.
+#[inline]
 fn steps(time: Duration, step: Duration) -> u64 {
     // In 64 bits, because it is asked several times for each event; a microsecond is fine enough.
     let micros = |time: Duration| time.as_secs() * 1_000_000 + u64::from(time.subsec_micros());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
 use hence_core::{
-    Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Settlement, Skip,
+    Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Settlement, Skip, Timestamp,
 };
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use super::Pump;
 use crate::runtime::breaker::Change;
 use crate::runtime::call::{Ended, Taken, failed};
 use crate::runtime::intake::Skipped;
-use crate::runtime::measure;
+use crate::runtime::measure::{self, CallTime};
 use crate::runtime::metrics::count;
 use crate::runtime::settle::Verdict;
 
@@ -37,6 +37,8 @@ pub(super) struct Answered {
 pub(super) struct Done {
     deliveries: Vec<Delivery>,
     settle: Vec<Settlement>,
+    /// What is to be measured of them: when each could begin, and its time.
+    calls: Vec<(Option<Timestamp>, CallTime)>,
 }
 
 impl Pump {
@@ -101,10 +103,7 @@ impl Pump {
                 deliveries: &deliveries,
                 settle: &commit.settle,
                 publish: &commit.publish,
-                ran,
-                occupied: at.duration_since(taken.at),
-                now: self.clock.at(at),
-                beside: taken.beside,
+                time: self.time(taken, ran, at),
             });
         }
         self.commit(deliveries, commit, None);
@@ -118,16 +117,12 @@ impl Pump {
         taken: Option<Taken>,
     ) {
         let settle = deliveries.first().map(|one| self.settler.done(one, ran));
-        if let Some(taken) = taken {
-            self.metrics.meter.ended(&measure::Call {
-                deliveries: &deliveries,
-                settle: settle.as_slice(),
-                publish: &[],
-                ran,
-                occupied: at.duration_since(taken.at),
-                now: self.clock.at(at),
-                beside: taken.beside,
-            });
+        if let (Some(taken), Some(one)) = (taken, deliveries.first())
+            && self.metrics.meter.is_on()
+        {
+            let ready = measure::ready(one);
+            let time = self.time(taken, ran, at);
+            (self.done.calls).push(((!one.redriven).then_some(ready), time));
         }
         self.committing += deliveries.len();
         self.done.settle.extend(settle);
@@ -137,9 +132,22 @@ impl Pump {
         }
     }
 
+    fn time(&self, taken: Taken, ran: Duration, at: Instant) -> CallTime {
+        CallTime {
+            ran,
+            occupied: at.duration_since(taken.at),
+            now: self.clock.at(at),
+            beside: taken.beside,
+        }
+    }
+
     /// Commits what is done; whether the engine has answered on the spot.
     pub(super) fn flush(&mut self) -> bool {
-        let Done { deliveries, settle } = std::mem::take(&mut self.done);
+        if !self.done.calls.is_empty() {
+            self.metrics.meter.done(&mut self.done.calls);
+        }
+        let deliveries = std::mem::take(&mut self.done.deliveries);
+        let settle = std::mem::take(&mut self.done.settle);
         if settle.is_empty() {
             return false;
         }

@@ -1,12 +1,13 @@
 //! Which keys are hot: space-saving counters (Metwally, Agrawal, El Abbadi, ICDT 2005), and linear
 //! counting of the distinct ones (Whang & al., TODS 15, 1990).
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-
 /// Keys with a counter of their own.
 const TOP_MAX: usize = 32;
 /// Bits for counting distinct keys, in words of 64; good to about a hundred thousand keys.
 const WORDS: usize = 512;
+/// Kinds of hashes, of which it is known how many have a counter: most keys without one are told
+/// by that alone.
+const KINDS: usize = 256;
 
 /// How events are spread over keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,28 +24,65 @@ pub struct KeyCounts {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sketch {
     events: u64,
-    /// Hash, count, and by how much the count may be too high.
+    /// Hash, count, and by how much the count may be too high; the largest count first.
     top: Vec<(u64, u64, u64)>,
+    /// Counters by the [`kind`] of their hashes.
+    kinds: Vec<u8>,
     seen: Vec<u64>,
 }
 
 impl Sketch {
     pub(super) fn count(&mut self, key: &str) {
-        let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(key);
+        let hash = hash(key);
         self.events += 1;
         if self.seen.is_empty() {
             self.seen = vec![0; WORDS];
+            self.kinds = vec![0; KINDS];
         }
         let bit = (hash >> 32) as usize % (WORDS * 64);
         if let Some(word) = self.seen.get_mut(bit / 64) {
             *word |= 1 << (bit % 64);
         }
-        if let Some(entry) = self.top.iter_mut().find(|entry| entry.0 == hash) {
+        let known = self.kinds.get(kind(hash)).is_some_and(|n| *n > 0);
+        let found = known.then(|| self.top.iter().position(|entry| entry.0 == hash));
+        match found.flatten() {
+            Some(index) => self.one_more(index),
+            None if self.top.len() < TOP_MAX => {
+                self.top.push((hash, 1, 0));
+                self.of_kind(hash, 1);
+            }
+            None => self.replace_least(hash),
+        }
+    }
+
+    /// Gives the counter of the least frequent key to another, which may have come as often.
+    fn replace_least(&mut self, hash: u64) {
+        let Some(least) = self.top.last_mut() else {
+            return;
+        };
+        let gone = std::mem::replace(least, (hash, least.1, least.1));
+        self.of_kind(gone.0, -1);
+        self.of_kind(hash, 1);
+        self.one_more(self.top.len() - 1);
+    }
+
+    /// Counts one more, and moves the counter before all that have what it had.
+    fn one_more(&mut self, index: usize) {
+        let Some(entry) = self.top.get(index) else {
+            return;
+        };
+        let before = entry.1;
+        // Searched before the counter rises, while the order is whole.
+        let first = self.top.partition_point(|entry| entry.1 > before);
+        self.top.swap(first, index);
+        if let Some(entry) = self.top.get_mut(first) {
             entry.1 += 1;
-        } else if self.top.len() < TOP_MAX {
-            self.top.push((hash, 1, 0));
-        } else if let Some(least) = self.top.iter_mut().min_by_key(|entry| entry.1) {
-            *least = (hash, least.1 + 1, least.1);
+        }
+    }
+
+    fn of_kind(&mut self, hash: u64, more: i8) {
+        if let Some(count) = self.kinds.get_mut(kind(hash)) {
+            *count = count.saturating_add_signed(more);
         }
     }
 
@@ -84,3 +122,30 @@ impl Sketch {
         }
     }
 }
+
+/// Which of [`KINDS`] a hash is.
+fn kind(hash: u64) -> usize {
+    (hash >> 56) as usize % KINDS
+}
+
+/// A hash of a key, eight bytes at a time. Whoever makes keys that collide spoils a statistic of
+/// keys and nothing else, so it need not be a strong one.
+fn hash(key: &str) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(ODD).rotate_left(29);
+    let (words, rest) = key.as_bytes().as_chunks::<8>();
+    let start = mix(key.len() as u64, ODD);
+    let whole = words
+        .iter()
+        .fold(start, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let tail = rest
+        .iter()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte));
+    // Every bit of the end must depend on all: high ones choose the kind, low ones the place.
+    let end = mix(whole, tail);
+    let end = (end ^ end >> 32).wrapping_mul(ODD);
+    end ^ end >> 29
+}
+
+#[cfg(test)]
+mod tests;

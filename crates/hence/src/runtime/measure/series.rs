@@ -1,4 +1,4 @@
-//! `Series`: values of neighbouring steps of time, the newest kept.
+//! `Series`: values of neighbouring steps of time, the newest kept; `Inflows`: one for each type.
 
 use std::collections::VecDeque;
 
@@ -42,5 +42,38 @@ impl<T: Copy + Default> Series<T> {
             .skip(skipped.min(self.values.len()))
             .take(wanted - skipped)
             .collect()
+    }
+}
+
+/// A series for each type of events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inflows {
+    types: Vec<(String, Series<u16>)>,
+    /// Where the type was found that was asked for last: the next is mostly the same.
+    last: usize,
+}
+
+impl Inflows {
+    /// The series of a type; `None` for a new one when there are `most`.
+    pub(super) fn of(&mut self, name: &str, most: usize) -> Option<&mut Series<u16>> {
+        if self
+            .types
+            .get(self.last)
+            .is_none_or(|known| known.0 != name)
+        {
+            let found = self.types.iter().position(|known| known.0 == name);
+            if found.is_none() && self.types.len() >= most {
+                return None;
+            }
+            self.last = found.unwrap_or(self.types.len());
+            if found.is_none() {
+                self.types.push((name.to_owned(), Series::default()));
+            }
+        }
+        self.types.get_mut(self.last).map(|known| &mut known.1)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Series<u16>)> {
+        self.types.iter().map(|(name, series)| (&**name, series))
     }
 }

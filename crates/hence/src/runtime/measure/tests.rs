@@ -77,3 +77,42 @@ fn a_hot_key_is_seen_and_others_are_not_made_hot() {
     assert!((2_200..=2_500).contains(&counts.top[0]), "{:?}", counts.top);
     assert!(counts.top[1] < 5, "{:?}", counts.top);
 }
+
+#[test]
+fn a_delay_that_was_asked_for_is_no_wait() {
+    use hence_core::{Attributes, Position, envelope};
+    let at = |seconds| Timestamp::from_micros(seconds * 1_000_000);
+    let mut attributes = Attributes::new("1".to_owned(), "/test", "tick").unwrap();
+    let later = at(3_600).to_string();
+    attributes.set(envelope::DELIVER_AT, later).unwrap();
+    let mut delivery = Delivery {
+        position: Position(1),
+        message: Message::new(attributes, None),
+        appended: at(10),
+        attempt: 1,
+        before: 0,
+        due: None,
+        redriven: false,
+    };
+    assert_eq!(ready(&delivery), at(3_600));
+    delivery.appended = at(4_000);
+    assert_eq!(
+        ready(&delivery),
+        at(4_000),
+        "it was due before it was stored"
+    );
+    delivery.due = Some(at(5_000));
+    assert_eq!(ready(&delivery), at(5_000), "a retry begins after its wait");
+}
+
+#[test]
+fn each_type_has_its_series_up_to_a_limit() {
+    let mut inflows = series::Inflows::default();
+    for name in ["a", "b", "a", "c", "b"] {
+        if let Some(series) = inflows.of(name, 2) {
+            add(series, (5, 1));
+        }
+    }
+    let all: Vec<_> = inflows.all().map(|(n, s)| (n, s.list(6, 9))).collect();
+    assert_eq!(all, [("a", vec![2]), ("b", vec![2])]);
+}

@@ -29,7 +29,9 @@ pub struct Bin {
 
 impl Times {
     pub(super) fn record(&mut self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        // In 64 bits: a time that overflows them is beyond the last bin in any case.
+        let nanos = (time.as_secs().saturating_mul(1_000_000_000))
+            .saturating_add(u64::from(time.subsec_nanos()));
         let index = index(nanos);
         if self.bins.len() <= index {
             self.bins.resize(index + 1, 0);

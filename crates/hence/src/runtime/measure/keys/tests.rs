@@ -1,0 +1,31 @@
+//! Few counters, and what they promise.
+
+use super::*;
+
+#[test]
+fn the_sketch_keeps_the_promise_of_space_saving() {
+    let mut sketch = Sketch::default();
+    let mut exact = std::collections::BTreeMap::<String, u64>::new();
+    // A law without a hot key, long enough that every counter changes hands many times.
+    for number in 0..40_000_u64 {
+        let key = format!("k{}", number * number % 997);
+        *exact.entry(key.clone()).or_default() += 1;
+        sketch.count(&key);
+    }
+    let (all, mut sum) = (40_000, 0);
+    for &(_, count, over) in &sketch.top {
+        sum += count;
+        assert!(over <= all / 32, "an error of {over}");
+    }
+    assert_eq!(sum, all, "each event raises one counter by one");
+    assert!(sketch.top.is_sorted_by(|a, b| a.1 >= b.1));
+    let kinds: u64 = sketch.kinds.iter().map(|n| u64::from(*n)).sum();
+    assert_eq!(kinds, 32);
+    let most = exact.values().max().unwrap();
+    assert!(sketch.counts().top[0] <= *most);
+    let distinct = sketch.counts().distinct as f64;
+    assert!(
+        (distinct / exact.len() as f64 - 1.0).abs() < 0.05,
+        "{distinct}"
+    );
+}
