@@ -129,6 +129,7 @@ impl Outlet {
         if !self.live {
             return;
         }
+        debug_assert!(position > self.cursor, "{position} was looked at before");
         if self.has_room(when) {
             self.admit(position, when, None);
             self.wake();
