@@ -339,7 +339,7 @@ impl Pump {
         for delivery in later {
             self.metrics.shed.fetch_add(1, Relaxed);
             let due = Some(self.clock.now().after(SHED_AGAIN));
-            self.lanes.back_off(Delivery { due, ..delivery });
+            self.lanes.shed(Delivery { due, ..delivery });
         }
         for (delivery, verdict) in unfit {
             self.running += 1;
