@@ -283,7 +283,10 @@ fn a_refused_group_does_not_come_back_after_a_crash() {
         let dark = storage.fork();
         dark.crash(seed);
         let found = stored(&dark, seed).len();
-        assert_eq!(found, 1, "not stored, they said, and the power went: {seed}");
+        assert_eq!(
+            found, 1,
+            "not stored, they said, and the power went: {seed}"
+        );
     }
     storage.kill();
     assert_eq!(
