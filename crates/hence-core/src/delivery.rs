@@ -98,6 +98,8 @@ pub enum RejectReason {
     Cycle,
     /// There was too much, and others were more urgent.
     Shed,
+    /// The process ended several times in a row while a handler had it.
+    Quarantined,
 }
 
 impl RejectReason {
@@ -110,6 +112,7 @@ impl RejectReason {
             Self::Undecodable => "undecodable",
             Self::Cycle => "cycle",
             Self::Shed => "shed",
+            Self::Quarantined => "quarantined",
         }
     }
 
@@ -122,6 +125,7 @@ impl RejectReason {
             Self::Undecodable,
             Self::Cycle,
             Self::Shed,
+            Self::Quarantined,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == text)
