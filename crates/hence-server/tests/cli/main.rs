@@ -9,9 +9,11 @@
 mod away;
 mod backup;
 mod directory;
+mod explain;
 mod live;
 mod plan;
 mod program;
+mod replay;
 mod rules;
 mod server;
 mod stand_in;

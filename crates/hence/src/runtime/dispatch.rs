@@ -358,7 +358,7 @@ impl Pump {
         for delivery in later {
             self.metrics.shed.fetch_add(1, Relaxed);
             let due = Some(self.clock.now().after(SHED_AGAIN));
-            self.lanes.back_off(Delivery { due, ..delivery });
+            self.lanes.shed(Delivery { due, ..delivery });
         }
         for (delivery, verdict) in unfit {
             self.running += 1;
@@ -368,7 +368,7 @@ impl Pump {
             return false;
         }
         self.pace.begin();
-        let first = deliveries.iter().filter(|d| d.attempt == 1).count();
+        let first = deliveries.iter().filter(|d| d.turn() == 1).count();
         self.budget.delivered(first);
         match self.suspects.are_among(&deliveries) {
             true => self.look(deliveries),
