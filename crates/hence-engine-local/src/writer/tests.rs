@@ -132,3 +132,78 @@ async fn g2_what_the_log_has_before_the_tables_is_delivered_once() {
     lead.store_and_show(publish("c"));
     assert_eq!(ready(&mut attached).await.len(), 1);
 }
+
+fn sequenced(sender: &str, number: u64) -> Commit {
+    let sender = sender.to_owned();
+    Commit {
+        sequence: Some(hence_core::commit::Sequence { sender, number }),
+        ..publish(&format!("{number}"))
+    }
+}
+
+#[test]
+fn a_sender_that_is_known_takes_no_second_place() {
+    let lead = lead(&SimStorage::new());
+    let (shared, now) = (Arc::clone(&lead.shared), lead.shared.clock.now());
+    let mut core = shared.lock();
+    let sent = crate::senders::Sent {
+        number: 1,
+        first: 0,
+        content: 0,
+    };
+    for number in 1..crate::senders::SENDERS_MAX {
+        core.state.senders.set(&format!("s{number}"), sent);
+    }
+    let mut batch = Batch::default();
+    let mut decide = |commit| {
+        let prepared = Prepared::new(shared.key, commit);
+        core.decide(prepared, now, &mut batch).map(drop)
+    };
+    decide(sequenced("s1", 2)).unwrap();
+    decide(sequenced("s2", 2)).unwrap();
+    decide(sequenced("new", 1)).expect("there is one place");
+    let Err(Undecided::Refused(error)) = decide(sequenced("newer", 1)) else {
+        panic!("one sender too many was taken");
+    };
+    assert_eq!(error.code(), hence_core::Code::STATE_FULL);
+}
+
+#[test]
+fn the_size_of_a_commit_has_its_copies_and_texts() {
+    let key = IdentityKey::random();
+    let size = |commit| Prepared::new(key, commit).size();
+    let text = "x".repeat(1000);
+    let discard = hence_core::Discard {
+        id: "s.1".to_owned(),
+        reason: text.clone(),
+    };
+    let edit = hence_core::Edit {
+        id: "s.1".to_owned(),
+        message: publish("a").publish.remove(0),
+    };
+    let footprint = edit.message.footprint();
+    let settle = Settlement {
+        subscription: "s".into(),
+        position: hence_core::Position(1),
+        attempt: 1,
+        outcome: Outcome::Retry {
+            due: Timestamp::from_micros(1),
+            error: text,
+        },
+        ran: Duration::ZERO,
+    };
+    let commits = [
+        (vec![discard], vec![], vec![], 1000),
+        (vec![], vec![edit], vec![], footprint),
+        (vec![], vec![], vec![settle], 1000),
+    ];
+    for (discard, edit, settle, least) in commits {
+        let commit = Commit {
+            discard,
+            edit,
+            settle,
+            ..Commit::default()
+        };
+        assert!(size(commit) >= least);
+    }
+}
