@@ -319,11 +319,12 @@ impl World {
     async fn edit(&self, running: &Running, id: &str) -> Result<()> {
         let (_, message) = running.dead_letter(id).await?;
         let data = message.data().ok_or_else(|| anyhow!("{id} has no data"))?;
-        let mut data: serde_json::Value = serde_json::from_slice(data)?;
-        data["edited"] = true.into();
+        let mut data: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(data)?;
+        data.insert("edited".to_owned(), true.into());
         self.book.edited();
         self.book.redriven(1);
-        running.redrive_edited(id, data.to_string().into()).await?;
+        let data = serde_json::to_vec(&data)?;
+        running.redrive_edited(id, data.into()).await?;
         Ok(())
     }
 
