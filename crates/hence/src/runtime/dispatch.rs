@@ -5,6 +5,7 @@ mod settling;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod trying;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,11 +23,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::pulling::{Again, Credit, pull};
 use self::settling::{Answered, Done};
+use self::trying::Tried;
 use super::adaptive::Adaptive;
 use super::breaker::Breaker;
 use super::budget::{Budget, Pace};
 use super::call::{self, Brevity, Ended, Taken};
 use super::clock::Clock;
+use super::crash::{Suspects, Watch};
 use super::intake::{Intake, Sorted};
 use super::lanes::{Batch, Lanes};
 use super::metrics::SubscriptionMetrics;
@@ -52,6 +55,11 @@ pub(crate) struct Pump {
     lanes: Lanes,
     calls: JoinSet<Ended>,
     commits: FuturesUnordered<BoxFuture<'static, Answered>>,
+    suspects: Suspects,
+    /// What goes step by step, because it may have ended the process before.
+    trials: FuturesUnordered<BoxFuture<'static, Tried>>,
+    /// Deliveries of which these are; they count as running.
+    trying: usize,
     /// Deliveries with a handler.
     running: usize,
     /// Deliveries whose settlement is with the engine.
@@ -97,7 +105,7 @@ impl Pump {
         metrics: Arc<SubscriptionMetrics>,
         source: &str,
         deliveries: &dyn Deliveries,
-        questions: mpsc::Receiver<Question>,
+        (questions, watch): (mpsc::Receiver<Question>, Option<Watch>),
     ) -> Self {
         let (clock, now) = (Clock::start_at(engine.now()), Instant::now());
         let options = &subscription.options;
@@ -112,6 +120,7 @@ impl Pump {
         let width = batch.as_ref().map_or(1, |batch| batch.events);
         metrics.meter.runs_with(options.clone(), &engine);
         Self {
+            suspects: Suspects::new(watch, &subscription.name),
             intake: Intake::new(options),
             lanes: Lanes::new(options, deliveries.held(), clock, width),
             breaker: Breaker::new(options.breaker),
@@ -138,6 +147,8 @@ impl Pump {
             settler,
             calls: JoinSet::new(),
             commits: FuturesUnordered::new(),
+            trials: FuturesUnordered::new(),
+            trying: 0,
             running: 0,
             committing: 0,
             batch,
@@ -152,7 +163,11 @@ impl Pump {
         drain: CancellationToken,
         stop: CancellationToken,
     ) {
+        if self.suspects.was_tripped().await {
+            self.breaker.reopen();
+        }
         self.pump(deliveries, &drain, &stop).await;
+        self.suspects.give_up();
         if !drain.is_cancelled() && !stop.is_cancelled() {
             tracing::error!(subscription = %self.subscription.name, "the subscription stands still");
             if self.metrics.trouble.get().is_none() {
@@ -173,6 +188,9 @@ impl Pump {
             // Before the question whether there is anything left: nothing else would wake it.
             pulling &= !drain.is_cancelled();
             self.flush();
+            if !pulling {
+                self.begin_no_more();
+            }
             if self.closed || !pulling && self.running + self.committing == 0 {
                 return;
             }
@@ -206,6 +224,7 @@ impl Pump {
                 Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
                     self.answered(answered);
                 }
+                Some(tried) = self.trials.next(), if !self.trials.is_empty() => self.tried(tried),
                 pulled = pull(&mut *deliveries, credit), if credit.is_any() => {
                     pulling &= self.pulled(pulled, &mut *deliveries);
                 }
@@ -343,14 +362,7 @@ impl Pump {
         }
         for (delivery, verdict) in unfit {
             self.running += 1;
-            self.settle(Ended {
-                deliveries: vec![delivery],
-                verdict,
-                ran: Duration::ZERO,
-                at: Instant::now(),
-                taken: None,
-                at_once: false,
-            });
+            self.settle_without(vec![delivery], verdict);
         }
         if deliveries.is_empty() {
             return false;
@@ -358,7 +370,10 @@ impl Pump {
         self.pace.begin();
         let first = deliveries.iter().filter(|d| d.turn() == 1).count();
         self.budget.delivered(first);
-        self.start(deliveries);
+        match self.suspects.are_among(&deliveries) {
+            true => self.look(deliveries),
+            false => self.start(deliveries),
+        }
         true
     }
 
