@@ -81,8 +81,8 @@ fn a_hot_key_is_seen_and_others_are_not_made_hot() {
 #[test]
 fn a_delay_that_was_asked_for_is_no_wait() {
     use hence_core::{Attributes, Position, envelope};
-    let at = |seconds| Timestamp::from_micros(seconds * 1_000_000);
-    let mut attributes = Attributes::new("1".to_owned(), "/test", "tick").unwrap();
+    let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+    let mut attributes = Attributes::new("1", "/test", "tick").unwrap();
     let later = at(3_600).to_string();
     attributes.set(envelope::DELIVER_AT, later).unwrap();
     let mut delivery = Delivery {
@@ -107,7 +107,7 @@ fn a_delay_that_was_asked_for_is_no_wait() {
 
 #[test]
 fn each_type_has_its_series_up_to_a_limit() {
-    let mut inflows = series::Inflows::default();
+    let mut inflows = Inflows::default();
     for name in ["a", "b", "a", "c", "b"] {
         if let Some(series) = inflows.of(name, 2) {
             add(series, (5, 1));
