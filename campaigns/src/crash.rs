@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::Extent;
-use crate::cycle::{Cycle, Disaster, Outcome};
+use crate::cycle::{Cycle, Disaster, Outcome, Struck};
 use crate::oracle::Count;
 use crate::place::Place;
 use crate::process::Process;
@@ -28,8 +28,9 @@ impl Disaster for Kill {
         self.dir.clone()
     }
 
-    fn strike(&mut self, subject: &mut Process) -> Result<bool> {
-        subject.kill()
+    fn strike(&mut self, subject: &mut Process) -> Result<Struck> {
+        let fired = subject.kill()?;
+        Ok(Struck { fired, doubt: None })
     }
 
     fn loses_power(&self) -> bool {
@@ -95,6 +96,8 @@ impl Sum {
         to.disorder += from.disorder;
         to.wrong += from.wrong;
         to.written_lost += from.written_lost;
+        to.doubtful += from.doubtful;
+        to.doubtful_lost += from.doubtful_lost;
         self.acknowledged += cycle.oracle.acknowledged() as u64;
         for problem in &cycle.oracle.problems {
             report.problem(problem.clone());
@@ -118,6 +121,12 @@ impl Sum {
             ..
         } = &self.outcome;
         let (micros, bytes) = *slowest;
+        let doubt = match (self.count.doubtful, self.count.doubtful_lost) {
+            (0, _) => String::new(),
+            (all, lost) => {
+                format!("{all} acknowledged once the cut had begun, {lost} of them gone; ")
+            }
+        };
         Row {
             case: case.to_owned(),
             runs: *disasters,
@@ -129,7 +138,7 @@ impl Sum {
             duplicated: self.count.duplicated,
             disorder: self.count.disorder,
             note: format!(
-                "{} acknowledged; {busy} kills amid commits, {early} during start; slowest start \
+                "{doubt}{} acknowledged; {busy} kills amid commits, {early} during start; slowest start \
                  {:.1} ms with {:.1} MiB on disk",
                 self.acknowledged,
                 micros as f64 / 1e3,

@@ -11,7 +11,7 @@ use crate::oracle::Oracle;
 use crate::place::Place;
 use crate::process::{Process, SILENCE_MAX, Start, myself};
 
-/// How long a subject works before the disaster, at most.
+/// How long a subject works before the disaster, at most, from its first acknowledgement on.
 const WORK_MAX: Duration = Duration::from_millis(45);
 /// One disaster in so many comes while the subject starts.
 const EARLY: u64 = 6;
@@ -22,10 +22,20 @@ const EARLY_MAX: Duration = Duration::from_millis(30);
 pub(crate) trait Disaster {
     /// Where the log is.
     fn dir(&self) -> PathBuf;
-    /// Strikes; true if the subject was alive until then.
-    fn strike(&mut self, subject: &mut Process) -> Result<bool>;
+    /// Strikes.
+    fn strike(&mut self, subject: &mut Process) -> Result<Struck>;
     /// Whether what was only written may be lost by it.
     fn loses_power(&self) -> bool;
+}
+
+/// How one disaster went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Struck {
+    /// Whether the subject was alive until then.
+    pub(crate) fired: bool,
+    /// From when on an acknowledgement may be a lie of the disaster and not of the log, in
+    /// nanoseconds of the monotonic clock.
+    pub(crate) doubt: Option<u64>,
 }
 
 /// What many disasters to one log led to.
@@ -93,6 +103,7 @@ impl Cycle {
         let problems = self.oracle.problems.len();
         let lost = self.oracle.count.written_lost;
         let begin = Instant::now();
+        self.oracle.doubt = None;
         let mut subject = self.start(mode, &disaster.dir())?;
         self.outcome.disasters += 1;
         if self.dice.below(EARLY) == 0 {
@@ -102,10 +113,14 @@ impl Cycle {
         } else {
             let told = subject.until(|line| matches!(line, Line::Told))?;
             self.look(&told, disaster.loses_power());
+            // On a busy machine it may take long until there is anything to lose.
+            let begun = subject.until(|line| matches!(line, Line::Ack { .. }))?;
+            self.look(&begun, disaster.loses_power());
             let after = Duration::from_micros(self.dice.below(WORK_MAX.as_micros() as u64));
             std::thread::sleep(after);
         }
-        let fired = disaster.strike(&mut subject)?;
+        let Struck { fired, doubt } = disaster.strike(&mut subject)?;
+        self.oracle.doubt = doubt;
         self.outcome.fired += u64::from(fired);
         let rest = subject.until(|_| false)?;
         self.look(&rest, disaster.loses_power());
@@ -146,6 +161,7 @@ impl Cycle {
 
     /// The last life, which comes to rest and is compared whole.
     pub(crate) fn finish(&mut self, dir: &Path, loses_power: bool) -> Result<()> {
+        self.oracle.doubt = None;
         let problems = self.oracle.problems.len();
         if loses_power {
             // What the last cut took is settled before everything is demanded.

@@ -77,6 +77,9 @@ enum Campaign {
     Fuzz(Extent),
     /// Writes docs/reference/reliability.md from what the campaigns found.
     Scorecard,
+    /// A program that only writes and syncs.
+    #[command(hide = true)]
+    Bare(powercut::Bare),
     /// The application that all this happens to.
     #[command(hide = true)]
     Subject(subject::Subject),
@@ -106,6 +109,7 @@ fn run(campaign: Campaign) -> Result<bool> {
         Campaign::Planted(extent) => planted::run(extent),
         Campaign::Fuzz(extent) => fuzz::run(extent),
         Campaign::Scorecard => scorecard::run(),
+        Campaign::Bare(bare) => powercut::run_bare(&bare).map(|()| true),
         Campaign::Subject(subject) => subject::run(&subject).map(|()| true),
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum Line {
         synced: bool,
         /// Whether it was known before.
         duplicate: bool,
+        /// When it was acknowledged, at the latest; see [`now`].
+        at: u64,
     },
     /// An event was refused.
     Refused {
@@ -155,6 +157,12 @@ pub(crate) fn hash(message: &Message) -> u64 {
     data.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+/// Nanoseconds of the clock that all processes of a machine share.
+pub(crate) fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// Whether a level survives a loss of power.

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::line::{Line, Stored};
-use crate::subject::{NEVER, SOURCE, THIRD_TIME};
+use crate::subject::{BATCH_MAX, NEVER, PUBLISHERS, SOURCE, THIRD_TIME};
+
+/// Events that can be under way at one moment.
+const IN_FLIGHT_MAX: u64 = PUBLISHERS * BATCH_MAX;
 
 /// What was announced of an event before it was published.
 #[derive(Clone, Debug)]
@@ -28,6 +31,10 @@ pub(crate) struct Count {
     pub(crate) wrong: u64,
     /// Events acknowledged as written which a loss of power took, as it may.
     pub(crate) written_lost: u64,
+    /// Events acknowledged as synced when a cut had begun that may lie about syncs.
+    pub(crate) doubtful: u64,
+    /// Of these, the ones that are not there.
+    pub(crate) doubtful_lost: u64,
 }
 
 /// All that is known of one log, from outside.
@@ -46,6 +53,10 @@ pub(crate) struct Oracle {
     tries: HashMap<(String, String), u32>,
     /// Events that a loss of power took.
     gone: HashSet<String>,
+    /// Acknowledged when the last cut had begun, and not looked for yet.
+    doubted: HashSet<String>,
+    /// From when on acknowledgements are in doubt; see [`Struck`](crate::cycle::Struck).
+    pub(crate) doubt: Option<u64>,
     /// Whether the power was ever lost: what was only written may have been handled, and be gone.
     lost_power: bool,
     /// The newest position that was found.
@@ -108,8 +119,14 @@ impl Oracle {
                 position,
                 synced,
                 duplicate,
+                at,
             } => {
-                self.acknowledge(id, *position, *synced, *duplicate);
+                let doubtful = *synced && self.doubt.is_some_and(|begin| *at >= begin);
+                if doubtful && !self.acked.contains_key(id) {
+                    self.count.doubtful += 1;
+                    self.doubted.insert(id.clone());
+                }
+                self.acknowledge(id, *position, *synced && !doubtful, *duplicate);
             }
             Line::Try { by, id, attempt } => {
                 let before = self
@@ -185,6 +202,7 @@ impl Oracle {
             }
         }
         let mut first_gone = u64::MAX;
+        let mut doubted_gone = 0;
         for id in std::mem::take(&mut self.unchecked) {
             let Some((position, synced)) = self.acked.get(&id).copied() else {
                 continue;
@@ -194,12 +212,22 @@ impl Oracle {
                 Some(found) => self.double(format!("{id}: acknowledged at {position}, at {found}")),
                 None if power_lost && !synced => {
                     first_gone = first_gone.min(position);
-                    self.count.written_lost += 1;
+                    if self.doubted.contains(&id) {
+                        doubted_gone += 1;
+                    } else {
+                        self.count.written_lost += 1;
+                    }
                     self.acked.remove(&id);
                     self.gone.insert(id);
                 }
                 None => self.lose(format!("{id}, acknowledged at {position}, is not there")),
             }
+        }
+        self.doubted.clear();
+        self.count.doubtful_lost += doubted_gone;
+        if doubted_gone > IN_FLIGHT_MAX {
+            let text = format!("a cut took {doubted_gone} events, more than were under way");
+            self.wrong(text);
         }
         for entry in tail {
             if entry.position > first_gone && self.seen.contains_key(&entry.position) {
@@ -348,3 +376,6 @@ impl Oracle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,33 +1,52 @@
-//! `powercut`: the power goes for a real kernel and a real file system (A3).
+//! `powercut`: the power goes for a real kernel and a real file system (A3), in two ways.
 //!
-//! The log lies on ext4 in an image on a memory disk. `FS_IOC_SHUTDOWN` without a flush of the
-//! journal drops whatever was not made durable; then the subject is killed, the image mounted
-//! again, and what is there compared with the ledger. It shows what a file system loses, not what
-//! a drive loses that does not honour flush.
+//! * The log lies on ext4 on a *disk that is this process*. A cut is a moment at which the disk stops:
+//!   what was flushed is there, what lay in its cache is there or not, sector by sector.
+//! * The log lies on ext4 in an image, and `FS_IOC_SHUTDOWN` without a flush of the journal makes
+//!   the file system drop what was not made durable. The call is not a cut in one respect: a sync that
+//!   is under way when it is made may be told that it succeeded, and be dropped, see
+//!   docs/decisions/0009-what-cuts-the-power.md. So what was acknowledged once the call had begun is
+//!   in doubt: it may be gone, if nothing behind it stayed, and it may only be what was under way.
+//!
+//! Before the log, each way is tried with a program that only writes and syncs.
 //!
 //! All mounts are made in a mount namespace of their own, so that the kernel undoes them whatever
 //! becomes of this process.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+mod bare;
+mod disk;
+mod image;
+mod switch;
 
-use anyhow::{Context as _, Result, ensure};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use hence_log::sim::Dice;
 
 use crate::Extent;
 use crate::crash::Sum;
-use crate::cycle::{Cycle, Disaster};
+use crate::cycle::{Cycle, Disaster, Struck};
+use crate::line::Line;
 use crate::place::Place;
 use crate::process::{Process, myself};
-use crate::report::{Report, say};
+use crate::report::{Report, Row, say};
+use disk::Disk;
+use switch::Switch;
 
-/// Cuts of the short and the long form.
-const CUTS: (u64, u64) = (60, 2000);
+pub(crate) use bare::{Bare, run as run_bare};
+pub(crate) use image::Image;
+
+/// Cuts of the short and the long form, half of them in each way.
+const CUTS: (u64, u64) = (60, 4000);
+/// One cut in so many is made to the program that only writes, before the others.
+const BARE: u64 = 6;
+/// How long that program works before the cut, at most.
+const BARE_WORK_MAX: Duration = Duration::from_millis(40);
 /// Cuts of one log.
-const CUTS_OF_ONE: u64 = 20;
-/// Bytes of the image.
+const CUTS_OF_ONE: u64 = 10;
+/// Bytes of the file system.
 pub(crate) const IMAGE_BYTES: u64 = 96 << 20;
 /// Bytes of a segment.
 const SEGMENT_BYTES: u32 = 256 << 10;
@@ -37,21 +56,6 @@ const HANDLING: u64 = 3;
 const LOSSY_PERCENT: u64 = 20;
 /// Set for the process that runs in the mount namespace.
 const INSIDE: &str = "HENCE_CAMPAIGN_NAMESPACE";
-
-/// `FS_IOC_SHUTDOWN` with `NOLOGFLUSH`, without `unsafe`: one path a line, one answer a line.
-const HELPER: &str = "\
-import fcntl, os, struct, sys
-for line in sys.stdin:
-    try:
-        fd = os.open(line.rstrip('\\n'), os.O_RDONLY)
-        try:
-            fcntl.ioctl(fd, 0x8004587D, struct.pack('I', 2))
-        finally:
-            os.close(fd)
-        print('cut', flush=True)
-    except OSError as error:
-        print(error, flush=True)
-";
 
 /// Runs this program again in a mount namespace of its own; `None` inside it.
 pub(crate) fn in_namespace(arguments: &[String]) -> Result<Option<bool>> {
@@ -79,137 +83,104 @@ pub(crate) fn arguments(campaign: &str, extent: Extent) -> Vec<String> {
     arguments
 }
 
-/// An ext4 image, mounted; unmounted when dropped.
-pub(crate) struct Image {
-    image: PathBuf,
-    mount: PathBuf,
-    mounted: bool,
+/// A way to cut the power, and what lies on it. The file system goes before the disk below it.
+enum Power {
+    Disk {
+        image: Image,
+        disk: Disk,
+        dice: Dice,
+    },
+    Shutdown {
+        image: Image,
+        switch: Switch,
+    },
 }
 
-impl Image {
-    /// Makes and mounts a file system of this size.
-    pub(crate) fn new(place: &Place, bytes: u64) -> Result<Self> {
-        let (image, mount) = (place.path("image"), place.path("mount"));
-        fs::create_dir(&mount)?;
-        fs::File::create(&image)?.set_len(bytes)?;
-        // What ext4 would write later, in the background, is written now.
-        let eager = "lazy_itable_init=0,lazy_journal_init=0";
-        done(
-            Command::new("mkfs.ext4")
-                .args(["-q", "-F", "-E", eager])
-                .arg(&image),
-        )?;
-        let mut made = Self {
-            image,
-            mount,
-            mounted: false,
-        };
-        made.mount()?;
-        Ok(made)
-    }
-
-    fn mount(&mut self) -> Result<()> {
-        done(
-            Command::new("mount")
-                .args(["-o", "loop"])
-                .arg(&self.image)
-                .arg(&self.mount),
-        )?;
-        self.mounted = true;
-        Ok(())
-    }
-
-    fn unmount(&mut self) -> Result<()> {
-        done(Command::new("umount").arg(&self.mount))?;
-        self.mounted = false;
-        Ok(())
-    }
-
-    /// A directory on it.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.mount.join(name)
-    }
+/// The ways, in the order in which they take turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Disk,
+    Shutdown,
 }
 
-impl Drop for Image {
-    fn drop(&mut self) {
-        if self.mounted {
-            // The namespace ends with us and takes the mount with it.
-            let _ = done(Command::new("umount").arg("-l").arg(&self.mount));
+impl Way {
+    const ALL: [Self; 2] = [Self::Disk, Self::Shutdown];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "a disk that loses its cache",
+            Self::Shutdown => "FS_IOC_SHUTDOWN, no flush",
         }
     }
-}
 
-fn done(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("{command:?} could not be started"))?;
-    let words = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?}: {}", words.trim());
-    Ok(())
-}
-
-/// The process that makes the cut.
-struct Switch {
-    child: Child,
-    answers: std::io::Lines<BufReader<std::process::ChildStdout>>,
-}
-
-impl Switch {
-    fn new() -> Result<Self> {
-        let mut child = Command::new("python3")
-            .args(["-c", HELPER])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("`python3` could not be started")?;
-        let answers = child.stdout.take().context("stdout is piped")?;
-        Ok(Self {
-            child,
-            answers: BufReader::new(answers).lines(),
+    fn on(self, place: &Place, seed: u64) -> Result<Power> {
+        Ok(match self {
+            Self::Disk => {
+                let disk = Disk::new(place, IMAGE_BYTES)?;
+                let image = Image::on(place, disk.path().to_owned())?;
+                let dice = Dice::new(seed);
+                Power::Disk { image, disk, dice }
+            }
+            Self::Shutdown => Power::Shutdown {
+                image: Image::new(place, IMAGE_BYTES)?,
+                switch: Switch::new()?,
+            },
         })
     }
 
-    fn cut(&mut self, mount: &Path) -> Result<()> {
-        let input = self.child.stdin.as_mut().context("stdin is piped")?;
-        writeln!(input, "{}", mount.display())?;
-        let answer = self.answers.next().context("the switch has ended")??;
-        ensure!(
-            answer == "cut",
-            "the kernel refuses to shut the file system down: {answer}"
-        );
-        Ok(())
+    /// Why this machine cannot do it, if it cannot.
+    fn missing(self) -> Option<String> {
+        let tried = Place::in_memory().and_then(|place| self.on(&place, 0));
+        tried
+            .err()
+            .map(|error| format!("{}: {error:#}", self.as_str()))
     }
 }
 
-impl Drop for Switch {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Cut<'a> {
-    image: Image,
-    switch: &'a mut Switch,
-}
-
-impl Disaster for Cut<'_> {
-    fn dir(&self) -> PathBuf {
-        self.image.path("log")
+impl Power {
+    fn image(&mut self) -> &mut Image {
+        match self {
+            Self::Disk { image, .. } | Self::Shutdown { image, .. } => image,
+        }
     }
 
-    fn strike(&mut self, subject: &mut Process) -> Result<bool> {
-        // The power takes the processors, too. Without this the subject lives on for some hundred
-        // microseconds, in which ext4 may call a sync a success that its aborted journal dropped.
-        subject.freeze()?;
-        self.switch.cut(&self.image.mount)?;
+    /// Cuts, ends the subject, and brings the file system back. Says when doubt begins, if it does.
+    fn cut(&mut self, subject: &mut Process, freeze: bool) -> Result<Option<u64>> {
+        let doubt = match self {
+            Self::Disk { disk, dice, .. } => {
+                // Whoever waits for the disk dies before it is answered.
+                disk.cut(dice, || subject.shoot())?;
+                None
+            }
+            Self::Shutdown { image, switch } => {
+                // The power takes the processors, too.
+                if freeze {
+                    subject.freeze()?;
+                }
+                Some(switch.cut(image.root())?)
+            }
+        };
         // It may have ended by itself, of an error that the cut led to.
         subject.kill()?;
-        self.image.unmount()?;
-        self.image.mount()?;
-        Ok(true)
+        self.image().unmount()?;
+        if let Self::Disk { disk, .. } = self {
+            disk.revive();
+        }
+        self.image().mount()?;
+        Ok(doubt)
+    }
+}
+
+impl Disaster for Power {
+    fn dir(&self) -> PathBuf {
+        match self {
+            Self::Disk { image, .. } | Self::Shutdown { image, .. } => image.path("log"),
+        }
+    }
+
+    fn strike(&mut self, subject: &mut Process) -> Result<Struck> {
+        let doubt = self.cut(subject, true)?;
+        Ok(Struck { fired: true, doubt })
     }
 
     fn loses_power(&self) -> bool {
@@ -217,7 +188,7 @@ impl Disaster for Cut<'_> {
     }
 }
 
-/// Why this machine cannot cut the power, if it cannot.
+/// Why this machine cannot mount images, if it cannot.
 pub(crate) fn missing() -> Result<Option<String>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(Some("mounting an image needs root".to_owned()));
@@ -243,48 +214,101 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
     let cuts = extent.count(CUTS.0, CUTS.1);
     report.setting("cuts of one log", CUTS_OF_ONE);
     report.setting("segment bytes", SEGMENT_BYTES);
-    report.setting("file system", "ext4 on a loop image in memory");
-    let (mut sum, mut switch) = (Sum::default(), Switch::new()?);
+    report.setting("file system", "ext4, in memory");
+    for (at, way) in Way::ALL.into_iter().enumerate() {
+        if let Some(reason) = way.missing() {
+            report.not_covered.push(reason);
+            continue;
+        }
+        let count = (cuts + at as u64) / Way::ALL.len() as u64;
+        bare(way, count.div_ceil(BARE), extent.seed, &mut report)?;
+        log(way, count, extent.seed, &mut report)?;
+    }
+    report.seconds = begin.elapsed().as_secs_f64();
+    report.finish()
+}
+
+/// Cuts the program that only writes and syncs.
+fn bare(way: Way, cuts: u64, seed: u64, report: &mut Report) -> Result<()> {
+    let (place, mut dice) = (Place::in_memory()?, Dice::new(seed));
+    let mut power = way.on(&place, seed)?;
+    let mut found = bare::Found::default();
+    for life in 0..cuts {
+        let dir = power.image().root().to_owned();
+        let arguments = [
+            "bare".to_owned(),
+            format!("--dir={}", dir.display()),
+            format!("--life={life}"),
+        ];
+        let mut subject = Process::start(myself()?.args(arguments), &place.path("ledger"))?;
+        let mut told = subject.until(|line| matches!(line, Line::Ack { .. }))?;
+        let after = dice.below(BARE_WORK_MAX.as_micros() as u64);
+        std::thread::sleep(Duration::from_micros(after));
+        // It goes on through the cut, so that it shows what a sync is told meanwhile.
+        let cut = power.cut(&mut subject, false)?;
+        told.extend(subject.until(|_| false)?);
+        bare::look(&dir, &told, cut, &mut found)?;
+    }
+    if found.lost > 0 {
+        let text = format!("{}: {} syncs were a lie", way.as_str(), found.lost);
+        report.problem(text);
+    }
+    report.rows.push(Row {
+        case: format!("only writes and syncs: {}", way.as_str()),
+        runs: cuts,
+        fired: cuts,
+        passed: if found.lost == 0 { cuts } else { 0 },
+        failed: if found.lost == 0 { 0 } else { cuts },
+        lost: found.lost,
+        note: format!(
+            "{} syncs before the cut began, {} succeeded later, and {} of these were dropped",
+            found.kept + found.lost,
+            found.doubtful,
+            found.doubtful_lost
+        ),
+        ..Row::default()
+    });
+    Ok(())
+}
+
+/// Cuts the log.
+fn log(way: Way, cuts: u64, seed: u64, report: &mut Report) -> Result<()> {
+    let mut sum = Sum::default();
     for round in 0..cuts.div_ceil(CUTS_OF_ONE) {
         let count = CUTS_OF_ONE.min(cuts - round * CUTS_OF_ONE);
-        let seed = extent.seed.wrapping_mul(1_000_003) + round;
+        let seed = seed.wrapping_mul(1_000_003) + round;
         let place = Place::in_memory()?;
-        let image = Image::new(&place, IMAGE_BYTES)?;
+        let mut power = way.on(&place, seed)?;
         let mut cycle = Cycle::new(&place, seed, SEGMENT_BYTES);
-        let mut cut = Cut {
-            image,
-            switch: &mut switch,
-        };
-        let lived = lives(&mut cycle, &mut cut, count);
+        let lived = lives(&mut cycle, &mut power, count);
         if lived.is_err() || !cycle.oracle.problems.is_empty() {
-            let kept = cycle.keep_evidence(&cut.dir(), &format!("powercut-{seed}"))?;
+            let kept = cycle.keep_evidence(&power.dir(), &format!("powercut-{way:?}-{seed}"))?;
             say(&format!(
                 "round {round} (seed {seed}) went wrong, see {kept}"
             ));
         }
         lived?;
-        sum.add(&cycle, &mut report);
+        sum.add(&cycle, report);
     }
-    let mut row = sum.row("FS_IOC_SHUTDOWN, no flush");
+    let mut row = sum.row(way.as_str());
     row.note = format!("{} cuts took unsynced bytes; {}", sum.lossy(), row.note);
     if sum.lossy() * 100 < cuts * LOSSY_PERCENT {
         row.invalid = cuts;
         row.note = format!("too few cuts could have hurt; {}", row.note);
     }
     report.rows.push(row);
-    report.seconds = begin.elapsed().as_secs_f64();
-    report.finish()
+    Ok(())
 }
 
-fn lives(cycle: &mut Cycle, cut: &mut Cut<'_>, count: u64) -> Result<()> {
+fn lives(cycle: &mut Cycle, power: &mut Power, count: u64) -> Result<()> {
     for life in 0..count {
         let mode = if life % HANDLING == 2 {
             "load"
         } else {
             "quiet"
         };
-        cycle.live(cut, mode)?;
+        cycle.live(power, mode)?;
     }
-    let dir = cut.dir();
+    let dir = power.dir();
     cycle.finish(&dir, true)
 }

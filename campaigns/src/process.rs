@@ -128,6 +128,11 @@ impl Process {
         Ok(all)
     }
 
+    /// Has it killed, without waiting for its end: no thread of it that is in a call comes back.
+    pub(crate) fn shoot(&mut self) -> Result<()> {
+        Ok(self.child.kill()?)
+    }
+
     /// Kills it; true if it was alive until then.
     pub(crate) fn kill(&mut self) -> Result<bool> {
         use std::os::unix::process::ExitStatusExt as _;

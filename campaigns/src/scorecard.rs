@@ -30,15 +30,16 @@ the campaign fail.
 const TAIL: &str = "\
 ## What this does not show
 
-- `FS_IOC_SHUTDOWN` takes what a file system has not made durable. It does not take what a drive has
-  in a volatile cache and called durable; the promise ends there, as the
+- The disk that loses its cache keeps what it was told to flush. What a drive loses that says it has
+  flushed, and has not, no log can keep; the promise ends there, as the
   [guarantees](../concepts/guarantees.md) say.
+- `FS_IOC_SHUTDOWN` may tell a sync that is under way that it succeeded, and drop it: a program that
+  only writes and syncs loses in the same way. So what was acknowledged once that call had begun is in
+  doubt and counted apart, and what was acknowledged before it must be there. Earlier runs did
+  not make this difference, and lost three groups in about 4,500 cuts;
+  [why](../decisions/0009-what-cuts-the-power.md).
 - `strace` cannot make a write short. Short writes are part of the simulation, and happen for real on
   the full disk.
-- Two runs that were stopped early, of about 1,500 cuts together, found three rounds in which the last group
-  before a cut was acknowledged as synced and was gone; other runs of about 3,000 cuts found none. Nothing
-  was acknowledged after it and nothing lies cut off beside the log. Whether the cut overtakes a sync that
-  has begun, which no loss of power does, or the log is wrong, is not settled yet.
 - The last group before a crash is acknowledged to nobody when it is torn; with one copy of the data
   nobody can tell a torn last group from a rotten one.
 ";

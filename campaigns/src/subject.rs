@@ -265,4 +265,4 @@ pub(crate) fn size(dir: &Path) -> u64 {
 }
 
 pub(crate) use handling::{NEVER, THIRD_TIME};
-pub(crate) use publishing::{DRAINED, SOURCE};
+pub(crate) use publishing::{BATCH_MAX, DRAINED, PUBLISHERS, SOURCE};

@@ -9,16 +9,16 @@ use hence_log::sim::Dice;
 
 use super::handling::Step;
 use super::{Mode, Subject};
-use crate::line::{Line, Pipe, hash, is_synced};
+use crate::line::{Line, Pipe, hash, is_synced, now};
 
 /// The source of published events.
 pub(crate) const SOURCE: &str = "/publisher";
-/// Publishers side by side.
-const PUBLISHERS: u64 = 6;
+/// Publishers side by side, each of which waits for its acknowledgement.
+pub(crate) const PUBLISHERS: u64 = 6;
 /// Keys of each of them.
 const KEYS: u64 = 4;
 /// Events of one batch, at most.
-const BATCH_MAX: u64 = 5;
+pub(crate) const BATCH_MAX: u64 = 5;
 /// One in so many commits is sent again.
 const AGAIN: u64 = 12;
 /// Old events that are sent again when a life begins, at most.
@@ -143,11 +143,13 @@ impl Publisher {
     async fn send(&self, batch: &[Message]) -> Option<bool> {
         match self.bus.commit(batch.to_vec(), self.level()).await {
             Ok(receipts) => {
+                let at = now();
                 for receipt in receipts {
                     self.pipe.say(&Line::Ack {
                         position: receipt.position.map_or(0, |position| position.0),
                         synced: is_synced(receipt.durability),
                         duplicate: receipt.duplicate,
+                        at,
                         id: receipt.id().to_owned(),
                     });
                 }

@@ -359,6 +359,12 @@ impl Core {
         }
         let known = self.state.subscriptions().len();
         self.outlets.resize_with(known, || None);
+        // What it takes no more need not wait for it any longer, wherever that is.
+        for follower in self.gates.followers(id) {
+            if let Some(Some(outlet)) = self.outlets.get_mut(follower as usize) {
+                outlet.open_all();
+            }
+        }
     }
 
     /// The number of a subscription that is known with just these types.

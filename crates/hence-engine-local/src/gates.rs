@@ -95,6 +95,15 @@ impl Waiting {
         true
     }
 
+    /// Lets everything through, to be looked at again; whether there was anything.
+    pub(crate) fn open_all(&mut self) -> bool {
+        let any = !self.shut.is_empty();
+        for (position, after) in std::mem::take(&mut self.shut) {
+            self.opened.insert(position, Opened { after, entry: None });
+        }
+        any
+    }
+
     /// The first that came through.
     pub(crate) fn first(&self) -> Option<(u64, &Opened)> {
         let first = self.opened.first_key_value();

@@ -169,6 +169,13 @@ impl Outlet {
         }
     }
 
+    /// A subscription that goes first takes other types: every gate is to be looked at again.
+    pub(crate) fn open_all(&mut self) {
+        if self.waiting.open_all() {
+            self.wake();
+        }
+    }
+
     /// A dead letter to be sent again.
     pub(crate) fn redrive(&mut self, position: u64) {
         self.redriven.insert(position);

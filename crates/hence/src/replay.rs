@@ -8,9 +8,11 @@
 //! what the handler publishes is known by its id: it derives from the event, the subscription, and its
 //! place among what the handler publishes. Values and timers of a key are not changed.
 
+mod finding;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hence_core::engine::{DeliveryState, Reader};
@@ -19,6 +21,9 @@ use hence_core::{
     Start, States,
 };
 
+use finding::differ;
+
+pub use finding::{FINDINGS_BYTES_MAX, FINDINGS_MAX, Finding, Findings, What};
 pub use hence_core::Replay;
 
 use crate::runtime::call::{self, Ended, Taken};
@@ -30,8 +35,6 @@ use crate::subscription::Subscription;
 pub const PREVIEW_EVENTS_MAX: u64 = 1_000_000;
 /// The most events that a preview names.
 pub const SAMPLE_EVENTS: usize = 5;
-/// The most failures, and the most differences, that a replay tells.
-pub const FINDINGS_MAX: usize = 100;
 /// Events that are read at once.
 const READ_EVENTS: usize = 100;
 
@@ -79,55 +82,33 @@ pub struct Progress {
     pub called: AtomicU64,
     /// Calls that ended well.
     pub done: AtomicU64,
+    /// Calls that failed to the end.
+    pub failed: AtomicU64,
     /// Events that are still open, or dead letters, and were passed over.
     pub passed: AtomicU64,
     /// Events that were published.
     pub published: AtomicU64,
     /// Events that were published before, and so were not again.
     pub absorbed: AtomicU64,
-    /// The position of the last event.
+    /// The position of the last event that was looked at, zero before the first.
     pub position: AtomicU64,
+    findings: Mutex<Findings>,
 }
 
-/// Something that a replay found at an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The event.
-    pub position: Position,
-    /// What was found.
-    pub what: What,
-}
+impl Progress {
+    /// What was found so far.
+    #[must_use]
+    pub fn findings(&self) -> Findings {
+        self.found().clone()
+    }
 
-/// What a replay found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum What {
-    /// The handler failed; this is its last error.
-    Failed(String),
-    /// The handler published this then, and would not now.
-    Missing(Message),
-    /// The handler would publish this now, and did not then.
-    Added(Message),
-    /// The handler would publish the second in place of the first.
-    Changed(Message, Message),
-}
+    fn fail(&self, position: Position, error: String) {
+        self.failed.fetch_add(1, Relaxed);
+        self.found().add(position, What::Failed(error));
+    }
 
-/// What a replay came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// The first of them.
-    pub list: Vec<Finding>,
-    /// How many more there were.
-    pub more: u64,
-}
-
-impl Findings {
-    fn add(&mut self, position: Position, what: What) {
-        if self.list.len() < FINDINGS_MAX {
-            self.list.push(Finding { position, what });
-        } else {
-            self.more += 1;
-        }
+    fn found(&self) -> std::sync::MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,15 +163,15 @@ impl Replayer {
     }
 
     /// Calls the handler for each event, again as its retry policy says, and publishes what it
-    /// returns and is not known yet. What fails to the end is told, and the next event goes on.
+    /// returns and is not known yet. What fails to the end is told by [`Progress::findings`], and the
+    /// next event goes on.
     ///
     /// # Errors
     /// As [`Replayer::preview`], and what the engine says to what the handler publishes.
     ///
     /// # Cancellation
-    /// What was done stays done.
-    pub async fn run(&self, id: &str, wanted: &Wanted, progress: &Progress) -> Result<Findings> {
-        let mut findings = Findings::default();
+    /// What was done stays done; a call that is on its way is dropped, as at its time-out.
+    pub async fn run(&self, id: &str, wanted: &Wanted, progress: &Progress) -> Result<()> {
         let mut walk = self.walk(wanted).await?;
         while let Some((entry, open)) = walk.next().await? {
             let position = entry.position;
@@ -201,25 +182,23 @@ impl Replayer {
             }
             match self.call(id, wanted, entry, true, progress).await? {
                 Ok(messages) => self.publish(messages, progress).await?,
-                Err(error) => findings.add(position, What::Failed(error)),
+                Err(error) => progress.fail(position, error),
             }
             pause(wanted.rate).await;
         }
-        Ok(findings)
+        Ok(())
     }
 
     /// Calls the handler once for each event, publishes nothing, and tells where it would publish
-    /// something else than it did. What the handler does outside of Hence, it does.
+    /// something else than it did by [`Progress::findings`]. What the handler does outside of Hence,
+    /// it does.
     ///
     /// # Errors
     /// As [`Replayer::preview`].
-    pub async fn compare(
-        &self,
-        id: &str,
-        wanted: &Wanted,
-        progress: &Progress,
-    ) -> Result<Findings> {
-        let mut findings = Findings::default();
+    ///
+    /// # Cancellation
+    /// As [`Replayer::run`].
+    pub async fn compare(&self, id: &str, wanted: &Wanted, progress: &Progress) -> Result<()> {
         let mut walk = self.walk(wanted).await?;
         while let Some((entry, open)) = walk.next().await? {
             let position = entry.position;
@@ -230,12 +209,12 @@ impl Replayer {
             }
             let then = self.published(&wanted.subscription, &entry).await?;
             match self.call(id, wanted, entry, false, progress).await? {
-                Ok(now) => differ(position, then, now, &mut findings),
-                Err(error) => findings.add(position, What::Failed(error)),
+                Ok(now) => differ(position, then, now, &mut progress.found()),
+                Err(error) => progress.fail(position, error),
             }
             pause(wanted.rate).await;
         }
-        Ok(findings)
+        Ok(())
     }
 
     fn subscription(&self, name: &str) -> Result<&(Subscription, Arc<States>)> {
@@ -249,19 +228,11 @@ impl Replayer {
         let (subscription, _) = self.subscription(&wanted.subscription)?;
         let takes = subscription.signature.takes.iter();
         let takes: Vec<&str> = takes.map(|taken| taken.name).collect();
-        let mut filter = wanted.filter.clone();
-        if let Some(other) = filter
-            .types
-            .iter()
-            .find(|name| !takes.contains(&name.as_str()))
-        {
+        let filter = taken(&wanted.filter, &takes).map_err(|other| {
             let (name, takes) = (&wanted.subscription, takes.join(", "));
             let detail = format!("'{name}' does not take '{other}', only: {takes}");
-            return Err(Code::NOT_FOUND.error(detail));
-        }
-        if filter.types.is_empty() {
-            filter.types = takes.iter().map(|name| (*name).to_owned()).collect();
-        }
+            Code::NOT_FOUND.error(detail)
+        })?;
         let last = self.engine.health()?.last;
         let read = Read {
             from: wanted.from,
@@ -430,47 +401,53 @@ impl Walk<'_> {
             return Ok(None);
         }
         // One that began behind the event does not know it.
-        let state = self.state(&entry).await?;
+        let state = state(self.engine, self.subscription, entry.position).await?;
         let passes = state.is_some_and(|state| state != DeliveryState::Done);
         Ok(Some((entry, passes)))
     }
-
-    async fn state(&self, entry: &Entry) -> Result<Option<DeliveryState>> {
-        let reports = self.engine.report(entry.position).await?;
-        let mut own = reports
-            .iter()
-            .filter(|report| report.subscription == self.subscription);
-        Ok(own.next().map(|report| report.state))
-    }
 }
 
-/// Tells where what is published differs, by the derived ids.
-fn differ(position: Position, then: Vec<Message>, now: Vec<Message>, findings: &mut Findings) {
-    let mut then: BTreeMap<String, Message> = then
-        .into_iter()
-        .map(|message| (message.attributes().id().to_owned(), message))
-        .collect();
-    for message in now {
-        match then.remove(message.attributes().id()) {
-            None => findings.add(position, What::Added(message)),
-            Some(before) if !is_same(&before, &message) => {
-                findings.add(position, What::Changed(before, message));
-            }
-            Some(_) => {}
-        }
-    }
-    for message in then.into_values() {
-        findings.add(position, What::Missing(message));
-    }
+/// What became of an event in one subscription. It borrows no reader, which is not shared.
+async fn state(
+    engine: &dyn Engine,
+    subscription: &str,
+    position: Position,
+) -> Result<Option<DeliveryState>> {
+    let reports = engine.report(position).await?;
+    let mut own = reports
+        .iter()
+        .filter(|report| report.subscription == subscription);
+    Ok(own.next().map(|report| report.state))
 }
 
-/// Whether two messages say the same; when they were published does not count.
-fn is_same(one: &Message, two: &Message) -> bool {
-    let (a, b) = (one.attributes(), two.attributes());
-    a.event_type() == b.event_type()
-        && a.key() == b.key()
-        && a.subject() == b.subject()
-        && one.data() == two.data()
+/// The filter with the types by name; the first that the subscription does not take is refused.
+fn taken(filter: &Filter, takes: &[&str]) -> Result<Filter, String> {
+    let Filter {
+        types,
+        type_prefixes,
+        ..
+    } = filter;
+    if let Some(other) = types.iter().find(|name| !takes.contains(&name.as_str())) {
+        return Err(other.clone());
+    }
+    let none_with = |prefix: &&String| !takes.iter().any(|name| name.starts_with(&***prefix));
+    if let Some(other) = type_prefixes.iter().find(none_with) {
+        return Err(format!("{other}*"));
+    }
+    let all = types.is_empty() && type_prefixes.is_empty();
+    let is_wanted = |name: &&&str| {
+        let by_name = types.iter().any(|wanted| wanted == **name);
+        all || by_name
+            || type_prefixes
+                .iter()
+                .any(|prefix| name.starts_with(&**prefix))
+    };
+    let wanted = takes.iter().filter(is_wanted);
+    Ok(Filter {
+        types: wanted.map(|name| (*name).to_owned()).collect(),
+        type_prefixes: Vec::new(),
+        ..filter.clone()
+    })
 }
 
 async fn pause(rate: Option<u32>) {

@@ -156,4 +156,25 @@ on_both! {
         settle(&engine, "first", &delivery[0], Outcome::Done).await.unwrap();
         assert_eq!(positions(&pull(&mut second, 1).await), [1]);
     }
+
+    async fn what_the_other_takes_no_more_need_not_wait(bench: Bench) {
+        let mut bench = bench;
+        // Of a log, what waits has to be read again.
+        bench.options.tail_bytes = 1;
+        let engine = bench.open();
+        let first = engine.subscribe(spec_of("first", &["t", "u"], Start::Earliest)).await.unwrap();
+        let mut spec = spec_of("second", &["t", "u"], Start::Earliest);
+        spec.after = vec!["first".to_owned()];
+        let mut second = engine.subscribe(spec).await.unwrap();
+        publish(&engine, vec![typed("1", "u"), typed("2", "t"), typed("3", "u")]).await.unwrap();
+        assert!(ready(&mut second).await.is_empty());
+        drop(first);
+        let first = spec_of("first", &["t"], Start::Earliest);
+        // It waits already, and nothing else would wake it.
+        let (first, seen) = tokio::join!(engine.subscribe(first), pull(&mut second, 2));
+        assert_eq!(positions(&seen), [1, 3]);
+        let delivery = pull(&mut first.unwrap(), 1).await;
+        settle(&engine, "first", &delivery[0], Outcome::Done).await.unwrap();
+        assert_eq!(positions(&pull(&mut second, 1).await), [2]);
+    }
 }

@@ -15,8 +15,6 @@ use super::event::Event;
 use super::global::Global;
 use super::output::Output;
 
-pub(crate) use bulk::Job;
-
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   hence dlq ls

@@ -96,6 +96,15 @@ faults! {
     /// A question to the planner makes no sense.
     QUESTION = "HN0611", Usage, "Question not understood",
         "see `hence plan --help`";
+    /// What acts on the world was asked for where nobody can be asked.
+    CONSENT = "HN0612", Usage, "Not without a yes",
+        "see what it would do with --dry-run, then say yes with --force";
+    /// A replay found calls that fail, or events that would be others now.
+    FINDINGS = "HN0613", Check, "Replay with findings",
+        "the findings stand above; `hence trace POSITION` shows what was published then";
+    /// A job was cancelled, or failed.
+    JOB = "HN0614", Failed, "Job not finished",
+        "`hence jobs ls` shows how far it came";
 }
 
 impl Fault {

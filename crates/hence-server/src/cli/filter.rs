@@ -1,6 +1,7 @@
 //! `Filter`: which events a command is about; the same words in every command.
 
 use hence::core::Timestamp;
+use serde_json::{Map, Value};
 
 use super::moment;
 use super::query::Query;
@@ -65,21 +66,52 @@ impl Filter {
     /// The filter as parameters of the API.
     pub(crate) fn query(&self) -> Query {
         let mut query = Query::default();
-        let all = Wanted::Prefix(String::new());
-        // One `*` among the types takes them all.
-        for wanted in self.types.iter().filter(|_| !self.types.contains(&all)) {
-            match wanted {
-                Wanted::Exactly(name) => query.add("type", name),
-                Wanted::Prefix(prefix) => query.add("typeprefix", prefix),
+        for (name, value) in self.parts() {
+            query.add(name, &value);
+        }
+        query
+    }
+
+    /// The filter as an object of the API.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        for (name, value) in self.parts() {
+            match name {
+                "type" | "typeprefix" => {
+                    let list = object
+                        .entry(name)
+                        .or_insert_with(|| Value::Array(Vec::new()));
+                    if let Value::Array(list) = list {
+                        list.push(value.into());
+                    }
+                }
+                _ => drop(object.insert(name.to_owned(), value.into())),
             }
         }
-        query.add_some("source", self.source.as_deref());
-        query.add_some("subject", self.subject.as_deref());
-        query.add_some("key", self.key.as_deref());
-        query.add_some("correlationid", self.correlation.as_deref());
-        query.add_some("since", self.since.map(|t| t.to_string()).as_deref());
-        query.add_some("until", self.until.map(|t| t.to_string()).as_deref());
-        query
+        object.into()
+    }
+
+    /// Its parts, by the names of the API.
+    fn parts(&self) -> Vec<(&'static str, String)> {
+        let all = Wanted::Prefix(String::new());
+        // One `*` among the types takes them all.
+        let types = self.types.iter().filter(|_| !self.types.contains(&all));
+        let types = types.map(|wanted| match wanted {
+            Wanted::Exactly(name) => ("type", Some(name.clone())),
+            Wanted::Prefix(prefix) => ("typeprefix", Some(prefix.clone())),
+        });
+        let others = [
+            ("source", self.source.clone()),
+            ("subject", self.subject.clone()),
+            ("key", self.key.clone()),
+            ("correlationid", self.correlation.clone()),
+            ("since", self.since.map(|time| time.to_string())),
+            ("until", self.until.map(|time| time.to_string())),
+        ];
+        let given = types.chain(others);
+        given
+            .filter_map(|(name, part)| Some((name, part?)))
+            .collect()
     }
 }
 

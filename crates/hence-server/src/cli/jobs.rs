@@ -1,8 +1,9 @@
-//! `hence jobs`: bulk work on dead letters, watched and cancelled.
+//! `hence jobs`: bulk work on dead letters and replays, watched and cancelled.
+
+mod work;
 
 use serde_json::value::RawValue;
 
-use super::dlq::Job;
 use super::error::Result;
 use super::event::{Page, read};
 use super::global::{Global, Times};
@@ -11,11 +12,13 @@ use super::query::{Query, encode};
 use super::remote::{Ask, Remote};
 use super::table::{Side, Table};
 
+pub(crate) use work::{Finding, Job, Work};
+
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   hence jobs ls";
 
-/// Jobs: bulk work on dead letters.
+/// Jobs: bulk work on dead letters, and replays.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Jobs {
     /// Lists the jobs of the server since it was started, oldest first.

@@ -32,6 +32,7 @@ mod raw;
 #[cfg(test)]
 mod reference;
 mod remote;
+mod replay;
 mod restore;
 mod simulate;
 mod status;
@@ -97,7 +98,8 @@ enum Command {
     /// Dead letters: what could not be handled, kept with its cause.
     #[command(subcommand, before_help = dlq::EXAMPLES)]
     Dlq(dlq::Dlq),
-    /// Jobs: bulk work on dead letters, watched and cancelled.
+    Replay(replay::Replay),
+    /// Jobs: bulk work on dead letters and replays, watched and cancelled.
     #[command(subcommand, before_help = jobs::EXAMPLES)]
     Jobs(jobs::Jobs),
     /// The configuration, and what happens without one.
@@ -180,6 +182,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Simulate(simulate) => asked(simulate.run(out, &global)),
         Command::Model(model) => asked(model.run(out, &global)),
         Command::Dlq(dlq) => asked(dlq.run(out, &global)),
+        Command::Replay(replay) => asked(replay.run(out, &global)),
         Command::Jobs(jobs) => asked(jobs.run(out, &global)),
         Command::Status(_) => asked(status::Status::run(out, &global)),
     }

@@ -29,11 +29,13 @@ pub(crate) enum Verb {
     Read,
     /// To send dead letters again.
     Redrive,
+    /// To have a handler called for old events.
+    Replay,
 }
 
 impl Verb {
     /// Every verb.
-    pub(crate) const ALL: [Self; 3] = [Self::Publish, Self::Read, Self::Redrive];
+    pub(crate) const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Redrive, Self::Replay];
 
     /// The verb as it is written.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Verb {
             Self::Publish => "publish",
             Self::Read => "read",
             Self::Redrive => "redrive",
+            Self::Replay => "replay",
         }
     }
 }
@@ -242,18 +245,33 @@ pub(crate) struct MayRead;
 /// A caller that may send dead letters again.
 pub(crate) struct MayRedrive(pub(crate) Caller);
 
+/// A caller that may have a job of some kind; which one, its kind says.
+pub(crate) struct MayWork(pub(crate) Caller);
+
 /// Any caller that is known.
 pub(crate) struct Anyone(pub(crate) Caller);
 
-fn admit(gateway: &Gateway, parts: &Parts, verb: Option<Verb>) -> Result<Caller, Problem> {
-    let caller = gateway.access.caller(&parts.headers)?;
-    match verb.filter(|verb| !caller.allow.contains(verb)) {
-        None => Ok(caller),
-        Some(verb) => {
-            let (name, verb) = (&caller.name, verb.as_str());
-            Err(Code::PERMISSION.problem(format!("the token '{name}' does not allow '{verb}'")))
-        }
+impl Caller {
+    /// # Errors
+    /// `HN4031` when the token does not allow it.
+    pub(crate) fn check(&self, verb: Verb) -> Result<(), Problem> {
+        self.check_any(&[verb])
     }
+
+    fn check_any(&self, verbs: &[Verb]) -> Result<(), Problem> {
+        if verbs.is_empty() || verbs.iter().any(|verb| self.allow.contains(verb)) {
+            return Ok(());
+        }
+        let quoted = verbs.iter().map(|verb| format!("'{}'", verb.as_str()));
+        let (name, verbs) = (&self.name, quoted.collect::<Vec<_>>().join(" or "));
+        Err(Code::PERMISSION.problem(format!("the token '{name}' does not allow {verbs}")))
+    }
+}
+
+fn admit(gateway: &Gateway, parts: &Parts, any: &[Verb]) -> Result<Caller, Problem> {
+    let caller = gateway.access.caller(&parts.headers)?;
+    caller.check_any(any)?;
+    Ok(caller)
 }
 
 macro_rules! extractors {
@@ -272,8 +290,9 @@ macro_rules! extractors {
 }
 
 extractors! {
-    MayPublish: Some(Verb::Publish), MayPublish;
-    MayRead: Some(Verb::Read), |_| MayRead;
-    MayRedrive: Some(Verb::Redrive), MayRedrive;
-    Anyone: None, Anyone;
+    MayPublish: &[Verb::Publish], MayPublish;
+    MayRead: &[Verb::Read], |_| MayRead;
+    MayRedrive: &[Verb::Redrive], MayRedrive;
+    MayWork: &[Verb::Redrive, Verb::Replay], MayWork;
+    Anyone: &[], Anyone;
 }

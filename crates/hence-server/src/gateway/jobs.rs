@@ -1,29 +1,34 @@
-//! `/v1/jobs…`: dead letters in bulk, as jobs that are previewed, watched and cancelled.
+//! `/v1/jobs…`: dead letters in bulk, and replays, as jobs that are previewed, watched and cancelled.
 //!
-//! A job acts on a frozen set: the dead letters that its filter found when it began, and with `upto`
-//! those of a preview. It lives in memory. What it has sent or given up is as durable as if done
-//! one by one, so that after a restart the same request does the rest.
+//! A job acts on a frozen set: what its filter found when it began, and with `upto` what a preview
+//! found. It lives in memory. What it has done is as durable as if done one by one, so that after a
+//! restart the same request does the rest.
 
+mod letter;
+mod replay;
 mod request;
 mod work;
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use hence::replay::Progress;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{StatusCode, Uri};
 use serde::Serialize;
 
-use super::auth::{MayRead, MayRedrive};
+use super::auth::{MayRead, MayWork};
 use super::problem::{Code, Problem};
 use super::query::Query;
 use super::reply::{self, json};
 use super::{Gateway, segment};
-use request::Wanted;
-use work::Job;
+use letter::Letters;
+use request::{Kind, Wanted, What};
+use work::{Job, Task, eta};
 
 /// Jobs that run at a time.
 pub(crate) const JOBS_RUNNING_MAX: usize = 4;
@@ -75,9 +80,9 @@ impl Jobs {
 #[derive(Serialize)]
 struct Preview {
     kind: &'static str,
-    matches: usize,
+    matches: u64,
     sample: Vec<String>,
-    /// Whether there are more than one job takes.
+    /// Whether there are more: more letters than one job takes, or more events than are counted.
     more: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     eta: Option<String>,
@@ -88,47 +93,84 @@ struct Preview {
 /// `POST /v1/jobs`.
 pub(crate) async fn begin(
     State(gateway): State<Arc<Gateway>>,
-    MayRedrive(caller): MayRedrive,
+    MayWork(caller): MayWork,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     Query::of(&parts.uri, &[])?;
     let wanted = Wanted::read(&gateway.limits.read(body, false).await?)?;
-    if let Some(name) = &wanted.query.subscription {
-        gateway.check_subscription(name)?;
-    }
-    let frozen = gateway
-        .bus
-        .freeze_dead_letters(wanted.query.clone())
-        .await?;
-    if wanted.dry_run {
-        let preview = Preview {
-            kind: wanted.kind.as_str(),
-            matches: frozen.ids.len(),
-            sample: frozen.ids.iter().take(SAMPLE_LETTERS).cloned().collect(),
-            more: frozen.more,
-            eta: wanted.eta(frozen.ids.len()),
-            upto: frozen.upto.map(|place| place.to_string()),
-        };
+    caller.check(wanted.kind.verb())?;
+    let (kind, rate, dry_run) = (wanted.kind, wanted.rate, wanted.dry_run);
+    let (task, preview) = gateway.freeze(wanted).await?;
+    if dry_run {
         return Ok(json(StatusCode::OK, &preview));
     }
-    let job = Arc::new(Job::new(wanted, frozen.ids, &caller.name));
+    let job = Arc::new(Job::new(kind, rate, task, &caller.name));
     gateway.jobs.add(&job)?;
     tracing::info!(
         job = job.id,
-        kind = job.kind(),
+        kind = kind.as_str(),
         by = &*caller.name,
-        letters = job.matches(),
+        matches = job.matches(),
         "a job begins"
     );
-    let (bus, work) = (gateway.bus.clone(), Arc::clone(&job));
-    let drain = gateway.drain.clone();
-    tokio::spawn(async move { work.run(&bus, &drain).await });
-    let mut response = json(StatusCode::ACCEPTED, &job.report());
+    let (work, worker) = (Arc::clone(&job), Arc::clone(&gateway));
+    tokio::spawn(async move {
+        work.run(&worker.bus, &worker.replayer, &worker.drain).await;
+    });
+    let mut response = json(StatusCode::ACCEPTED, &job.report(true));
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
+}
+
+impl Gateway {
+    /// What a job would act on, fixed.
+    async fn freeze(&self, wanted: Wanted) -> Result<(Task, Preview), Problem> {
+        let (kind, rate) = (wanted.kind, wanted.rate);
+        let preview = |matches, sample, more, upto| Preview {
+            kind: kind.as_str(),
+            matches,
+            sample,
+            more,
+            eta: eta(rate, matches),
+            upto,
+        };
+        match wanted.what {
+            What::Letters(query, discard) => {
+                if let Some(name) = &query.subscription {
+                    self.check_subscription(name)?;
+                }
+                let frozen = self.bus.freeze_dead_letters(*query).await?;
+                let sample = frozen.ids.iter().take(SAMPLE_LETTERS).cloned().collect();
+                let upto = frozen.upto.map(|place| place.to_string());
+                let preview = preview(frozen.ids.len() as u64, sample, frozen.more, upto);
+                let letters = Letters {
+                    ids: frozen.ids,
+                    discard,
+                    rate,
+                    done: AtomicUsize::new(0),
+                };
+                Ok((Task::Letters(letters), preview))
+            }
+            What::Events(mut wanted) => {
+                self.check_subscription(&wanted.subscription)?;
+                let found = self.replayer.preview(&wanted).await?;
+                wanted.upto = Some(found.upto);
+                let sample = found.sample.iter().map(ToString::to_string).collect();
+                let upto = Some(found.upto.to_string());
+                let preview = preview(found.matches, sample, found.more, upto);
+                let events = replay::Events {
+                    wanted: *wanted,
+                    compare: kind == Kind::Compare,
+                    matches: found.matches,
+                    progress: Progress::default(),
+                };
+                Ok((Task::Events(Box::new(events)), preview))
+            }
+        }
+    }
 }
 
 /// `GET /v1/jobs`.
@@ -139,7 +181,9 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     Query::of(&uri, &[])?;
     let jobs = gateway.jobs.all();
-    Ok(reply::list(jobs.iter().map(|job| job.report()).collect()))
+    Ok(reply::list(
+        jobs.iter().map(|job| job.report(false)).collect(),
+    ))
 }
 
 /// `GET /v1/jobs/{id}`.
@@ -151,21 +195,22 @@ pub(crate) async fn one(
 ) -> Result<Response, Problem> {
     Query::of(&uri, &[])?;
     let job = gateway.jobs.one(&segment(path)?)?;
-    Ok(json(StatusCode::OK, &job.report()))
+    Ok(json(StatusCode::OK, &job.report(true)))
 }
 
 /// `DELETE /v1/jobs/{id}`: cancels it and says how far it came; what it has done stays done.
 pub(crate) async fn cancel(
     State(gateway): State<Arc<Gateway>>,
-    MayRedrive(caller): MayRedrive,
+    MayWork(caller): MayWork,
     path: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Response, Problem> {
     Query::of(&uri, &[])?;
     let job = gateway.jobs.one(&segment(path)?)?;
+    caller.check(job.kind.verb())?;
     tracing::info!(job = job.id, by = &*caller.name, "a job is cancelled");
     job.cancel().await;
-    Ok(json(StatusCode::OK, &job.report()))
+    Ok(json(StatusCode::OK, &job.report(true)))
 }
 
 /// How a job stands, as the API writes it.
@@ -174,8 +219,8 @@ struct Report<'a> {
     id: &'a str,
     kind: &'static str,
     state: &'static str,
-    matches: usize,
-    done: usize,
+    matches: u64,
+    done: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,4 +231,6 @@ struct Report<'a> {
     ended: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(flatten)]
+    replay: Option<replay::Report<'a>>,
 }

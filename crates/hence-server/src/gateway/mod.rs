@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use hence::explain::Explainer;
+use hence::replay::Replayer;
 use hence::{Bus, Metrics, Running, Topology};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,7 @@ pub(crate) struct Gateway {
     topology: Topology,
     metrics: Metrics,
     explainer: Explainer,
+    replayer: Replayer,
     limits: Limits,
     access: Access,
     keys: idempotency::Keys,
@@ -76,6 +78,7 @@ impl Gateway {
             topology: running.topology().clone(),
             metrics: running.metrics().clone(),
             explainer: running.explainer().clone(),
+            replayer: running.replayer().clone(),
             keys: idempotency::Keys::new(limits.idempotency, dedup),
             counters: metrics::Counters::default(),
             jobs: jobs::Jobs::default(),

@@ -25,6 +25,7 @@ fn arguments(leaf: &[String]) -> Option<Vec<&'static str>> {
         ["dlq", "redrive"] => vec!["dlq", "redrive", "a.1"],
         ["dlq", "edit"] => vec!["dlq", "edit", "a.1", "{}"],
         ["dlq", "discard"] => vec!["dlq", "discard", "--all", "--reason", "x"],
+        ["replay"] => vec!["replay", "--to-handler", "a", "--from", "1"],
         ["jobs", "ls"] => vec!["jobs", "ls"],
         ["jobs", "show"] => vec!["jobs", "show", "1"],
         ["jobs", "cancel"] => vec!["jobs", "cancel", "1"],

@@ -12,6 +12,7 @@ mod directory;
 mod live;
 mod plan;
 mod program;
+mod replay;
 mod rules;
 mod server;
 mod stand_in;

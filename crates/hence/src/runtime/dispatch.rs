@@ -64,6 +64,8 @@ pub(crate) struct Pump {
     breaker: Breaker,
     budget: Budget,
     pace: Pace,
+    /// When the rate permits the call that it alone kept from beginning.
+    paced: Option<Instant>,
     adaptive: Adaptive,
     shed: Shed,
     /// How to cancel the calls that run, where others may come in their place.
@@ -119,6 +121,7 @@ impl Pump {
             breaker: Breaker::new(options.breaker),
             budget: Budget::new(options.retry_budget, now),
             pace: Pace::new(options.throttle, now),
+            paced: None,
             adaptive: Adaptive::new(options.adaptive, options.concurrency),
             shed: Shed::new(options.shed),
             cancels: HashMap::new(),
@@ -188,14 +191,16 @@ impl Pump {
                     self.start_calls();
                 }
                 self.flush();
-            } else {
-                // Nothing begins any more, so nothing may wake the pump for it.
-                self.batch_due = None;
             }
             // Others want to run, too.
             let more = self.turn >= TURN_MAX;
             let credit = if pulling { self.credit() } else { Credit::None };
-            let wake = self.next_wake();
+            // Once nothing begins any more, nothing may wake the pump for it.
+            let wake = if pulling {
+                self.next_wake(credit)
+            } else {
+                None
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = drain.cancelled(), if pulling => pulling = false,
@@ -214,7 +219,7 @@ impl Pump {
                 Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
                     self.answered(answered);
                 }
-                pulled = pull(&mut *deliveries, credit), if credit != Credit::None => {
+                pulled = pull(&mut *deliveries, credit), if credit.is_any() => {
                     pulling &= self.pulled(pulled, &mut *deliveries);
                 }
                 () = sleep_until(wake), if wake.is_some() => self.woken(),
@@ -225,19 +230,22 @@ impl Pump {
     }
 
     /// When something happens by itself: a retry is due, a batch is old enough, the rate permits
-    /// a call, or the breaker is to try.
-    fn next_wake(&self) -> Option<Instant> {
+    /// a call, the engine is to be read again, or the breaker is to try.
+    ///
+    /// What the looks before it found is not looked at again: a moment that passed in between would
+    /// wake nobody.
+    fn next_wake(&self, credit: Credit) -> Option<Instant> {
         let dues = [self.lanes.next_due(), self.intake.next_due()];
         let due = dues.into_iter().flatten().min();
         let due = due.map(|due| Instant::now() + due.since(self.clock.now()));
-        let pace = self.pace.wake();
         // A batch that may not begin anyway would wake the pump again and again.
-        let batch = self.batch_due.filter(|_| self.may_start());
-        let again = self
-            .again
-            .map(|again| again.at)
-            .filter(|at| *at > Instant::now());
-        [due, batch, pace, again, self.breaker.wake()]
+        let may_start = self.has_worker() && self.paced.is_none();
+        let batch = self.batch_due.filter(|_| may_start);
+        let again = match credit {
+            Credit::Later(at) => Some(at),
+            _ => None,
+        };
+        [due, batch, self.paced, again, self.breaker.wake()]
             .into_iter()
             .flatten()
             .min()
@@ -322,12 +330,16 @@ impl Pump {
         false
     }
 
-    /// Whether a call may begin now, if there is something for it.
-    fn may_start(&self) -> bool {
-        self.breaker.is_closed()
-            && self.turn < TURN_MAX
-            && self.calls.len() < self.adaptive.calls()
-            && self.pace.wake().is_none()
+    /// Whether a call may begin now, if there is something for it; notes when it is the rate alone
+    /// that says no.
+    fn may_start(&mut self) -> bool {
+        let has_worker = self.has_worker();
+        self.paced = self.pace.wake().filter(|_| has_worker);
+        has_worker && self.paced.is_none()
+    }
+
+    fn has_worker(&self) -> bool {
+        self.breaker.is_closed() && self.turn < TURN_MAX && self.calls.len() < self.adaptive.calls()
     }
 
     /// Starts a call for a delivery that is fit for one, and says whether there is a call.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hence::core::DeadLetterQuery;
 use hence::{App, Attempt, Failure, HandlerExt, Order, Start, State};
 
-use crate::kit::{Seen, Tick, Tock, log, on_both_engines, tick};
+use crate::kit::{Seen, Tick, Tock, letters, log, on_both_engines, tick};
 
 /// Sees what it handles as `first/KEY`; every third event fails at its first attempt.
 async fn first(tick: Tick, attempt: Attempt, seen: State<Seen>) -> Result<(), &'static str> {
@@ -86,13 +85,7 @@ on_both_engines! {
         let running = place.start(app).await;
         running.publish_all([tick("a", 1), tick("a", 2), tick("b", 3)]).await.unwrap();
         seen.reach(1).await;
-        let letter = loop {
-            let letters = running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap();
-            if let Some(letter) = letters.into_iter().next() {
-                break letter;
-            }
-            tokio::task::yield_now().await;
-        };
+        let letter = letters(&running, 1).await.remove(0);
         assert_eq!(seen.all(), [("second/b".to_owned(), 3)]);
         mended.store(true, Ordering::Relaxed);
         running.redrive(vec![letter.id]).await.unwrap();

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use hence::core::engine::{DeliveryReport, DeliveryState};
 use hence::core::flow::{RateLimit, Shedding, While};
-use hence::core::{By, DeadLetter, DeadLetterQuery, HandlerExt, Options, Position};
+use hence::core::{By, HandlerExt, Options, Position};
 use hence::{App, Attempt, Batch, Envelope, Failure, Order, Running, State};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::kit::{Seen, Tick, log, on_both_engines, on_both_engines_paused, tick};
+use crate::kit::{Seen, Tick, letters_of, log, on_both_engines, on_both_engines_paused, tick};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -60,23 +60,6 @@ fn outcome(report: &DeliveryReport) -> (&str, &str) {
     (last.outcome, last.error.as_str())
 }
 
-/// All dead letters, page by page.
-async fn letters(running: &Running, subscription: Option<&str>) -> Vec<DeadLetter> {
-    let mut query = DeadLetterQuery {
-        subscription: subscription.map(str::to_owned),
-        ..DeadLetterQuery::default()
-    };
-    let mut all = Vec::new();
-    loop {
-        let page = running.engine().dead_letters(&query).await.unwrap();
-        let Some(last) = page.last() else {
-            return all;
-        };
-        query.after = Some(last.place());
-        all.extend(page);
-    }
-}
-
 on_both_engines! {
     async fn a_limit_holds_across_keys(place: Place) {
         let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
@@ -113,7 +96,7 @@ on_both_engines! {
         while running.metrics()["see"].skipped() < 2 {
             tokio::task::yield_now().await;
         }
-        assert!(letters(&running, None).await.is_empty());
+        assert!(letters_of(&running, None).await.is_empty());
     }
 
     async fn a_singleton_skips_what_comes_while_one_runs(place: Place) {
@@ -232,7 +215,7 @@ on_both_engines! {
         while !running.engine().subscriptions().iter().all(settle) {
             tokio::task::yield_now().await;
         }
-        let letters = letters(&running, None).await;
+        let letters = letters_of(&running, None).await;
         assert!(letters.iter().all(|letter| letter.reason.as_str() == "shed"));
         for letter in &letters {
             let (_, message) = running.engine().dead_letter(&letter.id).await.unwrap();
@@ -436,7 +419,7 @@ on_both_engines! {
             }
             let calls = seen.numbers();
             assert!(handled.iter().all(|number| calls.contains(number)), "{name}");
-            assert!(letters(&running, Some(name)).await.iter().all(|letter| all[&letter.position] % 7 == 5));
+            assert!(letters_of(&running, Some(name)).await.iter().all(|letter| all[&letter.position] % 7 == 5));
             running.drain().await;
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hence::core::engine::DeliveryState;
 use hence::core::notice::SubscriptionTripped;
-use hence::core::{Breaker, DeadLetterQuery, RejectReason};
+use hence::core::{Breaker, RejectReason};
 use hence::{
     App, Attempt, Attributes, Batch, Event, Failure, HandlerExt, Message, Publisher, Running, State,
 };
@@ -14,7 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::kit::{
-    Place, Seen, Tick, Tock, follow, on_both_engines, on_both_engines_paused, tick, types,
+    Place, Seen, Tick, Tock, follow, letters, letters_of, on_both_engines, on_both_engines_paused,
+    tick, types,
 };
 
 /// Longer than anything that a test waits for.
@@ -168,7 +169,7 @@ on_both_engines_paused! {
         let probe = u64::try_from(place.seconds(30).as_millis()).unwrap();
         let wait = |n: usize| calls[n].1 - calls[n - 1].1;
         assert!(wait(10) >= probe && wait(11) >= probe, "{calls:?}");
-        assert!(running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().is_empty());
+        assert!(letters_of(&running, None).await.is_empty());
     }
 
     async fn half_of_the_last_hundred_is_a_storm_too(place: Place) {
@@ -214,7 +215,7 @@ on_both_engines_paused! {
         let last = world.seen.numbers().into_iter().max().unwrap();
         // The budget of ten seconds at once, then about ten a second.
         assert!(last >= (count - 100) * 90, "{count} retries within {last} ms");
-        assert!(running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().is_empty());
+        assert!(letters_of(&running, None).await.is_empty());
     }
 
     async fn a_batch_is_what_came_in_time(place: Place) {
@@ -267,12 +268,7 @@ on_both_engines! {
         let app = app(&world).subscribe("there", there).subscribe("back", back).allow_cycles();
         let running = place.start(app).await;
         running.publish(tick("a", 1)).await.unwrap();
-        let letter = loop {
-            if let Some(letter) = running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().pop() {
-                break letter;
-            }
-            tokio::task::yield_now().await;
-        };
+        let letter = letters(&running, 1).await.remove(0);
         let (_, message) = running.dead_letter(&letter.id).await.unwrap();
         assert_eq!((letter.reason, message.attributes().causation_depth()), (RejectReason::Cycle, 65));
         assert_eq!(letter.position.0, 66);
@@ -314,7 +310,7 @@ on_both_engines! {
         assert!(refused.to_string().contains(SubscriptionTripped::TYPE), "{refused}");
         assert!(running.try_publish(event).is_err());
         running.publish(tick("a", 1)).until_handled().await.unwrap();
-        let letters = running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap();
+        let letters = letters_of(&running, None).await;
         assert!(letters[0].error.contains("only Hence publishes"), "{}", letters[0].error);
     }
 }

@@ -5,12 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hence::core::{AfterDeadLetter, DeadLetterQuery, RejectReason};
-use hence::{
-    App, Attempt, Attributes, Batch, Failure, Handler, HandlerExt, Message, Running, State,
-};
+use hence::core::{AfterDeadLetter, RejectReason};
+use hence::{App, Attempt, Attributes, Batch, Failure, Handler, HandlerExt, Message, State};
 
-use crate::kit::{Seen, Tick, on_both_engines, tick};
+use crate::kit::{Seen, Tick, letters, on_both_engines, tick};
 
 /// Numbers from 100 on fail while this is set.
 #[derive(Clone, Default)]
@@ -81,20 +79,6 @@ const CROWD: u64 = 1_100;
 /// What takes longer never comes.
 const LONG: Duration = Duration::from_secs(30);
 
-async fn dead(running: &Running, count: usize) -> Vec<hence::core::DeadLetter> {
-    loop {
-        let all = running
-            .engine()
-            .dead_letters(&DeadLetterQuery::default())
-            .await
-            .unwrap();
-        if all.len() == count {
-            return all;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 on_both_engines! {
     async fn an_error_is_retried_with_a_rising_attempt(place: Place) {
         let seen = Seen::default();
@@ -114,7 +98,7 @@ on_both_engines! {
         let running =
             place.start(app(&seen, &broken).subscribe("fragile", quick(fragile, 3))).await;
         running.publish(tick("a", 100)).until_handled().await.unwrap();
-        let letter = dead(&running, 1).await.remove(0);
+        let letter = letters(&running, 1).await.remove(0);
         assert_eq!((letter.attempts, letter.reason), (3, RejectReason::RetriesExhausted));
         assert_eq!(letter.error, "100 is too much");
         assert_eq!(running.dead_letter(&letter.id).await.unwrap().1.data().unwrap(), &Bytes::from(r#"{"key":"a","number":100}"#));
@@ -129,17 +113,17 @@ on_both_engines! {
             running.publish(tick(key, number)).await.unwrap();
         }
         seen.reach(3).await;
-        let letters = dead(&running, 1).await;
+        let dead = letters(&running, 1).await;
         assert_eq!(seen.all().iter().filter(|(key, _)| key == "a").count(), 1, "only 1 of 'a'");
         broken.0.store(false, SeqCst);
-        let ids = vec![letters[0].id.clone()];
+        let ids = vec![dead[0].id.clone()];
         running.redrive(ids.clone()).await.unwrap();
         running.redrive(ids).await.unwrap();
         seen.reach(6).await;
         let of_a: Vec<_> = seen.all().into_iter().filter(|(key, _)| key == "a").collect();
         let numbers: Vec<_> = of_a.into_iter().map(|(_, number)| number).collect();
         assert_eq!(numbers, [1, 100, 2, 101]);
-        dead(&running, 0).await;
+        letters(&running, 0).await;
     }
 
     async fn a_crowd_behind_a_dead_letter_goes_on_when_it_is_redriven(place: Place) {
@@ -148,7 +132,7 @@ on_both_engines! {
         let running =
             place.start(app(&seen, &broken).subscribe("fragile", quick(fragile, 1))).await;
         running.publish(tick("a", 100)).await.unwrap();
-        let letters = dead(&running, 1).await;
+        let dead = letters(&running, 1).await;
         for first in [0, CROWD / 2] {
             let crowd = (first..first + CROWD / 2).map(|number| tick("a", number % 100));
             running.publish_all(crowd).await.unwrap();
@@ -157,7 +141,7 @@ on_both_engines! {
             tokio::task::yield_now().await;
         }
         broken.0.store(false, SeqCst);
-        running.redrive(vec![letters[0].id.clone()]).await.unwrap();
+        running.redrive(vec![dead[0].id.clone()]).await.unwrap();
         let all = seen.reach(1 + CROWD as usize);
         tokio::time::timeout(LONG, all).await.expect("it waits for ever");
         assert_eq!(seen.numbers()[0], 100);
@@ -169,11 +153,11 @@ on_both_engines! {
         let handler = quick(fragile_batch, 1);
         let running = place.start(app(&seen, &broken).subscribe("batch", handler)).await;
         running.publish(tick("a", 100)).await.unwrap();
-        let letters = dead(&running, 1).await;
+        let dead = letters(&running, 1).await;
         broken.0.store(false, SeqCst);
-        running.redrive(vec![letters[0].id.clone()]).await.unwrap();
+        running.redrive(vec![dead[0].id.clone()]).await.unwrap();
         tokio::time::timeout(LONG, seen.reach(1)).await.expect("it waits for ever");
-        dead(&running, 0).await;
+        letters(&running, 0).await;
     }
 
     async fn on_request_a_key_goes_on_behind_a_dead_letter(place: Place) {
@@ -187,16 +171,16 @@ on_both_engines! {
         seen.reach(2).await;
         assert_eq!(seen.numbers(), [1, 2]);
         broken.0.store(false, SeqCst);
-        let ids = dead(&running, 1).await.into_iter().map(|letter| letter.id).collect();
+        let ids = letters(&running, 1).await.into_iter().map(|letter| letter.id).collect();
         running.redrive(ids).await.unwrap();
         seen.reach(3).await;
-        dead(&running, 0).await;
+        letters(&running, 0).await;
     }
 
     async fn reject_goes_to_the_dead_letters_at_once(place: Place) {
         let running = place.start(App::new("test").subscribe("refuse", refuse)).await;
         running.publish(tick("a", 1)).until_handled().await.unwrap();
-        let letter = dead(&running, 1).await.remove(0);
+        let letter = letters(&running, 1).await.remove(0);
         assert_eq!((letter.attempts, letter.reason), (1, RejectReason::Rejected));
     }
 
@@ -209,7 +193,7 @@ on_both_engines! {
         let durability = running.durability();
         running.commit(vec![message], durability).await.unwrap();
         running.publish(tick("a", 1)).until_handled().await.unwrap();
-        let letter = dead(&running, 1).await.remove(0);
+        let letter = letters(&running, 1).await.remove(0);
         assert_eq!(letter.reason, RejectReason::Undecodable);
         assert_eq!(running.dead_letter(&letter.id).await.unwrap().1.data().unwrap(), &Bytes::from_static(b"{\"key\":7}"));
     }
@@ -229,8 +213,8 @@ on_both_engines! {
         let messages = data.iter().enumerate().map(|(n, data)| message(n, data)).collect();
         running.commit(messages, durability).await.unwrap();
         seen.reach(2).await;
-        let letters = dead(&running, 1).await;
-        assert_eq!(letters[0].position.0, 3);
+        let dead = letters(&running, 1).await;
+        assert_eq!(dead[0].position.0, 3);
         assert_eq!(seen.numbers(), [1, 2], "the fourth waits behind the third");
     }
 
@@ -241,7 +225,7 @@ on_both_engines! {
         running.publish(tick("a", 100)).until_handled().await.unwrap();
         running.publish(tick("b", 1)).until_handled().await.unwrap();
         assert_eq!(seen.numbers(), [1]);
-        let letter = dead(&running, 1).await.remove(0);
+        let letter = letters(&running, 1).await.remove(0);
         assert!(letter.error.contains("HN0402") && letter.error.contains("number 100"));
     }
 
@@ -249,7 +233,7 @@ on_both_engines! {
         let handler = quick(hangs, 2).timeout(Duration::from_millis(5));
         let running = place.start(App::new("test").subscribe("hangs", handler)).await;
         running.publish(tick("a", 1)).until_handled().await.unwrap();
-        let letter = dead(&running, 1).await.remove(0);
+        let letter = letters(&running, 1).await.remove(0);
         assert!(letter.error.contains("HN0403"), "{}", letter.error);
     }
 }

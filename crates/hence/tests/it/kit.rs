@@ -4,7 +4,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hence::core::{Position, Read, Reader};
+use hence::core::{DeadLetter, DeadLetterQuery, Position, Read, Reader};
 use hence::{App, Event, Running, Start};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -119,6 +119,34 @@ pub(crate) async fn types(reader: &mut dyn Reader, count: usize) -> Vec<String> 
         }
     }
     types
+}
+
+/// All dead letters that are there now, of one subscription if one is given, page by page.
+pub(crate) async fn letters_of(running: &Running, subscription: Option<&str>) -> Vec<DeadLetter> {
+    let mut query = DeadLetterQuery {
+        subscription: subscription.map(str::to_owned),
+        ..DeadLetterQuery::default()
+    };
+    let mut all = Vec::new();
+    loop {
+        let page = running.engine().dead_letters(&query).await.unwrap();
+        let Some(last) = page.last() else {
+            return all;
+        };
+        query.after = Some(last.place());
+        all.extend(page);
+    }
+}
+
+/// All dead letters, once there are so many.
+pub(crate) async fn letters(running: &Running, count: usize) -> Vec<DeadLetter> {
+    loop {
+        let all = letters_of(running, None).await;
+        if all.len() == count {
+            return all;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The longest that a test may take, also on a machine that is busy.

@@ -7,35 +7,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
+use hence::core::RejectReason;
 use hence::core::engine::DeliveryState;
-use hence::core::{DeadLetterQuery, RejectReason};
 use hence::{
-    App, Attempt, Attributes, Batch, Failure, Handler, HandlerExt, Message, Publisher, Running,
-    State,
+    App, Attempt, Attributes, Batch, Failure, Handler, HandlerExt, Message, Publisher, State,
 };
 use tokio::sync::Semaphore;
 
-use crate::kit::{Seen, Tick, Tock, limited, log, memory, on_both_engines, tick};
+use crate::kit::{
+    Seen, Tick, Tock, letters, letters_of, limited, log, memory, on_both_engines, tick,
+};
 
 fn quick<A: 'static>(handler: impl Handler<A>) -> impl Handler<A> {
     handler.with(|options| {
         options.retry.first = Duration::from_millis(2);
         options.breaker = None;
     })
-}
-
-async fn letters(running: &Running, count: usize) -> Vec<hence::core::DeadLetter> {
-    loop {
-        let letters = running
-            .engine()
-            .dead_letters(&DeadLetterQuery::default())
-            .await
-            .unwrap();
-        if letters.len() == count {
-            return letters;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 /// The key `slow` waits for its gate.
@@ -132,7 +119,7 @@ on_both_engines! {
         running.publish(tick("k", 2)).until_handled().await.unwrap();
         seen.reach(2).await;
         assert_eq!(seen.numbers(), [1, 2]);
-        assert!(running.engine().dead_letters(&DeadLetterQuery::default()).await.unwrap().is_empty());
+        assert!(letters_of(&running, None).await.is_empty());
     }
 
     /// Dapr #5511 and #5331: retries are ignored as soon as there is a dead-letter topic.

@@ -92,7 +92,8 @@ on_both_engines! {
         assert_eq!(preview.sample.len(), 4);
         assert_eq!(seen.all().len(), 4, "a preview calls nobody");
         let progress = Progress::default();
-        let found = running.replayer().run("again", &wanted("answers"), &progress).await.unwrap();
+        running.replayer().run("again", &wanted("answers"), &progress).await.unwrap();
+        let found = progress.findings();
         assert!(found.list.is_empty(), "{found:?}");
         let again: Vec<_> = seen.all().split_off(4);
         let expected: Vec<_> = (1..=4).map(|number| ("again".to_owned(), number)).collect();
@@ -121,6 +122,8 @@ on_both_engines! {
         some.upto = Some(Position(4));
         later.replayer().run("r", &some, &Progress::default()).await.unwrap();
         assert_eq!(seen.all(), [("odd".to_owned(), 1), ("odd".to_owned(), 3)]);
+        some.filter.type_prefixes = vec!["test.".to_owned()];
+        assert_eq!(later.replayer().preview(&some).await.unwrap().matches, 2);
         // What it publishes is new the first time, and known the second.
         for (published, absorbed) in [(5, 0), (0, 5)] {
             let progress = Progress::default();
@@ -139,7 +142,8 @@ on_both_engines! {
         let wanted = wanted("answers");
         let compare = async || {
             let progress = Progress::default();
-            running.replayer().compare("c", &wanted, &progress).await.unwrap()
+            running.replayer().compare("c", &wanted, &progress).await.unwrap();
+            progress.findings()
         };
         assert!(compare().await.list.is_empty(), "the same handler publishes the same");
         day.0.store(1, SeqCst);
@@ -168,9 +172,11 @@ on_both_engines! {
         running.publish(tick("even", 4)).await.unwrap();
         day.0.store(1, SeqCst);
         let progress = Progress::default();
-        let found = running.replayer().run("r", &wanted("refuses"), &progress).await.unwrap();
+        running.replayer().run("r", &wanted("refuses"), &progress).await.unwrap();
+        let found = progress.findings();
         assert_eq!(progress.passed.into_inner(), 2);
-        assert_eq!((progress.called.into_inner(), progress.done.into_inner()), (2, 1));
+        assert_eq!(progress.called.into_inner(), 2);
+        assert_eq!((progress.done.into_inner(), progress.failed.into_inner()), (1, 1));
         let [failed] = &found.list[..] else { panic!("{found:?}") };
         assert_eq!(failed.position, Position(3));
         assert_eq!(failed.what, What::Failed("not three".to_owned()));
@@ -181,7 +187,9 @@ on_both_engines! {
         let running = place.start(App::new("test").subscribe("other", other)).await;
         let mut strange = wanted("other");
         strange.filter.types = vec!["test.tick".to_owned()];
-        for wanted in [wanted("nobody"), strange] {
+        let mut family = wanted("other");
+        family.filter.type_prefixes = vec!["test.ti".to_owned()];
+        for wanted in [wanted("nobody"), strange, family] {
             let error = running.replayer().preview(&wanted).await.unwrap_err();
             assert_eq!(error.code(), Code::NOT_FOUND);
         }

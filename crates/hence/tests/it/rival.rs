@@ -1,15 +1,16 @@
 //! What another framework does with a message that fails, and what happens here instead: one test
 //! for each situation that was measured there (RustStream 0.7.7, November 2026).
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hence::core::{DeadLetterQuery, Position, RejectReason};
+use hence::core::{Position, RejectReason};
 use hence::{App, Attempt, Attributes, Failure, Handler, HandlerExt, Message, Running, State};
 
-use crate::kit::{Seen, Tick, limited, log, memory, on_both_engines, tick};
+use crate::kit::{Seen, Tick, letters, limited, log, memory, on_both_engines, tick};
 
 /// A database that is down for the first attempt at number 2.
 async fn flaky(tick: Tick, attempt: Attempt, seen: State<Seen>) -> Result<(), std::io::Error> {
@@ -57,20 +58,6 @@ async fn one_to_five(running: &Running) {
         .publish_all((1..=5).map(|n| tick("k", n)))
         .await
         .unwrap();
-}
-
-async fn letters(running: &Running, count: usize) -> Vec<hence::core::DeadLetter> {
-    loop {
-        let letters = running
-            .engine()
-            .dead_letters(&DeadLetterQuery::default())
-            .await
-            .unwrap();
-        if letters.len() == count {
-            return letters;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 /// Keeps what is written.
@@ -225,18 +212,9 @@ async fn a_retry_without_a_wait_of_its_own_is_no_hot_loop() {
         let begun = tokio::time::Instant::now();
         let app = App::new("test").state(calls).subscribe("never", never);
         let running = memory().start(app).await;
-        running.publish(tick("k", 1)).await.unwrap();
-        let letter = loop {
-            let letters = running
-                .engine()
-                .dead_letters(&DeadLetterQuery::default())
-                .await
-                .unwrap();
-            if let Some(letter) = letters.into_iter().next() {
-                break letter;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        };
+        let publish = running.publish(tick("k", 1)).until_handled();
+        publish.await.unwrap();
+        let letter = letters(&running, 1).await.remove(0);
         assert_eq!(letter.attempts, 8);
         assert!(
             begun.elapsed() > Duration::from_secs(1),
@@ -267,17 +245,11 @@ async fn delayed_retries_and_the_queue_survive_a_drain() {
         seen.reach(5).await;
         assert_eq!(running.drain().await.abandoned, 0);
         let running = place.start(app()).await;
-        let handled = loop {
-            let all = seen
-                .all()
-                .into_iter()
-                .filter(|(who, _)| who != "asked to wait");
-            let handled: std::collections::BTreeSet<_> = all.map(|(_, number)| number).collect();
-            if handled.len() == 40 {
-                break handled;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
+        // Each is called twice, before the drain or after it.
+        seen.reach(80).await;
+        let all = seen.all().into_iter();
+        let handled = all.filter(|(who, _)| who != "asked to wait");
+        let handled: BTreeSet<_> = handled.map(|(_, number)| number).collect();
         assert_eq!(handled, (1..=40).collect());
         running.drain().await;
     })
@@ -311,12 +283,8 @@ async fn a_drain_has_a_deadline_and_says_what_is_left() {
 
 const DIRECTORY: &str = "HENCE_TEST_RIVAL_DIRECTORY";
 
-/// The process that is killed by the test below; without it, it has nothing to do.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_with_a_delayed_retry() {
-    let Ok(directory) = std::env::var(DIRECTORY) else {
-        return;
-    };
+/// An application that has stored a retry of each of five events.
+async fn with_retries(directory: &str) -> Running {
     let app = App::new("test")
         .state(Seen::default())
         .subscribe("later", later);
@@ -332,33 +300,32 @@ async fn killed_with_a_delayed_retry() {
         let mut retried = 0;
         for position in 1..=5 {
             let reports = running.engine().report(Position(position)).await.unwrap();
-            retried += reports
-                .iter()
-                .filter(|report| !report.attempts.is_empty())
-                .count();
+            let tried = reports.iter().filter(|report| !report.attempts.is_empty());
+            retried += tried.count();
         }
         if retried == 5 {
-            break;
+            return running;
         }
         tokio::task::yield_now().await;
     }
-    println!("retries are stored");
-    std::future::pending::<()>().await;
 }
 
-/// There: after a kill and a restart, nothing.
+/// There: after a kill and a restart, nothing. This test is both processes: with the name of a
+/// directory in its environment it is the one that is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delayed_retry_survives_sigkill() {
     use std::io::{BufRead, BufReader};
     limited("a_delayed_retry_survives_sigkill", async {
+        if let Ok(directory) = std::env::var(DIRECTORY) {
+            let _running = with_retries(&directory).await;
+            println!("retries are stored");
+            return std::future::pending::<()>().await;
+        }
         let (place, seen) = (log(), Seen::default());
         let directory = place.url.strip_prefix("log:").unwrap();
+        let own = "rival::a_delayed_retry_survives_sigkill";
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "rival::killed_with_a_delayed_retry",
-                "--exact",
-                "--nocapture",
-            ])
+            .args([own, "--exact", "--nocapture"])
             .env(DIRECTORY, directory)
             .stdout(Stdio::piped())
             .spawn()

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hence::core::{DeadLetterQuery, RejectReason};
-use hence::{App, Attributes, Batch, Event, Failure, Message, Running, State};
+use hence::core::RejectReason;
+use hence::{App, Attributes, Batch, Event, Failure, Message, State};
 use serde::{Deserialize, Serialize};
 
-use crate::kit::{Seen, limited, log, memory, on_both_engines};
+use crate::kit::{Seen, letters, limited, log, memory, on_both_engines};
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "test.priced", key = id)]
@@ -63,19 +63,6 @@ async fn see_all(priced: Batch<Priced>, seen: State<Seen>) {
 /// The handler of the time of version 1, which cannot reach the shop.
 async fn see_v1(_: PricedV1) -> Result<(), Failure> {
     Err(Failure::reject("the shop is closed"))
-}
-
-async fn letters(running: &Running, count: usize) -> Vec<hence::core::DeadLetter> {
-    loop {
-        let letters = running
-            .dead_letters(&DeadLetterQuery::default())
-            .await
-            .unwrap();
-        if letters.len() == count {
-            return letters;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 fn v1(euros: u64) -> PricedV1 {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hence::replay::Replay;
 use hence::{App, Event, Failure, Running, State};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -30,6 +31,7 @@ mod letters;
 mod live;
 mod publish;
 mod read;
+mod replay;
 mod retention;
 mod wrong;
 
@@ -56,9 +58,22 @@ struct Bank {
     gate: CancellationToken,
 }
 
-/// Rejects a large order that comes first; keeps the order `slow` waiting.
-async fn charge(order: OrderPlaced, bank: State<Bank>) -> Result<OrderCharged, Failure> {
+/// Rejects a large order that comes first; keeps the order `slow` waiting; in a replay refuses the
+/// order `once`, and charges the order `moved` as another.
+async fn charge(
+    order: OrderPlaced,
+    bank: State<Bank>,
+    replay: Replay,
+) -> Result<OrderCharged, Failure> {
     let calls = bank.calls.fetch_add(1, Ordering::Relaxed);
+    match (order.order_id.as_str(), replay.0) {
+        ("once", Some(_)) => return Err(Failure::reject("it was charged")),
+        ("moved", Some(replay)) => {
+            let order_id = format!("elsewhere in {replay}");
+            return Ok(OrderCharged { order_id });
+        }
+        _ => {}
+    }
     if order.order_id == "slow" {
         bank.gate.cancelled().await;
     }

@@ -20,6 +20,8 @@ const AGAIN_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credit {
     None,
+    /// Nothing before this moment.
+    Later(Instant),
     /// So many deliveries.
     Some(usize),
     /// One that is sent again from the dead letters: too much waits behind these.
@@ -34,7 +36,13 @@ impl Credit {
             Self::None
         }
     }
+
+    /// Whether something may be pulled now.
+    pub(super) fn is_any(self) -> bool {
+        matches!(self, Self::Some(_) | Self::Redriven)
+    }
 }
+
 /// When to read again what could not be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Again {
@@ -54,8 +62,8 @@ impl Pump {
     /// How many more deliveries may be pulled.
     pub(super) fn credit(&mut self) -> Credit {
         self.say_paused();
-        if self.again.is_some_and(|again| Instant::now() < again.at) {
-            return Credit::None;
+        if let Some(again) = self.again.filter(|again| Instant::now() < again.at) {
+            return Credit::Later(again.at);
         }
         let room = self.lanes.room(self.intake.load());
         let held = self.lanes.ready() + self.running + self.committing;
@@ -141,7 +149,7 @@ impl Pump {
 
 pub(super) async fn pull(deliveries: &mut dyn Deliveries, credit: Credit) -> Result<Vec<Delivery>> {
     match credit {
-        Credit::None => std::future::pending().await,
+        Credit::None | Credit::Later(_) => std::future::pending().await,
         Credit::Some(count) => deliveries.next(count).await,
         Credit::Redriven => deliveries.next(0).await,
     }

@@ -1,17 +1,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use hence_core::engine::Deliveries;
+use hence_core::flow::Throttle;
 use hence_core::{
     BoxFuture, Code, Commit, Delivery, Durability, Engine, Position, Result, States,
     SubscriptionSpec,
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Pump;
 use super::pulling::Credit;
+use crate::runtime::breaker::Breaker;
+use crate::runtime::budget::Pace;
 use crate::runtime::call::Ended;
 use crate::runtime::lanes::{BLOCKED_PER_KEY_MAX, Lanes};
 use crate::runtime::settle::Verdict;
@@ -109,7 +114,7 @@ async fn what_could_not_be_read_is_read_again() {
     }
     assert!(metrics.trouble().unwrap().contains("HN0206"));
     while metrics.done() == 0 {
-        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
     }
     assert_eq!(stand.handled.load(SeqCst), 1);
     assert_eq!(metrics.trouble(), None, "it is over");
@@ -141,7 +146,7 @@ async fn what_a_closed_engine_does_not_take_is_not_tried_for_ever() {
         position: pulled[0].position,
         attempt: 1,
         outcome: hence_core::Outcome::Done,
-        ran: std::time::Duration::ZERO,
+        ran: Duration::ZERO,
     };
     let commit = Commit {
         settle: vec![settle],
@@ -169,8 +174,8 @@ async fn what_is_wrong_with_one_settlement_keeps_no_other_from_being_settled() {
         pump.settle(Ended {
             deliveries: vec![delivery],
             verdict: Verdict::Done(hence_core::emit::Effects::default()),
-            ran: std::time::Duration::ZERO,
-            at: tokio::time::Instant::now(),
+            ran: Duration::ZERO,
+            at: Instant::now(),
             taken: None,
             at_once: true,
         });
@@ -194,7 +199,7 @@ async fn what_waits_goes_on_after_a_brief_call_that_tried_and_ended_well() {
         pump.lanes.push(Delivery { position, ..waits });
     }
     while !pump.brevity.is_usual() {
-        pump.brevity.learn(true, std::time::Duration::ZERO);
+        pump.brevity.learn(true, Duration::ZERO);
     }
     let none = Position(u64::MAX);
     pump.breaker.probe(none);
@@ -224,6 +229,88 @@ async fn a_dead_letter_that_is_sent_again_is_tried_with_when_all_else_waits_behi
     assert_eq!(pump.credit(), Credit::None, "one is tried with already");
     pump.breaker.unfit(none);
     assert_eq!(pump.credit(), Credit::Redriven);
+}
+
+/// A pump whose rate permits no call before a second has passed, and its only event waits.
+async fn paced() -> Stand {
+    let mut stand = stand().await;
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    let per = Duration::from_secs(1);
+    stand.pump.pace = Pace::new(Some(Throttle { calls: 1, per }), Instant::now());
+    stand.pump.pace.begin();
+    stand.pump.lanes.push(pulled[0].clone());
+    stand
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moment_of_the_rate_that_passes_between_two_looks_wakes_the_pump() {
+    let mut stand = paced().await;
+    stand.pump.start_calls();
+    assert_eq!(stand.pump.running, 0, "the rate says no");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let wake = stand.pump.next_wake(Credit::None);
+    assert!(wake.is_some_and(|wake| wake <= Instant::now()));
+    stand.pump.start_calls();
+    assert_eq!(stand.pump.running, 1);
+    let wake = stand.pump.next_wake(Credit::None);
+    assert!(
+        wake.is_none_or(|wake| wake > Instant::now()),
+        "once is enough"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_does_not_wake_a_pump_that_waits_for_something_else() {
+    let mut stand = paced().await;
+    let none = Position(u64::MAX);
+    stand.pump.start_calls();
+    stand.pump.breaker.probe(none);
+    stand.pump.start_calls();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(stand.pump.next_wake(Credit::None), None, "a call tries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moment_of_reading_again_that_passes_between_two_looks_wakes_the_pump() {
+    let mut stand = stand().await;
+    let error = Err(Code::CORRUPT.error("the disk does not answer"));
+    assert!(stand.pump.pulled(error, &mut *stand.deliveries));
+    let credit = stand.pump.credit();
+    assert!(matches!(credit, Credit::Later(_)), "{credit:?}");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(stand.pump.next_wake(credit).is_some());
+    assert!(stand.pump.credit().is_any());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_pump_with_an_open_breaker_rests_while_a_call_runs() {
+    let mut stand = stand().await;
+    let mut breaker = Breaker::new(Some(hence_core::Breaker::default()));
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    breaker.probe(pulled[0].position);
+    breaker.failed(&pulled, Instant::now());
+    assert!(breaker.wake().is_some(), "it is open");
+    stand.pump.breaker = breaker;
+    // A call that does not end.
+    stand.pump.running = 1;
+    let call = std::future::pending::<Ended>();
+    stand.pump.spawn(call, pulled);
+    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+    drain.cancel();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let turns = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&turns);
+    let mut pump = Box::pin(stand.pump.run(stand.deliveries, drain, stop.clone()));
+    let pump = tokio::spawn(std::future::poll_fn(move |context| {
+        counted.fetch_add(1, SeqCst);
+        pump.as_mut().poll(context)
+    }));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(turns.load(SeqCst), 1, "it asked to be asked again");
+    stop.cancel();
+    pump.await.unwrap();
 }
 
 /// Deliveries of which there are none.
