@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use hence_core::{Delivery, Message, Options, Order, Position, Timestamp};
 
 use super::clock::Clock;
@@ -199,6 +200,8 @@ impl Lane {
     /// Puts a delivery behind all others.
     fn push(&mut self, delivery: Delivery) {
         self.bytes += Load::of(&delivery).bytes;
+        // Most lanes have one at a time, and room for more would be most of what they take.
+        self.queue.reserve_exact(usize::from(self.queue.is_empty()));
         self.queue.push_back(delivery);
     }
 
@@ -261,7 +264,7 @@ impl Lane {
 pub(crate) struct Lanes {
     order: Order,
     clock: Clock,
-    lanes: HashMap<Arc<str>, Lane>,
+    lanes: HashMap<Arc<str>, Lane, RandomState>,
     /// Lanes that have something to give, in the order of their turns.
     listed: Turns<Arc<str>>,
     /// Where those of a group wait that may not begin together.
@@ -295,7 +298,7 @@ impl Lanes {
         let mut lanes = Self {
             order: options.order,
             clock,
-            lanes: HashMap::new(),
+            lanes: HashMap::default(),
             listed: Turns::new(options.fair.as_ref()),
             gate: options.limit.clone().map(Gate::new),
             free: Pool::new(options.order, options.fair.as_ref()),
