@@ -106,6 +106,7 @@ impl Cycle {
         self.oracle.doubt = None;
         let mut subject = self.start(mode, &disaster.dir())?;
         self.outcome.disasters += 1;
+        let mut work = Vec::new();
         if self.dice.below(EARLY) == 0 {
             self.outcome.early += 1;
             let after = Duration::from_micros(self.dice.below(EARLY_MAX.as_micros() as u64));
@@ -114,16 +115,15 @@ impl Cycle {
             let told = subject.until(|line| matches!(line, Line::Told))?;
             self.look(&told, disaster.loses_power());
             // On a busy machine it may take long until there is anything to lose.
-            let begun = subject.until(|line| matches!(line, Line::Ack { .. }))?;
-            self.look(&begun, disaster.loses_power());
+            work = subject.until(|line| matches!(line, Line::Ack { .. }))?;
             let after = Duration::from_micros(self.dice.below(WORK_MAX.as_micros() as u64));
             std::thread::sleep(after);
         }
         let Struck { fired, doubt } = disaster.strike(&mut subject)?;
         self.oracle.doubt = doubt;
         self.outcome.fired += u64::from(fired);
-        let rest = subject.until(|_| false)?;
-        self.look(&rest, disaster.loses_power());
+        work.extend(subject.until(|_| false)?);
+        self.look(&work, disaster.loses_power());
         if !fired {
             let text = format!(
                 "life {} ended by itself: {}",
@@ -138,7 +138,7 @@ impl Cycle {
                 .problems
                 .push(format!("life {}: {complaints}", self.life));
         }
-        self.outcome.busy += u64::from(is_busy(&rest));
+        self.outcome.busy += u64::from(is_busy(&work));
         self.outcome.lossy += u64::from(self.oracle.count.written_lost > lost);
         self.outcome.bad += u64::from(self.oracle.problems.len() > problems);
         Ok(())

@@ -222,6 +222,8 @@ macro_rules! tests {
             g6_rejected_again_it_stays
             g6_unsettled_it_comes_again
             g6_retried_it_comes_again
+            g11_an_attempt_from_before_a_redrive_cannot_commit
+            g11_an_attempt_from_before_a_redrive_cannot_commit_after_a_kill
             g6_an_unknown_dead_letter_stops_all
             g6_only_the_named_are_sent
             g5_discard_frees_the_key

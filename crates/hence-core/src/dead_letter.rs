@@ -33,7 +33,7 @@ pub struct DeadLetter {
     pub reason: RejectReason,
     /// What went wrong, in words.
     pub error: String,
-    /// How many attempts were made.
+    /// How many attempts were made, those before a redrive included.
     pub attempts: u32,
     /// When it came here.
     pub since: Timestamp,

@@ -41,12 +41,24 @@ pub struct Delivery {
     pub message: Message,
     /// When the engine took the message.
     pub appended: Timestamp,
-    /// Which attempt this is; the first is 1.
+    /// Which attempt this is; the first is 1. It rises over a redrive, so that no two attempts
+    /// have the same number and a stale one cannot be taken for one of now.
     pub attempt: u32,
+    /// How many of the attempts were made before it was last redriven; 0 if it never was.
+    pub before: u32,
     /// The moment before which the attempt must not begin, after a failure.
     pub due: Option<Timestamp>,
     /// Whether it comes from the dead letters, sent again.
     pub redriven: bool,
+}
+
+impl Delivery {
+    /// Which attempt this is since the event was published or last redriven, from 1: what a
+    /// handler is told, and what the limit of attempts counts.
+    #[must_use]
+    pub fn turn(&self) -> u32 {
+        self.attempt.saturating_sub(self.before)
+    }
 }
 
 /// How one attempt ended.

@@ -324,7 +324,7 @@ impl<T: Send + Sync + 'static> Extract for State<T> {
     }
 }
 
-/// Which attempt this is; the first is 1.
+/// Which attempt this is; the first is 1, and so is the first after a redrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub u32);
 
@@ -333,7 +333,7 @@ impl Extract for Attempt {
         Ok(Self(
             call.deliveries()
                 .iter()
-                .map(|delivery| delivery.attempt)
+                .map(Delivery::turn)
                 .max()
                 .unwrap_or(1),
         ))

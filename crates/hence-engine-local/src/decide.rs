@@ -373,7 +373,7 @@ impl<W: Window> Turn<'_, W> {
     fn is_open(&self, id: u32, position: u64, attempt: u32) -> bool {
         match self.status(id, position) {
             Status::Open { attempts, .. } => attempt > attempts,
-            Status::Settled | Status::Dead => false,
+            Status::Settled | Status::Dead { .. } => false,
         }
     }
 
@@ -444,7 +444,10 @@ impl<W: Window> Turn<'_, W> {
                     about,
                     message,
                 };
-                (Status::Dead, How::Reject(Box::new(rejected)))
+                (
+                    Status::Dead { attempts: attempt },
+                    How::Reject(Box::new(rejected)),
+                )
             }
         };
         self.pending.set((id, position), status);
@@ -486,7 +489,7 @@ impl<W: Window> Turn<'_, W> {
             Status::Open {
                 redriven: false, ..
             } => Err(dead_letters::not_found(id)),
-            Status::Settled | Status::Dead | Status::Open { .. } => {
+            Status::Settled | Status::Dead { .. } | Status::Open { .. } => {
                 Ok((subscription, position, status))
             }
         }
@@ -495,8 +498,8 @@ impl<W: Window> Turn<'_, W> {
     fn redrive(&mut self, id: &str) -> Result<()> {
         let (subscription, position, status) = self.letter(id)?;
         // On its way, or handled meanwhile: whoever redrives twice has nothing to mend.
-        if status == Status::Dead {
-            self.send_again(subscription, position);
+        if let Status::Dead { attempts } = status {
+            self.send_again(subscription, position, attempts);
             self.ops.push(Op::Redriven {
                 subscription,
                 position,
@@ -505,9 +508,9 @@ impl<W: Window> Turn<'_, W> {
         Ok(())
     }
 
-    fn send_again(&mut self, subscription: u32, position: u64) {
+    fn send_again(&mut self, subscription: u32, position: u64, attempts: u32) {
         let status = Status::Open {
-            attempts: 0,
+            attempts,
             redriven: true,
         };
         self.pending.set((subscription, position), status);
@@ -531,8 +534,11 @@ impl<W: Window> Turn<'_, W> {
         let found = self.state.subscription(subscription);
         let dead = found.and_then(|found| found.dead.get(&position));
         let dead = dead.ok_or_else(|| dead_letters::not_found(&edit.id))?;
-        match status {
-            Status::Dead => self.state.check_edit(dead, &edit)?,
+        let attempts = match status {
+            Status::Dead { attempts } => {
+                self.state.check_edit(dead, &edit)?;
+                attempts
+            }
             Status::Open { .. } if is_same(dead.message(), &edit.message) => return Ok(()),
             Status::Settled => return Err(dead_letters::not_found(&edit.id)),
             Status::Open { .. } => {
@@ -541,8 +547,8 @@ impl<W: Window> Turn<'_, W> {
                     "dead letter '{id}' is on its way again; edit it when it has come back"
                 )));
             }
-        }
-        self.send_again(subscription, position);
+        };
+        self.send_again(subscription, position, attempts);
         self.ops.push(Op::Edited(Edited {
             subscription,
             position,

@@ -278,12 +278,14 @@ impl Outlet {
                     return Some(Found::ColdOne(position));
                 };
                 let (attempt, due) = next_attempt(found, position);
+                let before = dead.attempts;
                 self.in_flight.insert(position, position);
                 out.push(Delivery {
                     position: Position(position),
                     message,
                     appended: dead.about.appended,
                     attempt,
+                    before,
                     due,
                     redriven: true,
                 });
@@ -395,6 +397,7 @@ impl Outlet {
             message: entry.message.clone(),
             appended: entry.appended,
             attempt,
+            before: 0,
             due,
             redriven: false,
         });
@@ -518,8 +521,7 @@ pub(crate) fn when(entry: &Entry, gate: Gate<'_>, now: Timestamp) -> When {
 }
 
 fn next_attempt(subscription: &Subscription, position: u64) -> (u32, Option<Timestamp>) {
-    match subscription.tried.get(&position) {
-        Some(tried) => (tried.attempts.saturating_add(1), Some(tried.due)),
-        None => (1, None),
-    }
+    let attempt = subscription.attempts(position).saturating_add(1);
+    let tried = subscription.tried.get(&position);
+    (attempt, tried.map(|tried| tried.due))
 }

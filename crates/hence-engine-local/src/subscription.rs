@@ -31,7 +31,10 @@ pub(crate) enum Status {
         redriven: bool,
     },
     Settled,
-    Dead,
+    /// So many attempts have ended, and those of a redrive count on.
+    Dead {
+        attempts: u32,
+    },
 }
 
 /// One durable subscription.
@@ -92,14 +95,21 @@ impl Subscription {
         Some(taken.since)
     }
 
+    /// How many attempts at a delivery have ended. Over a redrive they count on, so that whoever
+    /// still works at one of before cannot end one of now.
+    pub(crate) fn attempts(&self, position: u64) -> u32 {
+        let tried = self.tried.get(&position).map_or(0, |tried| tried.attempts);
+        tried.max(self.dead.get(&position).map_or(0, |dead| dead.attempts))
+    }
+
     pub(crate) fn status(&self, position: u64) -> Status {
-        let attempts = self.tried.get(&position).map_or(0, |tried| tried.attempts);
+        let attempts = self.attempts(position);
         match self.dead.get(&position) {
             Some(dead) if dead.redriven => Status::Open {
                 attempts,
                 redriven: true,
             },
-            Some(_) => Status::Dead,
+            Some(_) => Status::Dead { attempts },
             None if self.settled.contains(position) => Status::Settled,
             None => Status::Open {
                 attempts,
@@ -191,7 +201,7 @@ impl Subscription {
     pub(crate) fn delivery_state(&self, position: u64, with_runtime: bool) -> DeliveryState {
         match (self.status(position), self.tried.get(&position)) {
             (Status::Settled, _) => DeliveryState::Done,
-            (Status::Dead, _) => DeliveryState::Dead,
+            (Status::Dead { .. }, _) => DeliveryState::Dead,
             (Status::Open { .. }, Some(tried)) => DeliveryState::Retrying(tried.due),
             (Status::Open { .. }, None) if with_runtime => DeliveryState::Running,
             (Status::Open { .. }, None) => DeliveryState::Waiting,

@@ -13,9 +13,9 @@
 //! contents: before the first such position is handed out a durable reservation names the
 //! positions that may be affected, and recovery continues behind them.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::{io, iter};
 
 use bytes::{Bytes, BytesMut};
 
@@ -27,9 +27,10 @@ use crate::frame::{
 use crate::log::{Chunk, Shared};
 use crate::planted::is_planted;
 use crate::retention;
-use crate::segment::{Header, POSITIONS_MAX, Segment};
-use crate::storage::{is_full, read_full, write_all};
+use crate::segment::{HEADER_BYTES, Header, POSITIONS_MAX, Segment};
+use crate::storage::{is_full, write_all};
 use crate::tail::{Marked, Tail};
+use crate::undo::{Stood, undo};
 
 /// Bytes after which a group is full.
 pub const GROUP_BYTES_MAX: usize = 1 << 20;
@@ -271,11 +272,18 @@ impl Writer {
         let mut created = Vec::new();
         let done = step(self, &mut created);
         if let Err(error) = done {
-            let behind = self.laid_out_behind(&begin);
+            let stood = self.stood(&begin, &created);
             self.forget_group();
             self.tail = begin;
             self.next_position = self.tail.next_position;
-            return Err(self.undo(error, &behind, &created));
+            // What a failed sync left behind nobody knows, and nobody touches.
+            if *error.kind() == ErrorKind::Poisoned {
+                return Err(error);
+            }
+            return Err(match undo(&self.shared, &stood) {
+                Ok(()) => error,
+                Err(failed) => self.shared.poison(failed),
+            });
         }
         self.publish(level, created);
         Ok(())
@@ -411,7 +419,9 @@ impl Writer {
     fn lay_out_from(&mut self, from: usize) -> usize {
         let mut next = from;
         while let Some(draft) = self.drafts.get(next) {
-            if draft.end - draft.start > self.tail.room() {
+            let next_position = draft.position + draft.found.appends;
+            let is_far = next_position - self.tail.segment.header.base > POSITIONS_MAX;
+            if is_far || draft.end - draft.start > self.tail.room() {
                 break;
             }
             let offset = self.tail.end;
@@ -471,7 +481,7 @@ impl Writer {
             head,
             found: Summary::default(),
         });
-        self.tail.end = crate::segment::HEADER_BYTES;
+        self.tail.end = HEADER_BYTES;
         self.tail.synced = self.tail.end;
         self.tail.segment = segment;
         self.tail.reserved = 0;
@@ -487,7 +497,8 @@ impl Writer {
         }
         let until = self.next_position + RESERVATION;
         let body = until.to_le_bytes();
-        if self.tail.room() < HEAD_BYTES + body.len() {
+        let is_far = until - self.tail.segment.header.base > POSITIONS_MAX;
+        if is_far || self.tail.room() < HEAD_BYTES + body.len() {
             self.roll(created)?;
         }
         let (offset, position) = (self.tail.end, self.tail.next_position);
@@ -594,64 +605,28 @@ impl Writer {
         self.ops = 0;
     }
 
-    /// Where frames of a failed commit may stand in the segment in which it began, but for the first.
-    fn laid_out_behind(&self, begin: &Tail) -> Vec<u32> {
-        let same = |segment: &Arc<Segment>| Arc::ptr_eq(segment, &begin.segment);
-        let noted = self.notes.iter().filter(|note| same(&note.segment));
-        // A seal or a reservation may follow that was not noted yet.
-        let mut places: Vec<u32> = noted
-            .flat_map(|note| {
+    /// Where frames of a failed commit may stand, in the segment in which it began and in new ones.
+    fn stood(&self, begin: &Tail, created: &[Arc<Segment>]) -> Vec<Stood> {
+        let stood = |segment: &Arc<Segment>, end: u32| {
+            let same = |note: &&Note| Arc::ptr_eq(&note.segment, segment);
+            // A seal or a reservation may follow that was not noted yet.
+            let places = self.notes.iter().filter(same).flat_map(|note| {
                 let end = note.offset + HEAD_BYTES as u32 + note.head.length;
                 [note.offset, end]
-            })
-            .filter(|&offset| offset > begin.end)
-            .collect();
-        places.dedup();
-        places
-    }
-
-    /// Wipes the heads of frames that a failed commit left behind the end of the log. Some may say
-    /// that bytes behind the end are durable, because they were, and recovery would miss them.
-    fn wipe(&self, places: &[u32]) -> io::Result<()> {
-        let file = &*self.tail.segment.file;
-        let mut wiped = false;
-        for &place in places.iter().rev() {
-            let mut head = [0; HEAD_BYTES];
-            read_full(file, &mut head, u64::from(place))?;
-            // What was never written needs no room on a full disk.
-            if head != [0; HEAD_BYTES] {
-                write_all(file, &[0; HEAD_BYTES], u64::from(place))?;
-                wiped = true;
+            });
+            let mut behind: Vec<u32> = places.filter(|&place| place > end).collect();
+            behind.dedup();
+            let segment = Arc::clone(segment);
+            Stood {
+                segment,
+                end,
+                behind,
             }
-        }
-        // Before the end word, which must not be the only thing to survive.
-        if wiped { file.sync_data() } else { Ok(()) }
-    }
-
-    /// Takes back what a failed commit wrote: the tail is where it was, and the end word stands
-    /// there again. If that fails too, nobody knows what the disk holds.
-    fn undo(&mut self, error: Error, behind: &[u32], created: &[Arc<Segment>]) -> Error {
-        if *error.kind() == ErrorKind::Poisoned {
-            return error;
-        }
-        if let Err(failed) = self.wipe(behind) {
-            return self.shared.poison(failed);
-        }
-        let file = &self.tail.segment.file;
-        let wiped = write_all(&**file, &[0; END_BYTES], u64::from(self.tail.end));
-        let wiped = match wiped {
-            Ok(()) if created.is_empty() => Ok(()),
-            // The old segment must be open again on disk before its successor goes.
-            Ok(()) => {
-                let synced = file.sync_data();
-                synced.and_then(|()| retention::discard(&self.shared, created))
-            }
-            Err(failed) => Err(failed),
         };
-        match wiped {
-            Ok(()) => error,
-            Err(failed) => self.shared.poison(failed),
-        }
+        let fresh = created.iter().map(|new| stood(new, HEADER_BYTES));
+        iter::once(stood(&begin.segment, begin.end))
+            .chain(fresh)
+            .collect()
     }
 }
 
@@ -661,3 +636,6 @@ fn note_tag(tags: &mut Vec<u32>, tag: u32) {
         tags.insert(at, tag);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@
 use std::io;
 
 use crate::frame::{read_u32, read_u64};
-use crate::segment::{Entry, Header, Index, Segment, Tags};
+use crate::segment::{Entry, HEADER_BYTES, Header, Index, Segment, Tags, is_number};
 use crate::storage::{Storage, read_full, write_all};
 
 const MAGIC: &[u8; 8] = b"HENCEIDX";
@@ -100,7 +100,7 @@ fn decode(header: &Header, bytes: &[u8]) -> Option<Index> {
                 .collect(),
         ),
     };
-    Some(Index {
+    let found = Index {
         entries: entries.chunks_exact(ENTRY).filter_map(entry).collect(),
         tags,
         end: read_u32(body, 72)?,
@@ -110,7 +110,13 @@ fn decode(header: &Header, bytes: &[u8]) -> Option<Index> {
         next_position: read_u64(body, 48)?,
         last_time: read_u64(body, 56)?,
         last_other: read_u64(body, 64)?,
-    })
+    };
+    let fits = (HEADER_BYTES..=header.bytes).contains(&found.end)
+        && is_number(found.next_number)
+        && found.next_number >= header.number
+        && is_number(found.next_position)
+        && found.next_position >= header.base;
+    fits.then_some(found)
 }
 
 /// Reads the index of a sealed segment, if there is an intact one.

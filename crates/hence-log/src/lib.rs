@@ -52,6 +52,7 @@ pub mod sim;
 mod snapshot;
 mod storage;
 mod tail;
+mod undo;
 
 pub use backup::{Backup, backup, backup_on, restore, restore_on, survey, verify, verify_on};
 pub use check::{

@@ -230,6 +230,7 @@ pub(crate) fn each_head(
                 let offset = at + distance as u32;
                 let candidate = window.get(distance..).unwrap_or_default();
                 if let Some(head) = Head::decode(candidate, segment.salt, offset)
+                    && could_stand(segment, offset, &head)
                     && !each(offset, head)
                 {
                     return Ok(());
@@ -242,6 +243,16 @@ pub(crate) fn each_head(
         at += (LOOK_BYTES - HEAD_BYTES + 1) as u32;
     }
     Ok(())
+}
+
+/// Whether the writer can have put a head there. Behind the end of a recycled segment lie millions of
+/// bytes at each of which an old payload is tried against a checksum of 32 bits: one of some
+/// thousand such segments has a match by chance, and must not be taken for damage.
+fn could_stand(segment: &Segment, offset: u32, head: &Head) -> bool {
+    let room = segment.header.bytes.saturating_sub(offset);
+    (HEADER_BYTES..=offset).contains(&head.synced)
+        && head.length <= room.saturating_sub(HEAD_BYTES as u32)
+        && u64::from(head.position) <= POSITIONS_MAX
 }
 
 /// Opens the log on a storage; see [`Log::open_on`].

@@ -129,8 +129,15 @@ impl Log {
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) if is_full(&error) => Err(Error::because(ErrorKind::Full, error)),
-            Err(error) => Err(Error::io("prepare", &name, error)),
+            Err(error) => {
+                // Half a spare is of no use, and takes the room that ran out. If it stays, the next
+                // opening takes it as one.
+                let _ = storage.remove(&name);
+                Err(match is_full(&error) {
+                    true => Error::because(ErrorKind::Full, error),
+                    false => Error::io("prepare", &name, error),
+                })
+            }
         }
     }
 }
@@ -283,12 +290,9 @@ pub(crate) fn adopt(shared: &Shared, sealed: &[Arc<Segment>], created: Vec<Arc<S
     }
 }
 
-/// Removes segments that were made for a group that failed, newest first. They are not kept as
-/// spares: they may hold frames of a generation that will be used again.
-pub(crate) fn discard(shared: &Shared, created: &[Arc<Segment>]) -> io::Result<()> {
-    for segment in created.iter().rev() {
-        shared.storage.remove(&segment.name)?;
-        shared.storage.sync_dir("")?;
-    }
-    Ok(())
+/// Removes a segment that was made for a group that failed. It is not kept as a spare: it may hold
+/// frames of a generation that will be used again.
+pub(crate) fn discard(shared: &Shared, created: &Segment) -> io::Result<()> {
+    shared.storage.remove(&created.name)?;
+    shared.storage.sync_dir("")
 }

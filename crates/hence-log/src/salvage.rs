@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::check::{Problem, Report, at_rest, check_on, existing, names, salvage_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{APPEND, FORMAT_VERSION, Frame, Op, StoredOp};
-use crate::group::{Level, Writer};
+use crate::group::{Level, RESERVATION, Writer};
 use crate::index_file;
 use crate::log::{Log, Options};
 use crate::recovery::take_lock;
@@ -116,6 +116,7 @@ pub fn salvage_to_on(from: &dyn Storage, to: Arc<dyn Storage>) -> Result<Rescued
         id: last.log,
         options: Options::default().segment_bytes(largest.unwrap_or(last.bytes)),
         snapshot: newest_snapshot(from, &last.log)?,
+        last: (last.number, last.base),
         writer: None,
         reflected: 0,
         rescued: Rescued::default(),
@@ -131,7 +132,9 @@ pub fn salvage_to_on(from: &dyn Storage, to: Arc<dyn Storage>) -> Result<Rescued
     }
     copy.rescued.left_out = left_out(salvaged.holes, &report);
     let doubt = !report.clean || !copy.rescued.left_out.is_empty();
-    copy.finish(if doubt { last.bytes } else { 0 })
+    // Positions that the last segment may have had, or may have promised.
+    let doubtful = u64::from(last.bytes).max(RESERVATION);
+    copy.finish(if doubt { doubtful } else { 0 })
 }
 
 /// Every hole, and what the check found that left no hole because nothing readable follows.
@@ -182,6 +185,8 @@ struct Copy {
     id: [u8; 16],
     options: Options,
     snapshot: Option<Snapshot>,
+    /// The first commit and the first position of the last segment of the old log.
+    last: (u64, u64),
     writer: Option<(Writer, Log)>,
     /// How many commits the snapshot reflects.
     reflected: u64,
@@ -232,14 +237,15 @@ impl Copy {
     }
 
     /// Passes over so many positions behind the end, stores the snapshot, and closes the log.
-    fn finish(mut self, doubtful: u32) -> Result<Rescued> {
+    fn finish(mut self, doubtful: u64) -> Result<Rescued> {
         let (snapshot, reflected) = (self.snapshot.take(), self.reflected);
-        let next = self.rescued.positions.1 + 1;
-        self.begin(1, next)?.commit(Level::Synced)?;
+        // If nothing at all was readable the headers still tell how far the old log had come.
+        let (number, base) = self.last;
+        self.begin(number, base)?.commit(Level::Synced)?;
         let Some((mut writer, log)) = self.writer else {
             return Ok(self.rescued);
         };
-        writer.skip_to(writer.next_position() + u64::from(doubtful))?;
+        writer.skip_to(writer.next_position().max(base) + doubtful)?;
         let first = log.first_frame();
         if let Some(snapshot) = snapshot.filter(|_| first > 1) {
             log.store_snapshot(first - 1 + reflected, &snapshot.bytes)?;

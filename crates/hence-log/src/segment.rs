@@ -26,6 +26,9 @@ pub(crate) const POSITIONS_MAX: u64 = 3 << 30;
 /// Bytes that must stay free behind the frames of a segment: a seal and the end word.
 pub(crate) const TRAILER_BYTES: u32 = (HEAD_BYTES + END_BYTES) as u32;
 
+/// The largest number that is believed.
+const NUMBER_MAX: u64 = 1 << 62;
+
 const MAGIC: &[u8; 8] = b"HENCELOG";
 const PREFIX: &str = "segment-";
 const SUFFIX: &str = ".hlog";
@@ -41,7 +44,13 @@ pub(crate) fn generation_of(name: &str) -> Option<u64> {
     digits
         .parse()
         .ok()
-        .filter(|&generation| file_name(generation) == name)
+        .filter(|&generation| is_number(generation) && file_name(generation) == name)
+}
+
+/// Whether a generation, a commit or a position can have this number: all count from 1, and none
+/// comes near the end of what 64 bits hold.
+pub(crate) fn is_number(number: u64) -> bool {
+    (1..=NUMBER_MAX).contains(&number)
 }
 
 /// What the first sector of a segment says.
@@ -113,7 +122,14 @@ impl Header {
                 previous: read_u32(bytes, 68)?,
             })
         };
-        parse().ok_or_else(|| damaged("the header fails its checksum"))
+        let header = parse().ok_or_else(|| damaged("the header fails its checksum"))?;
+        let numbers = [header.generation, header.base, header.number];
+        let sizes = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
+        if numbers.into_iter().all(is_number) && sizes.contains(&header.bytes) {
+            Ok(header)
+        } else {
+            Err(damaged("the header makes no sense"))
+        }
     }
 }
 

@@ -270,6 +270,7 @@ impl Replayer {
             message: entry.message,
             appended: entry.appended,
             attempt: 1,
+            before: 0,
             due: None,
             redriven: false,
         };

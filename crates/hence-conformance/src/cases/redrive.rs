@@ -4,7 +4,7 @@ use hence_core::{Code, DeadLetter, DeadLetterQuery, Delivery, Outcome, Position}
 
 use crate::case::{Need, Violation};
 use crate::world::{
-    Attached, Checked, TICK, World, ended, ensure, ids, keyed, positions, reject, rise,
+    Attached, Checked, TICK, TOCK, World, ended, ensure, ids, keyed, positions, reject, rise, typed,
 };
 
 const NAME: &str = "redriven";
@@ -20,6 +20,8 @@ cases! {
     g6_rejected_again_it_stays ["G6", "G4"] Need::Nothing;
     g6_unsettled_it_comes_again ["G6", "G2"] Need::Nothing;
     g6_retried_it_comes_again ["G6", "G10"] Need::Nothing;
+    g11_an_attempt_from_before_a_redrive_cannot_commit ["G11", "G6"] Need::Nothing;
+    g11_an_attempt_from_before_a_redrive_cannot_commit_after_a_kill ["G11", "G6"] Need::Survival;
     g6_an_unknown_dead_letter_stops_all ["G6"] Need::Nothing;
     g6_only_the_named_are_sent ["G6"] Need::Nothing;
 }
@@ -258,6 +260,83 @@ async fn g6_retried_it_comes_again(world: World<'_>) -> Checked {
     come(&world, &mut attached, buried.get(1..).unwrap_or_default())
         .await
         .map(drop)
+}
+
+/// The second attempt of an event, which one worker holds when another ends it as dead.
+async fn leave_behind(world: &World<'_>) -> Checked<Delivery> {
+    world.attach(NAME, &[TICK]).await.map(drop)?;
+    world.publish_one(keyed("e", "k")).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let first = world.pull_one(&mut attached).await?;
+    let (retry, _) = crate::world::retry_after(std::time::Duration::ZERO);
+    world.settle(NAME, &first, retry).await?;
+    drop(attached);
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let stale = world.pull_one(&mut attached).await?;
+    drop(attached);
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let second = world.pull_one(&mut attached).await?;
+    world.settle(NAME, &second, reject("dead", true)).await?;
+    Ok(stale)
+}
+
+/// What a worker still has from before the redrive ends nothing, neither before the first attempt
+/// of now nor behind it.
+async fn stale_attempt_ends_nothing(world: &World<'_>, stale: &Delivery) -> Checked {
+    let ghost = || {
+        let done = vec![ended(NAME, stale, Outcome::Done)];
+        world.step(done, vec![typed("ghost", TOCK)])
+    };
+    let why = "committed by an attempt from before the redrive";
+    // Whether it is refused or counts as a repetition is left to the engine.
+    drop(
+        world
+            .within("commit", world.engine().commit(ghost()))
+            .await?,
+    );
+    world.knows_none(&["ghost"], why).await?;
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let now = come(world, &mut attached, &[stale.position]).await?;
+    let now = now.first().ok_or_else(|| Violation::new("no delivery"))?;
+    ensure!(
+        now.attempt > stale.attempt && now.turn() == 1,
+        "attempt {} follows {} over a redrive, as turn {}",
+        now.attempt,
+        stale.attempt,
+        now.turn()
+    );
+    let (retry, _) = crate::world::retry_after(std::time::Duration::ZERO);
+    world.settle(NAME, now, retry).await?;
+    drop(
+        world
+            .within("commit", world.engine().commit(ghost()))
+            .await?,
+    );
+    world.knows_none(&["ghost"], why).await?;
+    drop(attached);
+    let mut attached = world.attach(NAME, &[TICK]).await?;
+    let next = come(world, &mut attached, &[stale.position]).await?;
+    let next = next.first().ok_or_else(|| Violation::new("no delivery"))?;
+    ensure!(next.turn() == 2, "turn {} follows the first", next.turn());
+    world.settle(NAME, next, Outcome::Done).await
+}
+
+async fn g11_an_attempt_from_before_a_redrive_cannot_commit(world: World<'_>) -> Checked {
+    let stale = leave_behind(&world).await?;
+    redrive_all(&world, &[stale.position]).await?;
+    stale_attempt_ends_nothing(&world, &stale).await?;
+    is_over(&world).await
+}
+
+async fn g11_an_attempt_from_before_a_redrive_cannot_commit_after_a_kill(
+    world: World<'_>,
+) -> Checked {
+    let stale = leave_behind(&world).await?;
+    let world = world.killed().await?;
+    redrive_all(&world, &[stale.position]).await?;
+    let world = world.killed().await?;
+    stale_attempt_ends_nothing(&world, &stale).await?;
+    is_over(&world).await
 }
 
 async fn g6_an_unknown_dead_letter_stops_all(world: World<'_>) -> Checked {

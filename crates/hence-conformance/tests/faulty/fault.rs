@@ -122,6 +122,8 @@ faults! {
     RedriveAppliesTwice => g6_redrive_twice_does_no_harm;
     /// A redrive is forgotten when the engine is killed.
     RedriveForgotten => g6_redrive_survives_a_kill;
+    /// Attempts begin at 1 after a redrive, so that one of before may end.
+    AttemptsRestart => g11_an_attempt_from_before_a_redrive_cannot_commit;
     /// The known ones of a redrive are sent although one is unknown.
     RedriveHalf => g6_an_unknown_dead_letter_stops_all;
     /// What is rejected a second time is gone.
@@ -525,6 +527,10 @@ pub(crate) const MORE: &[(Fault, &str)] = &[
         "g3_emitted_events_stand_in_their_order",
     ),
     (Fault::AttemptReset, "attempts_count_on_while_attached"),
+    (
+        Fault::AttemptsRestart,
+        "g11_an_attempt_from_before_a_redrive_cannot_commit_after_a_kill",
+    ),
     (Fault::EarlyRetry, "g10_a_retry_is_not_early_after_a_detach"),
     (
         Fault::RetryForgotten,

@@ -377,7 +377,12 @@ impl Place {
             .tried
             .get(&position)
             .map_or(0, |(attempts, _)| *attempts);
-        let zombie = settlement.attempt <= ended && !self.is(Fault::ZombieCommits);
+        let before = match progress.dead.get(&position) {
+            Some(dead) if !self.is(Fault::AttemptsRestart) => dead.letter.attempts,
+            _ => 0,
+        };
+        let is_over = settlement.attempt <= ended.max(before);
+        let zombie = is_over && !self.is(Fault::ZombieCommits);
         progress.is_open(position) && !zombie
     }
 
@@ -777,7 +782,11 @@ impl Place {
             .extend(found.iter().map(|(position, _)| *position));
         let give = |(position, redriven): (u64, bool)| {
             let tried = progress.tried.get(&position).copied();
-            let attempts = tried.map_or(0, |(attempts, _)| attempts);
+            let before = match progress.dead.get(&position) {
+                Some(dead) if redriven && !self.is(Fault::AttemptsRestart) => dead.letter.attempts,
+                _ => 0,
+            };
+            let attempts = tried.map_or(0, |(attempts, _)| attempts).max(before);
             Delivery {
                 position: Position(position),
                 message: match progress.dead.get(&position).filter(|_| redriven) {
@@ -790,6 +799,7 @@ impl Place {
                 } else {
                     attempts + 1
                 },
+                before,
                 due: tried
                     .map(|(_, due)| due)
                     .filter(|_| !self.is(Fault::EarlyRetry)),

@@ -70,9 +70,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fate {
+    /// So many attempts have ended, which count on over a redrive.
     Open(u32),
     Done,
-    Dead,
+    Dead(u32),
     Redriven(u32),
 }
 
@@ -166,14 +167,14 @@ impl Subscription {
         let (ended, redriven) = match fate {
             Fate::Open(ended) => (*ended, false),
             Fate::Redriven(ended) => (*ended, true),
-            Fate::Done | Fate::Dead => return false,
+            Fate::Done | Fate::Dead(_) => return false,
         };
         if attempt <= ended {
             return false;
         }
         *fate = match end {
             End::Done => Fate::Done,
-            End::Reject => Fate::Dead,
+            End::Reject => Fate::Dead(attempt),
             End::Retry if redriven => Fate::Redriven(attempt),
             End::Retry => Fate::Open(attempt),
         };
@@ -281,7 +282,7 @@ impl World {
             ends.iter().any(
                 |((position, attempt), _)| match subscription.fates[position] {
                     Fate::Open(ended) | Fate::Redriven(ended) => *attempt > ended,
-                    Fate::Done | Fate::Dead => false,
+                    Fate::Done | Fate::Dead(_) => false,
                 },
             );
         let emit: Vec<_> = emit.into_iter().collect();
@@ -307,7 +308,7 @@ impl World {
         let dead = subscription
             .fates
             .iter()
-            .filter(|(_, fate)| **fate == Fate::Dead);
+            .filter(|(_, fate)| matches!(fate, Fate::Dead(_)));
         let dead: Vec<u64> = dead.map(|(position, _)| *position).collect();
         let all = subscription.fates.keys().copied().take(2);
         let own: Vec<u64> = dead.iter().chain(&dead).copied().chain(all).collect();
@@ -319,8 +320,8 @@ impl World {
         let result = redrive(&self.engine, &[&id]).await;
         let fate = subscription.fates.get_mut(&position).unwrap();
         assert_eq!(result.is_ok(), !matches!(fate, Fate::Open(_)));
-        if *fate == Fate::Dead {
-            *fate = Fate::Redriven(0);
+        if let Fate::Dead(attempts) = *fate {
+            *fate = Fate::Redriven(attempts);
         }
     }
 
@@ -387,7 +388,10 @@ impl World {
                 .unwrap();
             let open = |fate: &Fate| matches!(fate, Fate::Open(_) | Fate::Redriven(_));
             assert_eq!(report.lag, expected.count(open), "{report:?}");
-            assert_eq!(report.dead, expected.count(|fate| *fate == Fate::Dead));
+            assert_eq!(
+                report.dead,
+                expected.count(|fate| matches!(fate, Fate::Dead(_)))
+            );
             assert_eq!(report.in_flight, expected.held.len() as u64);
             assert_eq!(report.attached, self.attached.contains_key(name));
             let mut below = expected.fates.range(..=report.settled.0);
@@ -437,7 +441,7 @@ impl World {
                 let dead = subscription
                     .fates
                     .iter()
-                    .filter(|(_, fate)| **fate == Fate::Dead);
+                    .filter(|(_, fate)| matches!(fate, Fate::Dead(_)));
                 dead.map(|(position, _)| format!("{}.{position}", NAMES[*name]))
             });
         assert_eq!(dead, expected.collect());

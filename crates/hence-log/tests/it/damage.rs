@@ -246,3 +246,101 @@ fn a_group_without_its_first_sector_is_cut_and_kept() {
         "nothing is left behind"
     );
 }
+
+/// A head with a correct checksum at a place in a segment, as one of 2^32 strings of bytes has it.
+fn head_by_chance(segment: &[u8], offset: u32, length: u32, synced: u32) -> Vec<u8> {
+    let mut head = vec![0; 32];
+    head[7] = 0xC5;
+    head[20..24].copy_from_slice(&length.to_le_bytes());
+    head[24..28].copy_from_slice(&synced.to_le_bytes());
+    let place = [&segment[16..40], &offset.to_le_bytes()].concat();
+    let crc = crc32c::crc32c(&[&place, &head[..8], &head[12..]].concat());
+    head[8..12].copy_from_slice(&crc.to_le_bytes());
+    head
+}
+
+#[test]
+fn bytes_that_pass_a_checksum_by_chance_are_no_damage() {
+    // Nothing is durable before it is written or before a segment begins, and no frame is longer
+    // than its segment.
+    for (length, synced) in [(0, u32::MAX), (0, 100), (u32::MAX, 512), (0, 7001)] {
+        let storage = SimStorage::new();
+        let options = Options::default().segment_bytes(8 << 10);
+        let opened = Log::open_on(Arc::new(storage.clone()), options.clone());
+        let (mut writer, _, _) = opened.unwrap();
+        writer.stage(1, [Op::append(1, b"kept")]).unwrap();
+        writer.commit(Level::Synced).unwrap();
+        drop(writer);
+        storage.kill();
+        let name = "segment-00000000000000000001.hlog";
+        storage.damage(name, |bytes| {
+            let head = head_by_chance(bytes, 7000, length, synced);
+            bytes[7000..7032].copy_from_slice(&head);
+        });
+        let opened = Log::open_on(Arc::new(storage.clone()), options);
+        let (_, log, recovered) = opened.unwrap();
+        assert_eq!(log.watermark(), 1);
+        assert_eq!(recovered.cut, None, "length {length}, synced {synced}");
+    }
+}
+
+#[test]
+fn a_header_with_impossible_numbers_is_refused() {
+    for (at, number) in [
+        (32, 0),
+        (40, 0),
+        (48, 0),
+        (40, u64::MAX),
+        (48, u64::MAX - 5),
+    ] {
+        let storage = SimStorage::new();
+        write(&storage, 3);
+        let name = "segment-00000000000000000001.hlog";
+        storage.damage(name, |bytes| {
+            bytes[at..at + 8].copy_from_slice(&u64::to_le_bytes(number));
+            let crc = crc32c::crc32c(&bytes[..508]);
+            bytes[508..512].copy_from_slice(&crc.to_le_bytes());
+        });
+        let kind = refusal(&storage);
+        assert!(
+            matches!(kind, ErrorKind::Corrupt { offset: 0, .. }),
+            "{at}: {kind:?}"
+        );
+        assert_ne!(check_on(&storage).unwrap().problems, []);
+        hence_log::salvage_on(&storage, drop).unwrap();
+    }
+}
+
+#[test]
+fn an_index_that_does_not_fit_its_segment_is_made_again() {
+    let whole = SimStorage::new();
+    write(&whole, 60);
+    let name = "index-00000000000000000002.hidx";
+    // Its next commit, its next position, its end.
+    for (at, bytes) in [(40, 8), (48, 8), (72, 4)] {
+        for value in [0, u64::MAX] {
+            let storage = whole.fork();
+            storage.damage(name, |index| {
+                index[at..at + bytes].copy_from_slice(&u64::to_le_bytes(value)[..bytes]);
+                let body = index.len() - 4;
+                let crc = crc32c::crc32c(&index[..body]);
+                index[body..].copy_from_slice(&crc.to_le_bytes());
+            });
+            let opened = Log::open_on(Arc::new(storage), Options::default());
+            assert_eq!(opened.unwrap().1.watermark(), 60);
+        }
+    }
+}
+
+#[test]
+fn a_file_with_the_name_of_no_segment_is_left_alone() {
+    for generation in [0, u64::MAX] {
+        let storage = SimStorage::new();
+        write(&storage, 3);
+        let name = format!("segment-{generation:020}.hlog");
+        hence_log::Storage::create(&storage, &name).unwrap();
+        let salvaged = hence_log::salvage_on(&storage, drop).unwrap();
+        assert_eq!((salvaged.frames, salvaged.holes), (3, Vec::new()));
+        assert_eq!(check_on(&storage).unwrap().problems, []);
+    }
+}

@@ -286,3 +286,55 @@ fn a_refused_group_does_not_come_back_after_a_crash() {
         "publishers were told that it was not stored"
     );
 }
+
+#[test]
+fn a_group_that_is_taken_back_while_the_power_goes_leaves_a_log_that_opens() {
+    let mut cases = 0;
+    for short in 1..40 {
+        for cut in 2..40 {
+            let storage = SimStorage::new();
+            let opened = Log::open_on(Arc::new(storage.clone()), options());
+            let (mut writer, log, _) = opened.unwrap();
+            writer.stage(1, [Op::append(1, b"kept")]).unwrap();
+            writer.commit(Level::Synced).unwrap();
+            // More than two segments hold: what lies in the third is written in part.
+            for _ in 0..40 {
+                writer.stage(2, [Op::append(1, &[7; 600])]).unwrap();
+            }
+            storage.plan(short, Fault::Short);
+            storage.plan(short + 1, Fault::Error(ENOSPC));
+            storage.plan(short + cut, Fault::PowerCut);
+            let _ = writer.commit(Level::Synced);
+            if storage.fired() < 3 {
+                break;
+            }
+            cases += 1;
+            drop((writer, log));
+            for seed in 0..8 {
+                let crashed = storage.fork();
+                crashed.crash(seed);
+                let found = stored(&crashed, seed);
+                assert_eq!(found.first(), Some(&(1, b'k')), "{short}, {cut}, {seed}");
+            }
+        }
+    }
+    assert!(cases > 100, "{cases}");
+}
+
+#[test]
+fn half_a_spare_gives_its_room_back() {
+    let storage = SimStorage::new();
+    let options = Options::default().segment_bytes(2 << 20).reserve_bytes(0);
+    let (_writer, log, _) = Log::open_on(Arc::new(storage.clone()), options).unwrap();
+    // Looking at the space and making the file come first, then two writes of a mebibyte.
+    storage.plan(4, Fault::Error(ENOSPC));
+    let error = log.prepare_spare().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Full);
+    assert!(
+        !storage
+            .names()
+            .iter()
+            .any(|name| name.starts_with("spare-"))
+    );
+    assert!(log.prepare_spare().unwrap(), "there is room again");
+}

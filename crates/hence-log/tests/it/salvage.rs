@@ -205,3 +205,36 @@ fn what_is_no_log_is_told_apart_and_left_alone() {
     let file = "thesis.tex".to_owned();
     assert_eq!(kind(opened), ErrorKind::Foreign { file });
 }
+
+#[test]
+fn positions_do_not_come_back_when_nothing_was_readable() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // Every commit has many appends, so that positions run far ahead of bytes.
+    let (mut writer, log, _) = Log::open(old.path(), tiny()).unwrap();
+    for at in 1..=400 {
+        writer.stage(at, [Op::append(1, b""); 400]).unwrap();
+        writer.commit(Level::Synced).unwrap();
+    }
+    log.store_snapshot(log.durable_frame(), b"all").unwrap();
+    let last = log.watermark();
+    let settled = Retention {
+        settled: Some(last),
+        ..Retention::default()
+    };
+    assert!(log.retain(&settled).unwrap().segments > 0);
+    let (frames, first) = (log.first_frame(), log.first_position());
+    writer.close().unwrap();
+    drop(log);
+    let (name, _) = crate::naive::segments_in(old.path()).pop_first().unwrap();
+    let path = old.path().join(name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[512..].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let rescued = salvage_to(old.path(), new.path()).unwrap();
+    assert_eq!((rescued.frames, rescued.snapshot), (0, true), "{first}");
+    let (writer, log, recovered) = Log::open(new.path(), tiny()).unwrap();
+    assert_eq!(recovered.snapshot.unwrap().bytes, "all");
+    assert_eq!(log.first_frame(), frames);
+    let next = writer.next_position();
+    assert!(next > last, "{next} may have been one of {last}");
+}

@@ -151,6 +151,7 @@ impl Verdict {
         let (mark, style) = match self.state.as_str() {
             "done" => ("✓", Style::Good),
             "dead" | "held" => ("✗", Style::Bad),
+            "skipped" | "expired" => ("–", Style::Faint),
             _ => ("…", Style::Wait),
         };
         let name = clean(&self.subscription);
@@ -175,7 +176,11 @@ impl Verdict {
         }
         let last = self.attempts.last();
         if let Some(last) = last.filter(|last| !last.error.is_empty()) {
-            lines.push(format!("      last error: {}", clean(&last.error)));
+            let what = match self.state.as_str() {
+                "skipped" => "why",
+                _ => "last error",
+            };
+            lines.push(format!("      {what}: {}", clean(&last.error)));
         }
         let emitted: Vec<&str> = self
             .attempts

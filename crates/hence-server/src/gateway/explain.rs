@@ -172,10 +172,12 @@ impl<'a> Row<'a> {
             waits.extend(places(verdict, report));
         }
         let held = waits.iter().any(|wait| wait.r#for == "dead-letter");
-        let expired = report.attempts.last().map(|last| last.outcome) == Some("expired");
+        let last = report.attempts.last().map(|last| last.outcome);
         let state = match report.state {
             DeliveryState::Waiting | DeliveryState::Running if held => "held",
-            DeliveryState::Done if expired => "expired",
+            // Settled, and no handler had to do with it.
+            DeliveryState::Done if last == Some("expired") => "expired",
+            DeliveryState::Done if last == Some("skipped") => "skipped",
             // The runtime has it, and no handler yet.
             DeliveryState::Running if !waits.is_empty() => "waiting",
             state => state.as_str(),
@@ -210,10 +212,21 @@ fn places(verdict: &Verdict, report: &DeliveryReport) -> Vec<Wait> {
             if let Some(behind) = behind {
                 waits.push(Wait::behind(behind, &verdict.subscription));
             }
-            if let Some(ahead) = ahead.filter(|ahead| *ahead > 0) {
-                let detail = format!("{ahead} stand before it");
-                waits.push(Wait::of("turn", detail));
-            }
+            let turn = match ahead {
+                None if behind.is_none() => Some("whose turn it is changes with time".to_owned()),
+                None | Some(0) => None,
+                Some(ahead) => Some(format!("{ahead} stand before it")),
+            };
+            waits.extend(turn.map(|detail| Wait::of("turn", detail)));
+        }
+        Place::Debounced(due) => {
+            let detail = format!("it goes on at {due}, unless another of its group comes");
+            waits.push(Wait::until("debounce", detail, Some(*due)));
+        }
+        Place::Shed(due) => {
+            let detail =
+                format!("events wait too long and others are more urgent; asked again at {due}");
+            waits.push(Wait::until("shed", detail, Some(*due)));
         }
         // With a handler, or being settled: it waits for nothing.
         Place::Elsewhere if report.state == DeliveryState::Running => return waits,
@@ -223,6 +236,9 @@ fn places(verdict: &Verdict, report: &DeliveryReport) -> Vec<Wait> {
         }
     }
     waits.extend(standing.stops.iter().map(Wait::stop));
+    if waits.is_empty() {
+        waits.push(Wait::of("turn", "it is the next".to_owned()));
+    }
     waits
 }
 
@@ -259,6 +275,16 @@ impl Wait {
                     Some(*due),
                 )
             },
+            Behind::Group { name, most } => {
+                let group = match name {
+                    Some(name) => format!("its group '{name}'"),
+                    None => "the group of those without the attribute".to_owned(),
+                };
+                Self::of(
+                    "limit",
+                    format!("{group} runs as many calls as it may: {most}"),
+                )
+            }
             _ => Self::of(
                 "key",
                 "one of its key is with the handler, or is being settled".to_owned(),
@@ -272,15 +298,19 @@ impl Wait {
                 let detail = format!("the subscription runs as many calls as it may: {most}");
                 Self::of("concurrency", detail)
             }
-            Stop::Rate(at) => {
-                let detail = format!("the rate of the subscription permits the next call at {at}");
-                Self::until("rate", detail, Some(*at))
+            Stop::Throttle(at) => {
+                let detail = format!("the throttle permits the next call at {at}");
+                Self::until("throttle", detail, Some(*at))
+            }
+            Stop::Full => {
+                let detail = "so much waits that no more is pulled until some of it has ended";
+                Self::of("full", detail.to_owned())
             }
             Stop::Tripped(at) => {
                 let when = at.map_or("now".to_owned(), |at| format!("at {at}"));
                 let detail =
                     format!("a storm of failures stopped it; it tries with one event {when}");
-                Self::until("tripped", detail, *at)
+                Self::until("breaker", detail, *at)
             }
             Stop::Paused(limit) => Self::of("paused", format!("the subscription pauses: {limit}")),
             Stop::Batch(at) => {
@@ -298,3 +328,6 @@ impl Wait {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@
 mod away;
 mod backup;
 mod directory;
+mod explain;
 mod live;
 mod plan;
 mod program;

@@ -22,6 +22,12 @@ impl Server {
         Self::start("dev", &free_address(), &["--memory"])
     }
 
+    /// A server without a disk as a configuration file wants it.
+    pub(crate) fn in_memory_as(file: &Path) -> Self {
+        let more = ["--memory", "-c", file.to_str().unwrap()];
+        Self::start("dev", &free_address(), &more)
+    }
+
     /// A server on a data directory.
     pub(crate) fn on(data: &Path) -> Self {
         Self::start("dev", &free_address(), &["--data", data.to_str().unwrap()])

@@ -106,7 +106,7 @@ impl Breaker {
         // Whatever succeeds, be it a retry, shows that not all is broken.
         self.row.clear();
         for delivery in deliveries {
-            if delivery.attempt == 1 {
+            if delivery.turn() == 1 {
                 self.recent = (self.recent << 1) & RECENT;
                 self.seen = (self.seen + 1).min(BREAKER_ATTEMPTS);
             }
@@ -123,7 +123,7 @@ impl Breaker {
     /// A call failed.
     pub(crate) fn failed(&mut self, deliveries: &[Delivery], now: Instant) -> Option<Change> {
         let limits = self.limits?;
-        for delivery in deliveries.iter().filter(|delivery| delivery.attempt == 1) {
+        for delivery in deliveries.iter().filter(|delivery| delivery.turn() == 1) {
             self.recent = ((self.recent << 1) | 1) & RECENT;
             self.seen = (self.seen + 1).min(BREAKER_ATTEMPTS);
             // Events without a key are each their own.

@@ -356,7 +356,7 @@ impl Pump {
     /// Counts deliveries of one call for the rates that are kept.
     fn let_in(&mut self, deliveries: &[Delivery]) {
         self.pace.begin();
-        let first = deliveries.iter().filter(|d| d.attempt == 1).count();
+        let first = deliveries.iter().filter(|d| d.turn() == 1).count();
         self.budget.delivered(first);
     }
 
@@ -370,7 +370,7 @@ impl Pump {
                 Some(Shedding::Later) => {
                     self.metrics.shed.fetch_add(1, Relaxed);
                     let due = Some(self.clock.now().after(SHED_AGAIN));
-                    self.lanes.back_off(Delivery { due, ..delivery });
+                    self.lanes.shed(Delivery { due, ..delivery });
                     return None;
                 }
             },

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use hence_core::Delivery;
 use hence_core::flow::Limit;
+use hence_core::{Delivery, Position};
 
 /// What waits for its group: the lane of a key, or a delivery without one.
 #[derive(Debug)]
@@ -52,6 +52,24 @@ impl Gate {
     pub(crate) fn wait(&mut self, delivery: &Delivery, unit: Unit) {
         let name = self.name(delivery);
         self.groups.entry(name).or_default().waiting.push_back(unit);
+    }
+
+    /// How many calls a group may have at a time, and which one it is.
+    pub(crate) fn group_of(&self, delivery: &Delivery) -> (Option<String>, usize) {
+        let name = self.limit.by.group(delivery.message.attributes());
+        (name.map(Into::into), self.limit.most)
+    }
+
+    /// How many of its group wait before a delivery that has no lane, with the delivery.
+    pub(crate) fn waits(&self, position: Position) -> Option<(usize, &Delivery)> {
+        let own = |unit: &Unit| matches!(unit, Unit::Free(own) if own.position == position);
+        self.groups.values().find_map(|group| {
+            let ahead = group.waiting.iter().position(own)?;
+            match group.waiting.get(ahead)? {
+                Unit::Free(delivery) => Some((ahead, delivery)),
+                Unit::Lane(_) => None,
+            }
+        })
     }
 
     /// A call begins.

@@ -86,6 +86,13 @@ impl Intake {
         self.debounce.as_ref()?.dues.first().map(|(due, _)| *due)
     }
 
+    /// When a delivery that waits here goes on.
+    pub(crate) fn due(&self, position: Position) -> Option<Timestamp> {
+        let mut all = self.debounce.as_ref()?.last.values();
+        let last = all.find(|last| last.delivery.position == position)?;
+        Some(last.due)
+    }
+
     /// A delivery is settled for good.
     pub(crate) fn ended(&mut self, delivery: &Delivery) {
         if let Some(singles) = &mut self.singles {

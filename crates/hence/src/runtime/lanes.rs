@@ -260,6 +260,13 @@ impl Lane {
     }
 }
 
+/// A delivery that waits for a moment.
+struct Waiting {
+    delivery: Delivery,
+    /// It was shed, and has not failed.
+    shed: bool,
+}
+
 /// Deliveries that wait for their turn.
 pub(crate) struct Lanes {
     order: Order,
@@ -273,7 +280,7 @@ pub(crate) struct Lanes {
     free: Pool,
     /// Deliveries that wait for their next attempt, soonest first.
     retries: BinaryHeap<Reverse<(Timestamp, Position)>>,
-    waiting: HashMap<Position, Delivery>,
+    waiting: HashMap<Position, Waiting>,
     /// Those of them that back off.
     retrying: Load,
     /// Deliveries behind keys that back off or are held.
@@ -325,7 +332,7 @@ impl Lanes {
     pub(crate) fn push(&mut self, delivery: Delivery) {
         if let Some(due) = delivery.due.filter(|due| *due > self.clock.now()) {
             self.change_of(&delivery.message, |lane| lane.retrying += 1);
-            self.wait(delivery, due);
+            self.wait(delivery, due, false);
             return;
         }
         // Kept for its key beside the delivery, which moves into the lane.
@@ -474,7 +481,7 @@ impl Lanes {
         for (position, key) in released {
             let waiting = self.waiting.remove(&position);
             if let Some(waiting) = &waiting {
-                self.retrying.take(Load::of(waiting));
+                self.retrying.take(Load::of(&waiting.delivery));
             }
             if let Some(key) = self.lane_of(key.as_deref()) {
                 self.change(key, |lane| lane.release(position, waiting.is_some()));
@@ -486,6 +493,15 @@ impl Lanes {
 
     /// Keeps a delivery that ran until it is due again; the rest of its key waits for it.
     pub(crate) fn back_off(&mut self, delivery: Delivery) {
+        self.put_off(delivery, false);
+    }
+
+    /// Keeps a delivery that was shed until it has its turn again, as one that failed.
+    pub(crate) fn shed(&mut self, delivery: Delivery) {
+        self.put_off(delivery, true);
+    }
+
+    fn put_off(&mut self, delivery: Delivery, shed: bool) {
         self.end(&delivery);
         let due = delivery.due.unwrap_or_else(|| self.clock.now());
         let mut is_wanted = true;
@@ -494,14 +510,15 @@ impl Lanes {
             lane.retrying += usize::from(is_wanted);
         });
         if is_wanted {
-            self.wait(delivery, due);
+            self.wait(delivery, due, shed);
         }
     }
 
-    fn wait(&mut self, delivery: Delivery, due: Timestamp) {
+    fn wait(&mut self, delivery: Delivery, due: Timestamp, shed: bool) {
         self.retrying.add(Load::of(&delivery));
         self.retries.push(Reverse((due, delivery.position)));
-        self.waiting.insert(delivery.position, delivery);
+        let position = delivery.position;
+        self.waiting.insert(position, Waiting { delivery, shed });
     }
 
     /// Lets a delivery that backs off go on at once.
@@ -526,7 +543,7 @@ impl Lanes {
             let Some(Reverse((_, position))) = self.retries.pop() else {
                 return;
             };
-            let Some(delivery) = self.waiting.remove(&position) else {
+            let Some(Waiting { delivery, .. }) = self.waiting.remove(&position) else {
                 continue;
             };
             self.retrying.take(Load::of(&delivery));

@@ -196,7 +196,7 @@ impl Settler {
             }
             Verdict::Rejected { error } => rejected(RejectReason::Rejected, error, hold),
             Verdict::Undecodable { error, .. } => rejected(RejectReason::Undecodable, error, hold),
-            Verdict::Failed { error, .. } if delivery.attempt >= self.options.retry.attempts => {
+            Verdict::Failed { error, .. } if delivery.turn() >= self.options.retry.attempts => {
                 rejected(RejectReason::RetriesExhausted, error, hold)
             }
             Verdict::Failed { error, .. } => Outcome::Retry {
@@ -212,11 +212,7 @@ impl Settler {
         let Verdict::Failed { after, .. } = verdict else {
             return Duration::ZERO;
         };
-        let attempt = deliveries
-            .iter()
-            .map(|delivery| delivery.attempt)
-            .max()
-            .unwrap_or(1);
+        let attempt = deliveries.iter().map(Delivery::turn).max().unwrap_or(1);
         after.unwrap_or_else(|| self.options.retry.bound(attempt).mul_f64(fastrand::f64()))
     }
 

@@ -33,6 +33,12 @@ pub enum Place {
     Elsewhere,
     /// Its last attempt failed, and the next one begins at this moment.
     BacksOff(Timestamp),
+    /// It came too soon behind another of its group; it goes on at this moment, unless a further one
+    /// takes its place.
+    Debounced(Timestamp),
+    /// It was its turn while events waited too long, and others are more urgent; it has its turn
+    /// again at this moment.
+    Shed(Timestamp),
     /// It waits for its turn.
     Waits {
         /// How many go before it: of its key, or of those without a key; `None` where that changes
@@ -53,6 +59,13 @@ pub enum Behind {
     BacksOff(Position, Timestamp),
     /// A dead letter, until it is redriven or discarded.
     DeadLetter(Position),
+    /// As many calls as its group may have at a time.
+    Group {
+        /// The value of the attribute that makes the group; `None` for those without it.
+        name: Option<String>,
+        /// How many calls that is.
+        most: usize,
+    },
 }
 
 /// What keeps a subscription from beginning a call.
@@ -61,12 +74,14 @@ pub enum Behind {
 pub enum Stop {
     /// As many calls as it may have run.
     Concurrency(usize),
-    /// Its rate permits the next one at this moment.
-    Rate(Timestamp),
+    /// Its throttle permits the next one at this moment.
+    Throttle(Timestamp),
     /// A storm of failures has stopped it; it tries with one event at this moment, or does so now.
     Tripped(Option<Timestamp>),
     /// So much waits behind failures that no more is pulled; this is the limit, in words.
     Paused(String),
+    /// So much waits that nothing more is pulled until some of it has ended.
+    Full,
     /// A batch is not full yet, and not old enough before this moment.
     Batch(Timestamp),
     /// The engine cannot be read; it is tried again at this moment.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hence::core::Position;
 use hence::core::engine::DeliveryState;
 use hence::core::flow::Throttle;
+use hence::core::{By, Position};
 use hence::explain::{Behind, Clause, Place, Stop, Verdict};
 use hence::{App, Failure, HandlerExt, Running, Start, State};
 use tokio::sync::Semaphore;
@@ -35,6 +35,8 @@ async fn refuses(_: Tick) -> Result<(), Failure> {
 }
 
 async fn other(_: Tock) {}
+
+async fn other_ticks(_: Tick) {}
 
 async fn explain(running: &Running, position: u64, name: &str) -> Verdict {
     let explanation = running
@@ -168,9 +170,52 @@ on_both_engines! {
         let one = until(&running, 5, "one", |v| !stops(v).is_empty()).await;
         assert_eq!(stops(&one), [Stop::Concurrency(1)]);
         let slow = until(&running, 5, "slow", |v| !stops(v).is_empty()).await;
-        assert!(matches!(stops(&slow)[..], [Stop::Rate(_)]), "{slow:?}");
+        assert!(matches!(stops(&slow)[..], [Stop::Throttle(_)]), "{slow:?}");
         let tripped = |v: &Verdict| matches!(stops(v).first(), Some(Stop::Tripped(_)));
         until(&running, last, "tripped", tripped).await;
+    }
+
+    async fn each_limit_is_named_as_what_an_event_waits_for(place: Place) {
+        let (gate, day) = (Gate::shut(), Duration::from_secs(86_400));
+        let app = App::new("test")
+            .state(gate)
+            .subscribe("debounced", other_ticks.debounce("type", day, day))
+            .subscribe("limited", waits.limit("type", 2))
+            .subscribe("fair", waits.concurrency(1).fair(By::KEY, [("k1", 2)]));
+        let running = place.start(app).await;
+        for number in 1..=6 {
+            running.publish(tick(&format!("k{number}"), number)).await.unwrap();
+        }
+        let debounced = until(&running, 6, "debounced", |v| {
+            matches!(self::place(v), Some(Place::Debounced(_)))
+        });
+        debounced.await;
+        // The one before it was skipped in favour of it.
+        let before = |v: &Verdict| v.report.as_ref().unwrap().state.is_settled();
+        let before = until(&running, 5, "debounced", before).await.report.unwrap();
+        let attempt = before.attempts.last().unwrap();
+        assert_eq!((attempt.outcome, &*attempt.error), ("skipped", "debounced, in favour of 6"));
+        let limited = |v: &Verdict| matches!(behind(v), Some(Behind::Group { .. }));
+        let limited = until(&running, 5, "limited", limited).await;
+        let name = Some("test.tick".to_owned());
+        assert_eq!(behind(&limited), Some(Behind::Group { name, most: 2 }));
+        let fair = |v: &Verdict| matches!(self::place(v), Some(Place::Waits { .. }));
+        let fair = until(&running, 5, "fair", fair).await;
+        assert_eq!(fair.standing.unwrap().stops, [Stop::Concurrency(1)]);
+    }
+
+    async fn what_is_not_pulled_behind_a_dead_letter_says_so(place: Place) {
+        let running = place.start(App::new("test").subscribe("refuses", refuses)).await;
+        for _ in 0..3 {
+            running.publish_all((0..500).map(|number| tick("a", number))).await.unwrap();
+        }
+        let held = until(&running, 1_500, "refuses", |v| behind(v).is_some()).await;
+        assert_eq!(behind(&held), Some(Behind::DeadLetter(Position(1))));
+        let paused = |v: &Verdict| {
+            let stops = v.standing.as_ref().map(|standing| &standing.stops[..]);
+            matches!(stops, Some([Stop::Paused(_)]))
+        };
+        until(&running, 1_500, "refuses", paused).await;
     }
 
     async fn an_event_waits_for_another_subscription(place: Place) {

@@ -43,6 +43,11 @@ async fn third_time(tick: Tick, attempt: Attempt, seen: State<Seen>) -> Result<(
     }
 }
 
+async fn fails(tick: Tick, attempt: Attempt, seen: State<Seen>) -> Result<(), Failure> {
+    seen.add(&tick.key, u64::from(attempt.0));
+    Err("never".into())
+}
+
 async fn refuse(_: Tick) -> Result<(), Failure> {
     Err(Failure::reject("never"))
 }
@@ -102,6 +107,26 @@ on_both_engines! {
         assert_eq!((letter.attempts, letter.reason), (3, RejectReason::RetriesExhausted));
         assert_eq!(letter.error, "100 is too much");
         assert_eq!(running.dead_letter(&letter.id).await.unwrap().1.data().unwrap(), &Bytes::from(r#"{"key":"a","number":100}"#));
+    }
+
+    async fn g6_a_redrive_has_all_its_attempts_anew(place: Place) {
+        let seen = Seen::default();
+        let app = App::new("test").state(seen.clone());
+        let running = place.start(app.subscribe("fails", quick(fails, 3))).await;
+        running.publish(tick("a", 1)).until_handled().await.unwrap();
+        let letter = letters(&running, 1).await.remove(0);
+        running.redrive(vec![letter.id]).await.unwrap();
+        seen.reach(6).await;
+        let mut letter = letters(&running, 1).await.remove(0);
+        while letter.redriven {
+            tokio::task::yield_now().await;
+            letter = letters(&running, 1).await.remove(0);
+        }
+        assert_eq!(letter.attempts, 6, "all of them count");
+        assert_eq!(seen.numbers(), [1, 2, 3, 1, 2, 3]);
+        let report = running.engine().report(letter.position).await.unwrap().remove(0);
+        let numbers: Vec<_> = report.attempts.iter().map(|attempt| attempt.attempt).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
     }
 
     async fn later_events_of_a_key_wait_for_its_dead_letter(place: Place) {

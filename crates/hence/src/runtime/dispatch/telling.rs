@@ -4,18 +4,25 @@ use hence_core::Timestamp;
 use tokio::time::Instant;
 
 use super::Pump;
-use crate::runtime::standing::{Question, Standing, Stop};
+use crate::runtime::standing::{Place, Question, Standing, Stop};
 
 impl Pump {
     /// Answers one question.
     pub(super) fn tell(&self, question: Question) {
         let standing = Standing {
-            place: self.lanes.place(question.position, question.key.as_deref()),
+            place: self.place(&question),
             stops: self.stops(),
             attempts: self.subscription.options.retry.attempts,
         };
         // Whoever asked may be gone.
         question.answer.send(standing).unwrap_or_default();
+    }
+
+    fn place(&self, question: &Question) -> Place {
+        match self.intake.due(question.position) {
+            Some(due) => Place::Debounced(due),
+            None => self.lanes.place(question.position, question.key.as_deref()),
+        }
     }
 
     fn stops(&self) -> Vec<Stop> {
@@ -26,12 +33,14 @@ impl Pump {
         }
         if self.paused {
             stops.push(Stop::Paused(self.lanes.limit()));
+        } else if self.lanes.room(self.intake.load()) == 0 {
+            stops.push(Stop::Full);
         }
         if let Some(again) = self.again.filter(|again| again.at > now) {
             stops.push(Stop::Reading(self.moment(again.at)));
         }
         if let Some(at) = self.pace.wake() {
-            stops.push(Stop::Rate(self.moment(at)));
+            stops.push(Stop::Throttle(self.moment(at)));
         }
         let concurrency = self.adaptive.calls();
         if self.calls.len() >= concurrency {

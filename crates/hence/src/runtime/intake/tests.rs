@@ -23,6 +23,7 @@ fn delivery(position: u64, key: Option<&str>, seconds: u64) -> Delivery {
         message: Message::new(attributes, None),
         appended: at(seconds),
         attempt: 1,
+        before: 0,
         due: None,
         redriven: false,
     }

@@ -5,6 +5,7 @@ use hence_core::flow;
 use hence_core::{Attributes, Delivery, Message, Options, Order, Position, Timestamp, envelope};
 use proptest::prelude::*;
 
+use super::super::standing::{Behind, Place};
 use super::{BLOCKED_PER_KEY_MAX, Clock, Lanes, Load, PARKED_MAX, WAITING_BYTES_MAX};
 
 fn delivery(position: u64, key: Option<&str>) -> Delivery {
@@ -17,6 +18,7 @@ fn delivery(position: u64, key: Option<&str>) -> Delivery {
         message: Message::new(attributes, None),
         appended: Timestamp::from_micros(0),
         attempt: 1,
+        before: 0,
         due: None,
         redriven: false,
     }
@@ -67,6 +69,109 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 fn in_an_hour() -> Timestamp {
     Timestamp::now().after(HOUR + HOUR)
+}
+
+/// A delivery of a key of its own, that waits in a lane or for nobody.
+fn of_group(position: u64, key: Option<&str>) -> Delivery {
+    let mut delivery = delivery(position, key);
+    let mut attributes = delivery.message.attributes().clone();
+    attributes.set("tenantid", "acme").unwrap();
+    delivery.message = Message::new(attributes, None);
+    delivery
+}
+
+#[test]
+fn a_place_names_the_limit_of_a_group() {
+    let options = Options::default().with(|options| {
+        let by = "tenantid".into();
+        options.limit = Some(flow::Limit { by, most: 1 });
+    });
+    let mut lanes = Lanes::new(&options, BTreeMap::new(), Clock::start(), 1);
+    for (position, key) in [
+        (1, Some("a")),
+        (2, Some("b")),
+        (3, None),
+        (4, None),
+        (5, Some("b")),
+    ] {
+        lanes.push(of_group(position, key));
+    }
+    assert_eq!(
+        pop_one(&mut lanes).map(|first| first.position),
+        Some(Position(1))
+    );
+    assert!(pop_one(&mut lanes).is_none());
+    let group = || {
+        let name = Some("acme".to_owned());
+        Some(Behind::Group { name, most: 1 })
+    };
+    let place = |position, key| lanes.place(Position(position), key);
+    assert_eq!(place(1, Some("a")), Place::Elsewhere);
+    for (position, key, ahead) in [(2, Some("b"), 0), (5, Some("b"), 1)] {
+        let wanted = Place::Waits {
+            ahead: Some(ahead),
+            behind: group(),
+        };
+        assert_eq!(place(position, key), wanted, "{position}");
+    }
+    for position in [3, 4] {
+        let place = place(position, None);
+        assert!(matches!(place, Place::Waits { ahead: Some(_), behind } if behind == group()));
+    }
+}
+
+#[test]
+fn a_place_tells_what_was_shed_from_what_failed() {
+    let mut lanes = lanes(Order::PerKey);
+    let due = soon(HOUR);
+    for (position, key) in [(1, "a"), (2, "b"), (3, "b")] {
+        lanes.push(delivery(position, Some(key)));
+    }
+    let (shed, failed) = (pop_one(&mut lanes).unwrap(), pop_one(&mut lanes).unwrap());
+    lanes.shed(Delivery { due, ..shed });
+    lanes.back_off(Delivery { due, ..failed });
+    let (due, place) = (due.unwrap(), |position, key| {
+        lanes.place(Position(position), key)
+    });
+    assert_eq!(place(1, Some("a")), Place::Shed(due));
+    assert_eq!(place(2, Some("b")), Place::BacksOff(due));
+    let behind = Some(Behind::BacksOff(Position(2), due));
+    assert_eq!(
+        place(3, Some("b")),
+        Place::Waits {
+            ahead: Some(0),
+            behind: behind.clone()
+        }
+    );
+    // One that has not been pulled waits for the same.
+    assert_eq!(
+        place(9, Some("b")),
+        Place::Waits {
+            ahead: None,
+            behind
+        }
+    );
+    lanes.wake(in_an_hour());
+    let next = Place::Waits {
+        ahead: Some(0),
+        behind: None,
+    };
+    assert_eq!(lanes.place(Position(1), Some("a")), next);
+}
+
+#[test]
+fn a_place_behind_a_dead_letter_is_known_before_it_is_pulled() {
+    let lanes = Lanes::new(&Options::default(), held(&[4]), Clock::start(), 1);
+    let behind = Some(Behind::DeadLetter(Position(4)));
+    assert_eq!(
+        lanes.place(Position(9), Some("a")),
+        Place::Waits {
+            ahead: None,
+            behind
+        }
+    );
+    assert_eq!(lanes.place(Position(4), Some("a")), Place::Elsewhere);
+    assert_eq!(lanes.place(Position(9), Some("b")), Place::Elsewhere);
 }
 
 #[test]

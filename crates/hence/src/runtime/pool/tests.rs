@@ -12,6 +12,7 @@ fn delivery(position: u64, event_type: &str, priority: i32, appended: i64) -> De
         message: Message::new(attributes, None),
         appended: Timestamp::from_micros(appended),
         attempt: 1,
+        before: 0,
         due: None,
         redriven: false,
     }

@@ -18,6 +18,7 @@ fn waiting(priority: i32, wait: Duration) -> Delivery {
         message: Message::new(attributes, None),
         appended: Timestamp::from_micros(micros),
         attempt: 1,
+        before: 0,
         due: None,
         redriven: false,
     }

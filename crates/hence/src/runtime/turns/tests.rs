@@ -14,6 +14,7 @@ fn of(tenant: u8) -> Delivery {
         message: Message::new(attributes, None),
         appended: Timestamp::from_micros(0),
         attempt: 1,
+        before: 0,
         due: None,
         redriven: false,
     }

@@ -1,0 +1,72 @@
+//! `hence explain` of a server whose subscriptions have limits.
+
+use crate::server::Server;
+
+const LIMITS: &str = r#"
+[[subscription]]
+id     = "reserve-stock"
+config = { throttle = { calls = 1, per = "24h" } }
+
+[[subscription]]
+id     = "charge-card"
+config = { debounce = { by = "type", quiet = "12h", most = "24h" } }
+
+[[subscription]]
+id     = "complete-order"
+config = { ratelimit = { events = 1, per = "24h" } }
+"#;
+
+/// Asks until the answer has the line that will come.
+fn until(server: &Server, position: &str, wanted: &str) -> String {
+    loop {
+        let said = server.done(&["explain", position]);
+        if said.contains(wanted) {
+            return said;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_clause_that_decides_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hence.toml");
+    std::fs::write(&file, LIMITS).unwrap();
+    let server = Server::in_memory_as(&file);
+    let order = |id: &str| format!(r#"{{"order_id":"{id}","amount":1,"items":[]}}"#);
+    let first = server.place(&order("A"));
+    let stock = server.done(&[
+        "tail",
+        "stock.reserved",
+        "--from",
+        "earliest",
+        "--count",
+        "1",
+        "--plain",
+    ]);
+    let stock = stock.split('\t').next().unwrap();
+    until(&server, stock, "waits: it goes on at ");
+    let second = server.done(&["publish", "order.placed", &order("B"), "--plain"]);
+    let second = second.split('\t').next().unwrap();
+    until(
+        &server,
+        second,
+        "waits: the throttle permits the next call at ",
+    );
+    let charged = r#"{"order_id":"C","amount":1}"#;
+    let publish = [
+        "publish",
+        "card.charged",
+        charged,
+        "--wait",
+        "10s",
+        "--plain",
+    ];
+    server.done(&publish);
+    let skipped = server.done(&publish);
+    let skipped = skipped.split('\t').next().unwrap();
+    let said = until(&server, skipped, "complete-order skipped");
+    assert!(said.contains("why: rate-limited"), "{said}");
+    let rows = server.done(&["explain", &first, "--plain"]);
+    assert!(rows.contains("reserve-stock\tyes\ttype\tdone"), "{rows}");
+}
