@@ -405,7 +405,7 @@ impl Core {
         let mut probe = Subscription::new(&subscribed);
         if let Some(found) = found {
             probe.settled.clone_from(&found.settled);
-            probe.lag = found.redriven().count() as u64;
+            probe.lag = found.redriven().len() as u64;
         }
         Ok(Planned { subscribed, probe })
     }

@@ -100,7 +100,8 @@ impl Dead {
         self.about.key.as_deref().map(str::to_owned)
     }
 
-    fn edited_bytes(&self) -> usize {
+    /// Memory that it takes because it was edited.
+    pub(crate) fn edited_bytes(&self) -> usize {
         match &self.body {
             Body::Edited(message) => message.footprint(),
             Body::Entry | Body::Kept(_) => 0,
@@ -220,17 +221,9 @@ impl State {
         }
     }
 
-    /// Memory that edited copies take.
-    fn edited_bytes(&self) -> usize {
-        let dead = self
-            .subscriptions()
-            .iter()
-            .flat_map(|found| found.dead.values());
-        dead.map(Dead::edited_bytes).sum()
-    }
-
-    /// Refuses an edited copy that cannot take the place of its dead letter.
-    pub(crate) fn check_edit(&self, dead: &Dead, edit: &Edit) -> Result<()> {
+    /// Refuses an edited copy that cannot take the place of its dead letter; gives how much more
+    /// memory it takes. `pending` is what others take that are decided and not stored yet.
+    pub(crate) fn check_edit(&self, dead: &Dead, edit: &Edit, pending: usize) -> Result<usize> {
         let refused = |why: String| {
             let id = &edit.id;
             Err(Code::EDIT.error(format!("dead letter '{id}' cannot be edited so: {why}")))
@@ -243,14 +236,17 @@ impl State {
         if attributes.key() != dead.about.key.as_deref() {
             return refused("the copy has another key, so it would leave its place".to_owned());
         }
-        let bytes = self.edited_bytes() - dead.edited_bytes() + edit.message.footprint();
+        let subscriptions = self.subscriptions().iter();
+        let edited: usize = subscriptions.map(Subscription::edited_bytes).sum();
+        let footprint = edit.message.footprint();
+        let bytes = edited - dead.edited_bytes() + pending + footprint;
         if bytes > EDITED_BYTES_MAX {
             return refused(format!(
                 "edited copies that wait would take more than {EDITED_BYTES_MAX} bytes; let \
                  those be handled, or discard them"
             ));
         }
-        Ok(())
+        Ok(footprint.saturating_sub(dead.edited_bytes()))
     }
 }
 

@@ -104,11 +104,24 @@ impl Prepared {
         }
     }
 
-    /// About how much memory its messages and values take.
+    /// About how much memory its messages, values and texts take.
     pub(crate) fn size(&self) -> usize {
         let changes = self.change.iter().map(change::size);
         let appends = self.publish.iter().map(|append| append.size);
-        appends.chain(changes).sum()
+        let edits = self.edit.iter();
+        let edits = edits.map(|edit| edit.id.len() + edit.message.footprint());
+        let discards = self.discard.iter();
+        let discards = discards.map(|discard| discard.id.len() + discard.reason.len());
+        let redrives = self.redrive.iter().map(String::len);
+        let errors = self
+            .settle
+            .iter()
+            .map(|settlement| match &settlement.outcome {
+                Outcome::Retry { error, .. } | Outcome::Reject { error, .. } => error.len(),
+                Outcome::Done | Outcome::Skipped { .. } | Outcome::Expired { .. } => 0,
+            });
+        let letters = edits.chain(discards).chain(redrives);
+        appends.chain(changes).chain(letters).chain(errors).sum()
     }
 }
 
@@ -121,6 +134,8 @@ pub(crate) struct Pending {
     senders: HashMap<String, Sent>,
     /// How much more values and timers take than the state says; what they take less is not counted.
     room: Room,
+    /// How much more memory edited copies take than the state says.
+    edited_bytes: usize,
     /// Whether a timer is set that the state does not know.
     sets_timers: bool,
     /// How to take the last commit back.
@@ -133,6 +148,7 @@ enum Undo {
     Delivery((u32, u64), Option<Status>),
     Sender(String, Option<Sent>),
     Room(Room),
+    Edited(usize),
 }
 
 impl Pending {
@@ -143,6 +159,7 @@ impl Pending {
         self.deliveries.clear();
         self.senders.clear();
         self.room = Room::default();
+        self.edited_bytes = 0;
         self.sets_timers = false;
         self.undo.clear();
     }
@@ -178,6 +195,7 @@ impl Pending {
                     self.senders.remove(&sender);
                 }
                 Undo::Room(more) => self.room.sub(more),
+                Undo::Edited(more) => self.edited_bytes -= more,
             }
         }
     }
@@ -529,6 +547,18 @@ impl<W: Window> Turn<'_, W> {
         Ok(())
     }
 
+    /// The message of a dead letter as it will be, unless that has to be read from the log.
+    fn copy(&self, of: u32, at: u64) -> Option<&Message> {
+        let decided = self.ops.iter().rev().find_map(|op| match op {
+            Op::Edited(edited) if edited.subscription == of && edited.position == at => {
+                Some(&edited.message)
+            }
+            _ => None,
+        });
+        let known = || self.state.subscription(of)?.dead.get(&at)?.message();
+        decided.or_else(known)
+    }
+
     fn edit(&mut self, edit: Edit) -> Result<()> {
         let (subscription, position, status) = self.letter(&edit.id)?;
         let found = self.state.subscription(subscription);
@@ -536,10 +566,15 @@ impl<W: Window> Turn<'_, W> {
         let dead = dead.ok_or_else(|| dead_letters::not_found(&edit.id))?;
         let attempts = match status {
             Status::Dead { attempts } => {
-                self.state.check_edit(dead, &edit)?;
+                let pending = self.pending.edited_bytes;
+                let more = self.state.check_edit(dead, &edit, pending)?;
+                self.pending.edited_bytes += more;
+                self.pending.undo.push(Undo::Edited(more));
                 attempts
             }
-            Status::Open { .. } if is_same(dead.message(), &edit.message) => return Ok(()),
+            Status::Open { .. } if is_same(self.copy(subscription, position), &edit.message) => {
+                return Ok(());
+            }
             Status::Settled => return Err(dead_letters::not_found(&edit.id)),
             Status::Open { .. } => {
                 let id = &edit.id;
@@ -558,7 +593,7 @@ impl<W: Window> Turn<'_, W> {
     }
 }
 
-/// Whether a dead letter has this copy already.
+/// Whether a dead letter has this copy already, or will have it.
 fn is_same(own: Option<&Message>, copy: &Message) -> bool {
     let named = |message: &Message| {
         let attributes = message.attributes();

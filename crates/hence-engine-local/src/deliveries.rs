@@ -76,7 +76,9 @@ impl Attached {
         let Some((at, reader)) = &mut self.cold else {
             return Ok(());
         };
-        let (entries, upto) = match reader.chunk(last, u64::MAX) {
+        // The log has a commit a moment before the tables. What they do not have yet they offer when
+        // they do, and it must not be given out twice.
+        let (entries, upto) = match reader.chunk(last, last) {
             Ok(chunk) => chunk,
             Err(error) => {
                 // Whoever asks again begins anew where this one began.
@@ -84,7 +86,12 @@ impl Attached {
                 return Err(error);
             }
         };
+        let upto = upto.min(last);
         *at = upto + 1;
+        if upto == last {
+            // It may have read beyond that already.
+            self.cold = None;
+        }
         let now = self.shared.clock.now();
         self.shared.lock().feed(self.id, entries, upto, now);
         Ok(())

@@ -52,6 +52,22 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(
+        core: Core,
+        clock: &Arc<dyn Clock>,
+        key: IdentityKey,
+        index: Option<Arc<Index>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            core: Mutex::new(core),
+            clock: Arc::clone(clock),
+            key,
+            appended: Notify::new(),
+            figures: Figures::default(),
+            index,
+        })
+    }
+
     /// The one lock. Nothing under it can leave the tables half changed, so that a panic elsewhere
     /// does no harm.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
@@ -97,14 +113,7 @@ impl Local {
         let core = Core::new(state, tail, Store::Memory, options.ready_events);
         let limit = options.memory_bytes;
         Self {
-            shared: Arc::new(Shared {
-                core: Mutex::new(core),
-                clock: Arc::clone(&options.clock),
-                key: IdentityKey::random(),
-                appended: Notify::new(),
-                figures: Figures::default(),
-                index: None,
-            }),
+            shared: Shared::new(core, &options.clock, IdentityKey::random(), None),
             capability: capability("memory", vec![Durability::Accepted]),
             path: Path::Inline {
                 limit,
@@ -130,14 +139,8 @@ impl Local {
             (Store::Log(log, _), Some(dir)) => Indexer::begin(dir, log, key, options),
             _ => None,
         };
-        let shared = Arc::new(Shared {
-            core: Mutex::new(core),
-            clock: Arc::clone(&options.clock),
-            key,
-            appended: Notify::new(),
-            figures: Figures::default(),
-            index: indexer.as_ref().map(|indexer| Arc::clone(&indexer.index)),
-        });
+        let index = indexer.as_ref().map(|indexer| Arc::clone(&indexer.index));
+        let shared = Shared::new(core, &options.clock, key, index);
         let queue = Arc::new(Queue::new(options.queue_commits));
         let ended = Arc::new(Notify::new());
         let lead = Lead::new(Arc::clone(&shared), writer, snapshots);

@@ -129,6 +129,7 @@ impl Outlet {
         if !self.live {
             return;
         }
+        debug_assert!(position > self.cursor, "{position} was looked at before");
         if self.has_room(when) {
             self.admit(position, when, None);
             self.wake();
@@ -202,7 +203,9 @@ impl Outlet {
 
     /// A dead letter was discarded: later events of its key need not wait for it.
     pub(crate) fn release(&mut self, position: u64, key: Option<String>) {
-        self.settle(position);
+        // As long as it was dead, nothing else had it.
+        self.in_flight.remove(&position);
+        self.redriven.remove(&position);
         self.released.insert(Position(position), key);
         self.wake();
     }

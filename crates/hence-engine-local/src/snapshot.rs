@@ -31,8 +31,8 @@ use crate::dead_letters::{About, Body, Dead};
 use crate::dedup::{Ids, Known};
 use crate::keyed::Keyed;
 use crate::op::{
-    damaged, get_named, get_reason, get_sent, get_time, get_timer_id, get_types, get_u32,
-    put_named, put_sent, put_timer_id, put_types,
+    Subscribed, damaged, get_named, get_reason, get_sent, get_time, get_timer_id, get_types,
+    get_u32, put_named, put_sent, put_timer_id, put_types,
 };
 use crate::planted::is_planted;
 use crate::senders::Senders;
@@ -264,18 +264,20 @@ fn get_subscription(buf: &mut Bytes) -> Result<Subscription> {
         let (attempts, due) = (get_u32(buf)?, get_time(buf)?);
         tried.insert(position, Tried { attempts, due });
     }
-    let mut dead = BTreeMap::new();
+    let mut dead = Vec::new();
     for _ in 0..get_varint(buf)? {
-        dead.insert(get_varint(buf)?, get_dead(buf)?);
+        dead.push((get_varint(buf)?, get_dead(buf)?));
     }
-    Ok(Subscription {
+    let mut found = Subscription::new(&Subscribed {
+        subscription: 0,
         name,
         types,
-        settled: Settled::of(low, ranges),
+        low,
         lag,
-        tried,
-        dead,
-    })
+    });
+    found.settled = Settled::of(low, ranges);
+    found.tried = tried;
+    Ok(found.with_dead(dead))
 }
 
 fn put_dead(out: &mut Vec<u8>, dead: &Dead) {

@@ -1,6 +1,6 @@
 //! `Subscription`: what is remembered of a durable subscription.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hence_core::dead_letter::Fingerprint;
 use hence_core::delivery::Position;
@@ -47,6 +47,10 @@ pub(crate) struct Subscription {
     pub(crate) lag: u64,
     pub(crate) tried: BTreeMap<u64, Tried>,
     pub(crate) dead: BTreeMap<u64, Dead>,
+    /// Those of the dead letters that are being sent again.
+    redriven: BTreeSet<u64>,
+    /// Memory that edited copies take.
+    edited_bytes: usize,
 }
 
 impl Subscription {
@@ -58,7 +62,37 @@ impl Subscription {
             lag: subscribed.lag,
             tried: BTreeMap::new(),
             dead: BTreeMap::new(),
+            redriven: BTreeSet::new(),
+            edited_bytes: 0,
         }
+    }
+
+    /// As it was stored.
+    pub(crate) fn with_dead(mut self, dead: impl IntoIterator<Item = (u64, Dead)>) -> Self {
+        for (position, dead) in dead {
+            self.bury(position, dead);
+        }
+        self
+    }
+
+    /// Memory that edited copies take.
+    pub(crate) fn edited_bytes(&self) -> usize {
+        self.edited_bytes
+    }
+
+    fn bury(&mut self, position: u64, dead: Dead) {
+        self.edited_bytes += dead.edited_bytes();
+        if dead.redriven {
+            self.redriven.insert(position);
+        }
+        self.dead.insert(position, dead);
+    }
+
+    fn unbury(&mut self, position: u64) -> Option<Dead> {
+        let dead = self.dead.remove(&position)?;
+        self.edited_bytes -= dead.edited_bytes();
+        self.redriven.remove(&position);
+        Some(dead)
     }
 
     /// Whether a message at a position is one of its own, by tag and name.
@@ -136,7 +170,7 @@ impl Subscription {
         };
         self.settled.insert(after, position);
         self.lag = self.lag.saturating_sub(1);
-        let before = self.dead.remove(&position);
+        let before = self.unbury(position);
         if let How::Reject(rejected) = &ended.how {
             let rejections = before.as_ref().map_or(0, |dead| dead.rejections);
             let dead = Dead {
@@ -156,14 +190,14 @@ impl Subscription {
                 redriven: false,
             };
             if !is_planted("forget-dead-letters") {
-                self.dead.insert(position, dead);
+                self.bury(position, dead);
             }
         }
     }
 
     /// Gives up a dead letter for good.
     pub(crate) fn discard(&mut self, position: u64) {
-        if let Some(dead) = self.dead.remove(&position)
+        if let Some(dead) = self.unbury(position)
             && dead.redriven
         {
             self.tried.remove(&position);
@@ -173,8 +207,9 @@ impl Subscription {
 
     /// Sends a dead letter again as an edited copy.
     pub(crate) fn edit(&mut self, position: u64, copy: Message) {
-        if let Some(dead) = self.dead.get_mut(&position) {
+        if let Some(mut dead) = self.unbury(position) {
             dead.body = Body::Edited(copy);
+            self.bury(position, dead);
         }
         self.redrive(position);
     }
@@ -185,16 +220,14 @@ impl Subscription {
             && !dead.redriven
         {
             dead.redriven = true;
+            self.redriven.insert(position);
             self.lag += 1;
         }
     }
 
     /// The positions of dead letters that are being sent again.
-    pub(crate) fn redriven(&self) -> impl Iterator<Item = u64> {
-        self.dead
-            .iter()
-            .filter(|(_, dead)| dead.redriven)
-            .map(|(position, _)| *position)
+    pub(crate) fn redriven(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.redriven.iter().copied()
     }
 
     /// Where a delivery stands, as far as the state machine knows.
@@ -243,7 +276,7 @@ impl Subscription {
             settled: Position(settled.min(last)),
             lag: self.lag,
             in_flight: in_flight.unwrap_or(0) as u64,
-            dead: self.dead.values().filter(|dead| !dead.redriven).count() as u64,
+            dead: (self.dead.len() - self.redriven.len()) as u64,
             attached: in_flight.is_some(),
         }
     }

@@ -641,3 +641,6 @@ fn refuse(answer: Option<Answer<Vec<Receipt>>>, error: Error) {
         None => tracing::warn!(%error, "a commit that was only accepted is lost"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -333,12 +333,6 @@ impl Log {
         self.shared.id
     }
 
-    /// The position with which the newest segment begins.
-    pub(crate) fn last_segment_base(&self) -> u64 {
-        let newest = self.shared.last_segment_where(|_| true);
-        newest.map_or(0, |segment| segment.header.base)
-    }
-
     /// The failure that made the log read-only, if one did.
     pub fn poisoned(&self) -> Option<Error> {
         self.shared.check_poison().err()

@@ -178,6 +178,9 @@ impl Arrivals {
             return self.idc_limit();
         };
         let leave = leave1 + leave2;
+        if *rate1 == *rate2 {
+            return 1.0;
+        }
         let spread = 2.0 * (rate1 - rate2).powi(2) * leave1 * leave2
             / (leave * leave * (rate1 * leave2 + rate2 * leave1));
         let x = leave * w;

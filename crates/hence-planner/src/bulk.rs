@@ -9,7 +9,7 @@
 //! Valid for λ < bμ; rates in 1/s. Group commit with service s₀+k·s₁ has the capacity
 //! b/(s₀+b·s₁) ([`group_commit_capacity`]); its latency needs simulation.
 
-use crate::error::{Domain, non_negative, positive, stable, workers};
+use crate::error::{Domain, count, non_negative, positive, stable, workers};
 use crate::numeric::root;
 
 /// Mean response time when arrivals may join a batch in service, seconds.
@@ -41,10 +41,13 @@ pub fn group_commit_capacity(s0: f64, s1: f64, b: u32) -> Result<f64, Domain> {
     Ok(b / positive("s0 + b·s1", full)?)
 }
 
+/// Largest batch: each step of the search for r sums a power for each place.
+const BATCH_MAX: u32 = 100_000;
+
 fn ratio(lambda: f64, mu: f64, b: u32) -> Result<f64, Domain> {
     positive("lambda", lambda)?;
     positive("mu", mu)?;
-    let size = workers(b)?;
+    let size = count("b", b, BATCH_MAX)?;
     stable(lambda / (size * mu))?;
     // Divided by (1-r): λ = μ(r + r² + … + r^b), increasing in r.
     let sum = |r: f64| (1..=b).fold((0.0, 1.0), |(s, p), _| (s + p * r, p * r)).0;

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Domain, positive, probability};
+use crate::error::{Domain, WORKERS_MAX, positive, probability, workers};
 use crate::mmck::mmck;
 
 /// Places (including those in service) such that at most the share `late` of the accepted events
@@ -94,7 +94,7 @@ pub fn retry_budget(lambda: f64, mu: f64, c: u32, reserve: f64) -> Result<f64, D
     positive("lambda", lambda)?;
     positive("mu", mu)?;
     probability("reserve", reserve)?;
-    let capacity = f64::from(c) * mu * (1.0 - reserve);
+    let capacity = workers(c)? * mu * (1.0 - reserve);
     Ok((capacity / lambda - 1.0).max(0.0))
 }
 
@@ -120,6 +120,11 @@ pub struct Concurrency {
 /// [`Domain::Undefined`] when the load needs more than the knee.
 pub fn concurrency(a: f64, peak: f64) -> Result<Concurrency, Domain> {
     positive("a", a)?;
+    if a >= f64::from(WORKERS_MAX) {
+        return Err(Domain::undefined(format!(
+            "{a} erlang need more than {WORKERS_MAX} handlers"
+        )));
+    }
     let least = a.floor() as u32 + 1;
     let most = if peak.is_finite() {
         peak.floor().max(1.0) as u32

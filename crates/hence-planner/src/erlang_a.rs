@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::birth_death::{expect, stationary};
-use crate::error::{Domain, positive, workers};
+use crate::error::{Domain, STATES_MAX, positive, workers};
 
 /// Solution of an Erlang A queue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,7 +37,13 @@ pub fn erlang_a(lambda: f64, mu: f64, c: u32, theta: f64) -> Result<ErlangA, Dom
     let death = |n: f64| mu * n.min(servers) + theta * (n - servers).max(0.0);
     // Beyond `balance` deaths exceed births; from twice there the ratio is below 1/2 … 60 e-folds.
     let balance = servers + (lambda / theta).max((lambda - servers * mu).max(0.0) / theta);
-    let last = (balance + 60.0 + 12.0 * balance.sqrt()).min(5e6) as u32;
+    let states = balance + 60.0 + 12.0 * balance.sqrt();
+    if states > f64::from(STATES_MAX) {
+        return Err(Domain::undefined(format!(
+            "so little patience needs more than {STATES_MAX} states: use M/M/c"
+        )));
+    }
+    let last = states as u32;
     let p = stationary(last, |_| lambda, death);
     let lq = expect(&p, |n| (n - servers).max(0.0));
     Ok(ErlangA {

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Domain {
-    /// An argument is NaN, infinite, negative, or zero where it must be positive.
+    /// An argument is NaN, negative, zero where it must be positive, or so large or small that
+    /// the arithmetic does not carry it ([`MAGNITUDE_MAX`], [`WORKERS_MAX`], [`STATES_MAX`],
+    /// [`PHASES_MAX`]).
     #[error("{name} = {value} is outside the domain of the formula")]
     Argument {
         /// Name of the argument, in the notation of the field.
@@ -46,9 +48,23 @@ impl Domain {
     }
 }
 
-/// `value` if it is finite and > 0.
+/// Largest magnitude of an argument in seconds, 1/s or erlang; its inverse is the smallest that is
+/// not 0. Products of up to nine arguments then neither overflow nor vanish, and 10³⁰ seconds are
+/// longer than anything waits.
+pub const MAGNITUDE_MAX: f64 = 1e30;
+
+/// Most workers that a formula counts up to; Erlang's recursion takes one step for each.
+pub const WORKERS_MAX: u32 = 10_000_000;
+
+/// Most places, customers, attempts or phases: states that a chain keeps in memory as a vector.
+pub const STATES_MAX: u32 = 5_000_000;
+
+/// Most phases whose rates are kept as a square matrix.
+pub const PHASES_MAX: u32 = 500;
+
+/// `value` if it is > 0 and within [`MAGNITUDE_MAX`] and its inverse.
 pub(crate) fn positive(name: &str, value: f64) -> Result<f64, Domain> {
-    if value.is_finite() && value > 0.0 {
+    if (1.0 / MAGNITUDE_MAX..=MAGNITUDE_MAX).contains(&value) {
         Ok(value)
     } else {
         Err(Domain::Argument {
@@ -58,9 +74,9 @@ pub(crate) fn positive(name: &str, value: f64) -> Result<f64, Domain> {
     }
 }
 
-/// `value` if it is finite and ≥ 0.
+/// `value` if it is ≥ 0 and at most [`MAGNITUDE_MAX`].
 pub(crate) fn non_negative(name: &str, value: f64) -> Result<f64, Domain> {
-    if value.is_finite() && value >= 0.0 {
+    if (0.0..=MAGNITUDE_MAX).contains(&value) {
         Ok(value)
     } else {
         Err(Domain::Argument {
@@ -82,15 +98,20 @@ pub(crate) fn probability(name: &str, value: f64) -> Result<f64, Domain> {
     }
 }
 
-/// `c` as a number of workers, at least one.
+/// `c` as a number of workers, at least one and at most [`WORKERS_MAX`].
 pub(crate) fn workers(c: u32) -> Result<f64, Domain> {
-    if c == 0 {
-        Err(Domain::Argument {
-            name: "c".to_owned(),
-            value: 0.0,
-        })
+    count("c", c, WORKERS_MAX)
+}
+
+/// `n` if it is at least one and at most `most`.
+pub(crate) fn count(name: &str, n: u32, most: u32) -> Result<f64, Domain> {
+    if (1..=most).contains(&n) {
+        Ok(f64::from(n))
     } else {
-        Ok(f64::from(c))
+        Err(Domain::Argument {
+            name: name.to_owned(),
+            value: f64::from(n),
+        })
     }
 }
 

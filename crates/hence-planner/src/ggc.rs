@@ -44,6 +44,8 @@ pub fn kingman_bound(lambda: f64, es: f64, ca2: f64, cs2: f64) -> Result<f64, Do
     positive("es", es)?;
     let rho = lambda * es;
     crate::error::stable(rho)?;
+    non_negative("ca2", ca2)?;
+    non_negative("cs2", cs2)?;
     let (va, vs) = (ca2 / (lambda * lambda), cs2 * es * es);
     Ok(lambda * (va + vs) / (2.0 * (1.0 - rho)))
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Domain, non_negative, probability};
 use crate::model::{Emission, Model};
 use crate::numeric::matrix::Matrix;
+use crate::numeric::root;
 
 /// Solution of an absorbing chain; row i starts in transient state i.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +68,8 @@ impl Absorbing {
         self.visits.apply(stay)
     }
 
-    /// Mean time to absorption from each state among those that end in absorbing state `end`.
+    /// Mean time to absorption from each state among those that end in absorbing state `end`;
+    /// infinite from a state that never does.
     ///
     /// Conditioning on the end j turns P_il into P_il·B_lj/B_ij; visits become N_il·B_lj/B_ij.
     pub fn time_given(&self, stay: &[f64], end: usize) -> Vec<f64> {
@@ -79,7 +81,11 @@ impl Absorbing {
                     .zip(stay)
                     .map(|(l, m)| self.visits.at(i, l) * self.absorbed.at(l, end) * m)
                     .sum();
-                sum / reach
+                if reach > 0.0 {
+                    sum / reach
+                } else {
+                    f64::INFINITY
+                }
             })
             .collect()
     }
@@ -96,7 +102,7 @@ pub struct Life {
     pub attempts: f64,
     /// Mean time to the end, seconds.
     pub time: f64,
-    /// Mean time to the end of those consumed, seconds.
+    /// Mean time to the end of those consumed, seconds; infinite when none is.
     pub time_to_consumed: f64,
 }
 
@@ -108,6 +114,9 @@ pub struct Life {
 pub fn life(p: f64, stay: f64, delays: &[f64]) -> Result<Life, Domain> {
     probability("p", p)?;
     non_negative("stay", stay)?;
+    for &delay in delays {
+        non_negative("delay", delay)?;
+    }
     // States: attempt 1, back-off 1, attempt 2, back-off 2, …, attempt n. Ends: consumed, dead.
     let states = 2 * delays.len() + 1;
     let (mut q, mut r) = (Matrix::zeros(states, states), Matrix::zeros(states, 2));
@@ -280,15 +289,26 @@ pub fn jeffreys(hits: u64, trials: u64) -> Result<(f64, f64), Domain> {
     non_negative("trials - hits", n - k)?;
     let beta = Beta::new(0.5 + k, 0.5 + n - k)
         .map_err(|_| Domain::undefined("the beta distribution of the counts"))?;
+    // Where both counts are large the interval is that of the normal distribution, and the
+    // continued fraction behind the beta distribution no longer ends.
+    if k.min(n - k) >= MANY {
+        let (p, half) = (k / n, 1.96 * (k / n * (1.0 - k / n) / n).sqrt());
+        return Ok((p - half, p + half));
+    }
+    let (mean, scale) = ((0.5 + k) / (1.0 + n), (10.0 + 10.0 * k) / (1.0 + n));
+    let at = |share: f64, lo: f64, hi: f64| root::brent(|x| beta.cdf(x) - share, lo, hi);
     let lo = if hits == 0 {
         0.0
     } else {
-        beta.inverse_cdf(0.025)
+        at(0.025, 0.0, mean)?
     };
     let hi = if hits == trials {
         1.0
     } else {
-        beta.inverse_cdf(0.975)
+        at(0.975, mean, scale.min(1.0))?
     };
     Ok((lo, hi))
 }
+
+/// From so many hits and misses on, the interval of a probability is that of the normal law.
+const MANY: f64 = 1_000.0;

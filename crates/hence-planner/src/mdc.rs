@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Domain, positive, stable, workers};
+use crate::error::{Domain, count, positive, stable};
 
 /// Solution of M/D/c.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub fn mdc(lambda: f64, d: f64, c: u32) -> Result<Mdc, Domain> {
     positive("lambda", lambda)?;
     positive("d", d)?;
     let a = lambda * d;
-    let rho = a / workers(c)?;
+    let rho = a / count("c", c, WORKERS_MAX)?;
     stable(rho)?;
     if rho > 0.995 {
         return Err(Domain::undefined(
@@ -50,12 +50,16 @@ pub fn mdc(lambda: f64, d: f64, c: u32) -> Result<Mdc, Domain> {
             break;
         }
     }
-    let l: f64 = p.iter().enumerate().map(|(n, p)| n as f64 * p).sum();
+    let waiting = (0..).zip(p[c..].iter());
+    let lq: f64 = waiting.map(|(n, p)| f64::from(n) * p).sum();
     Ok(Mdc {
-        wq: (l - a) / lambda,
+        wq: lq / lambda,
         p_wait: p[c..].iter().sum(),
     })
 }
+
+/// Most workers: a step of the iteration costs their square.
+const WORKERS_MAX: u32 = 500;
 
 fn step(p: &[f64], poisson: &[f64], c: usize) -> Vec<f64> {
     let mut next = vec![0.0; p.len()];

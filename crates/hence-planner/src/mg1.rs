@@ -38,7 +38,11 @@ pub fn mg1(lambda: f64, service: &Dist) -> Result<Mg1, Domain> {
     let scv = service.scv();
     let mut queue = mg1_moments(lambda, es, scv)?;
     let third = service.moment(3);
-    queue.wq2 = 2.0 * queue.wq.powi(2) + lambda * third / (3.0 * (1.0 - queue.rho));
+    queue.wq2 = if queue.rho > 0.0 {
+        2.0 * queue.wq.powi(2) + lambda * third / (3.0 * (1.0 - queue.rho))
+    } else {
+        0.0
+    };
     Ok(queue)
 }
 
@@ -49,9 +53,18 @@ pub fn mg1(lambda: f64, service: &Dist) -> Result<Mg1, Domain> {
 pub fn mg1_moments(lambda: f64, es: f64, scv: f64) -> Result<Mg1, Domain> {
     non_negative("lambda", lambda)?;
     positive("es", es)?;
+    // The SCV of a heavy tail is infinite, and so is its wait.
+    if scv != f64::INFINITY {
+        non_negative("scv", scv)?;
+    }
     let rho = lambda * es;
     stable(rho)?;
-    let wq = rho * es * (1.0 + scv) / (2.0 * (1.0 - rho));
+    // Nobody waits where nobody comes, however heavy the tail.
+    let wq = if rho > 0.0 {
+        rho * es * (1.0 + scv) / (2.0 * (1.0 - rho))
+    } else {
+        0.0
+    };
     Ok(Mg1 {
         lambda,
         rho,
@@ -79,6 +92,7 @@ impl Mg1 {
 /// [`Domain::Undefined`] for a heavy tail, [`Domain::Unstable`] for ρ ≥ 1.
 pub fn decay_rate(lambda: f64, service: &Dist) -> Result<f64, Domain> {
     positive("lambda", lambda)?;
+    service.check()?;
     stable(lambda * service.mean())?;
     if !service.is_light_tailed() {
         return Err(Domain::undefined(

@@ -18,6 +18,9 @@ use crate::numeric::root;
 /// [`Domain::Argument`] for a negative load.
 pub fn erlang_b(c: u32, a: f64) -> Result<f64, Domain> {
     non_negative("a", a)?;
+    if c > 0 {
+        workers(c)?;
+    }
     if a == 0.0 {
         return Ok(f64::from(c == 0));
     }
@@ -35,6 +38,7 @@ pub fn servers_for_blocking(a: f64, blocking: f64) -> Result<u32, Domain> {
     let (mut inverse, mut c) = (1.0_f64, 0_u32);
     while 1.0 / inverse > blocking {
         c += 1;
+        workers(c)?;
         inverse = 1.0 + f64::from(c) / a * inverse;
     }
     Ok(c)
@@ -71,6 +75,8 @@ pub struct Mmc {
 pub fn mmc(lambda: f64, mu: f64, c: u32) -> Result<Mmc, Domain> {
     non_negative("lambda", lambda)?;
     positive("mu", mu)?;
+    // By the same product as θ: rounding must not leave a stable queue without spare capacity.
+    stable(lambda / (workers(c)? * mu))?;
     let p_wait = erlang_c(c, lambda / mu)?;
     Ok(Mmc {
         lambda,
@@ -120,10 +126,13 @@ impl Mmc {
     pub fn response_tail(&self, t: f64) -> f64 {
         let (mu, theta) = (self.mu, self.theta());
         let served = (-mu * t).exp();
-        if (theta - mu).abs() < 1e-8 * mu {
+        let gap = (theta - mu).abs();
+        if gap < 1e-8 * mu {
             return served * (1.0 + self.p_wait * mu * t);
         }
-        served + self.p_wait * mu * served * -((mu - theta) * t).exp_m1() / (theta - mu)
+        // The slower exponential stands in front, so that no factor grows with t.
+        let slower = (-theta.min(mu) * t).exp();
+        served + self.p_wait * mu * slower * -(-gap * t).exp_m1() / gap
     }
 
     /// The p-quantile of the wait, seconds; 0 when that share never waits.

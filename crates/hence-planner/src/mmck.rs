@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::birth_death::{expect, stationary};
-use crate::error::{Domain, positive, workers};
+use crate::error::{Domain, STATES_MAX, positive, workers};
 use crate::numeric::root;
 
 /// Solution of an M/M/c/K queue.
@@ -26,12 +26,12 @@ pub struct Mmck {
 /// The M/M/c/K queue; `k_total` counts places including those in service.
 ///
 /// # Errors
-/// [`Domain::Argument`] for rates that are not positive or K < c.
+/// [`Domain::Argument`] for rates that are not positive, K < c or K above [`STATES_MAX`].
 pub fn mmck(lambda: f64, mu: f64, c: u32, k_total: u32) -> Result<Mmck, Domain> {
     positive("lambda", lambda)?;
     positive("mu", mu)?;
     let servers = workers(c)?;
-    if k_total < c {
+    if k_total < c || k_total > STATES_MAX {
         return Err(Domain::Argument {
             name: "k_total".into(),
             value: f64::from(k_total),
@@ -47,9 +47,10 @@ impl Mmck {
         self.p.last().copied().unwrap_or(0.0)
     }
 
-    /// Accepted rate, 1/s.
+    /// Accepted rate, 1/s: what is served, where λ(1-p_K) would cancel in deep overload.
     pub fn accepted(&self) -> f64 {
-        self.lambda * (1.0 - self.reject())
+        let c = f64::from(self.c);
+        self.mu * expect(&self.p, |n| n.min(c))
     }
 
     /// Mean number in the station.
@@ -71,8 +72,8 @@ impl Mmck {
     /// P(T > t | accepted): a mixture of Erlang waits and one service.
     pub fn response_tail(&self, t: f64) -> f64 {
         let (mu, c) = (self.mu, f64::from(self.c));
-        let accepted = 1.0 - self.reject();
         let places = self.p.len().saturating_sub(1);
+        let accepted: f64 = self.p.iter().take(places).sum();
         // An arrival that finds n ≥ c waits for n-c+1 departures, each after an exponential of cμ.
         let mut tail = 0.0;
         for (n, p) in self.p.iter().take(places).enumerate() {
@@ -93,7 +94,6 @@ impl Mmck {
 
 /// P(E + S > t), E Erlang with `stages` of `rate`, S exponential of rate `mu`.
 fn erlang_then_exp(stages: u32, rate: f64, mu: f64, t: f64) -> f64 {
-    use statrs::function::gamma::gamma_lr;
     if stages == 0 {
         return (-mu * t).exp();
     }
@@ -101,10 +101,21 @@ fn erlang_then_exp(stages: u32, rate: f64, mu: f64, t: f64) -> f64 {
         return 1.0;
     }
     let k = f64::from(stages);
-    let waiting = 1.0 - gamma_lr(k, rate * t);
+    let waiting = 1.0 - lower(k, rate * t);
     if (rate - mu).abs() < 1e-9 * rate {
-        return 1.0 - gamma_lr(k + 1.0, rate * t);
+        return 1.0 - lower(k + 1.0, rate * t);
     }
     let log = k * (rate / (rate - mu)).ln() - mu * t;
-    waiting + log.exp() * gamma_lr(k, (rate - mu) * t)
+    waiting + log.exp() * lower(k, (rate - mu) * t)
+}
+
+/// The regularised lower incomplete gamma function, with its limits at 0 and infinity.
+fn lower(k: f64, x: f64) -> f64 {
+    if x <= 0.0 {
+        0.0
+    } else if x.is_finite() {
+        statrs::function::gamma::gamma_lr(k, x)
+    } else {
+        1.0
+    }
 }

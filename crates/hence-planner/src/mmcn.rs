@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::birth_death::{expect, stationary};
-use crate::error::{Domain, positive, workers};
+use crate::error::{Domain, STATES_MAX, count, positive, workers};
 
 /// Solution of a closed M/M/c//N queue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Closed {
 /// # Errors
 /// [`Domain::Argument`] for times that are not positive.
 pub fn mmc_closed(n: u32, z: f64, es: f64, c: u32) -> Result<Closed, Domain> {
-    positive("n", f64::from(n))?;
+    count("n", n, STATES_MAX)?;
     positive("z", z)?;
     positive("es", es)?;
     let servers = workers(c)?;

@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::arrivals::Arrivals;
-use crate::error::{Domain, positive, stable, workers};
+use crate::error::{Domain, count, positive, stable};
 use crate::level_chain::LevelChain;
 use crate::numeric::matrix::Matrix;
 use crate::phase_type::Ph;
@@ -47,8 +47,8 @@ pub fn mmpp_mc(arrivals: &Arrivals, mu: f64, c: u32) -> Result<Solved, Domain> {
     };
     arrivals.check()?;
     positive("mu", mu)?;
-    let lambda = arrivals.rate();
-    stable(lambda / (mu * workers(c)?))?;
+    let lambda = positive("lambda", arrivals.rate())?;
+    stable(lambda / (mu * count("c", c, LEVELS_MAX)?))?;
     let up = Matrix::from_rows(&[vec![rate1, 0.0], vec![0.0, rate2]]);
     let local = Matrix::from_rows(&[vec![0.0, leave1], vec![leave2, 0.0]]);
     let levels = LevelChain {
@@ -59,7 +59,7 @@ pub fn mmpp_mc(arrivals: &Arrivals, mu: f64, c: u32) -> Result<Solved, Domain> {
         down: &|n| Matrix::identity(2).scaled(mu * (n as f64).min(f64::from(c))),
     }
     .solve()?;
-    let w = levels.mean_level() / lambda;
+    let w = response(levels.mean_level() / lambda, 1.0 / mu)?;
     let found: f64 = levels
         .tail_by_phase()
         .iter()
@@ -68,8 +68,8 @@ pub fn mmpp_mc(arrivals: &Arrivals, mu: f64, c: u32) -> Result<Solved, Domain> {
         .sum();
     Ok(Solved {
         w,
-        wq: w - 1.0 / mu,
-        p_wait: found / lambda,
+        wq: (w - 1.0 / mu).max(0.0),
+        p_wait: (found / lambda).max(0.0),
     })
 }
 
@@ -82,8 +82,8 @@ pub fn mph2_c(lambda: f64, service: &Ph, c: u32) -> Result<Solved, Domain> {
     if service.order() != 2 {
         return Err(Domain::undefined("the chain is written for two phases"));
     }
-    let es = service.moment(1)?;
-    stable(lambda * es / workers(c)?)?;
+    let es = positive("E[S]", service.moment(1)?)?;
+    stable(lambda * es / count("c", c, BUSY_MAX)?)?;
     let busy = Busy {
         workers: c as usize,
         lambda,
@@ -98,12 +98,29 @@ pub fn mph2_c(lambda: f64, service: &Ph, c: u32) -> Result<Solved, Domain> {
         down: &|n| busy.down(n),
     };
     let levels = chain.solve()?;
-    let w = levels.mean_level() / lambda;
+    let w = response(levels.mean_level() / lambda, es)?;
     Ok(Solved {
         w,
-        wq: w - es,
-        p_wait: levels.tail_by_phase().iter().sum(),
+        wq: (w - es).max(0.0),
+        p_wait: levels.tail_by_phase().iter().sum::<f64>().max(0.0),
     })
+}
+
+/// Most workers of MMPP(2)/M/c: the chain keeps a small matrix for each.
+const LEVELS_MAX: u32 = 10_000;
+
+/// Most workers of M/PH₂/c: the chain inverts a matrix of their number for each of them.
+const BUSY_MAX: u32 = 64;
+
+/// A response time, which is no shorter than the service unless rates that lie too far apart, or
+/// a load too near 1, have eaten the digits of the solution.
+fn response(w: f64, es: f64) -> Result<f64, Domain> {
+    if w.is_finite() && w >= es * (1.0 - 1e-6) {
+        return Ok(w);
+    }
+    Err(Domain::undefined(
+        "the chain cannot be solved with so extreme rates",
+    ))
 }
 
 /// Rates of M/PH₂/c; the phase j counts the busy workers in phase 1.

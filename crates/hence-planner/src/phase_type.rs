@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Domain, positive};
+use crate::error::{Domain, PHASES_MAX, positive};
 use crate::numeric::matrix::{Matrix, dot};
 use crate::numeric::root;
 
@@ -61,7 +61,8 @@ impl Ph {
     /// Erlang-(k-1) and Erlang-k (SCV < 1; Tijms 2003, appendix B). Order is at most `1/scv + 1`.
     ///
     /// # Errors
-    /// [`Domain::Argument`] for a mean or SCV that is not positive.
+    /// [`Domain::Argument`] for a mean or SCV that is not positive, or an SCV below
+    /// 1/[`PHASES_MAX`].
     pub fn from_two_moments(mean: f64, scv: f64) -> Result<Self, Domain> {
         positive("mean", mean)?;
         positive("scv", scv)?;
@@ -71,6 +72,11 @@ impl Ph {
         if scv > 1.0 {
             let p = 0.5 * (1.0 + ((scv - 1.0) / (scv + 1.0)).sqrt());
             return Ok(Self::hyper2(p, mean / (2.0 * p), mean / (2.0 * (1.0 - p))));
+        }
+        if scv * f64::from(PHASES_MAX) < 1.0 {
+            return Err(Domain::undefined(format!(
+                "a variation of {scv} needs more than {PHASES_MAX} phases: take it for constant"
+            )));
         }
         let k = (1.0 / scv).ceil().max(2.0);
         let p = (k * scv - (k * (1.0 + scv) - k * k * scv).max(0.0).sqrt()) / (1.0 + scv);
@@ -143,27 +149,62 @@ impl Ph {
     }
 
     /// Phase probabilities α·e^{Tt} at time t.
+    ///
+    /// In pieces of time whose series has few terms; where they are many, e^{Tt} is the short
+    /// piece's matrix squared again and again. Only positive terms are added either way, and the
+    /// relative error is about 10⁻¹⁶ for each jump of the fastest phase.
     fn evolve(&self, t: f64) -> Vec<f64> {
         let n = self.order();
         let rate = (0..n).fold(0.0, |m: f64, i| m.max(-self.t.at(i, i)));
-        let step = self.t.scaled(1.0 / rate).plus(&Matrix::identity(n), 1.0);
-        let mut v = self.alpha.clone();
-        let pieces = (rate * t / 40.0).ceil().max(1.0);
-        let mean = rate * t / pieces;
-        for _ in 0..pieces as u64 {
-            let mut weight = (-mean).exp();
-            let mut term = v.clone();
-            let mut next: Vec<f64> = v.iter().map(|x| x * weight).collect();
-            let last = (mean + 12.0 * mean.sqrt() + 40.0) as u32;
-            for k in 1..=last {
-                term = step.apply_left(&term);
-                weight *= mean / f64::from(k);
-                for (a, b) in next.iter_mut().zip(&term) {
-                    *a += weight * b;
-                }
-            }
-            v = next;
+        let jumps = rate * t;
+        if jumps.is_nan() || jumps <= 0.0 {
+            return self.alpha.clone();
         }
-        v
+        let step = self.t.scaled(1.0 / rate).plus(&Matrix::identity(n), 1.0);
+        let pieces = (jumps / JUMPS).ceil();
+        if pieces <= PIECES_MAX {
+            let start = Matrix::from_rows(std::slice::from_ref(&self.alpha));
+            let short = |v: Matrix, _| series(&v, &step, jumps / pieces);
+            let end = (0..pieces as u32).fold(start, short);
+            return end.row(0).to_vec();
+        }
+        let squares = pieces.log2().ceil();
+        let short = series(&Matrix::identity(n), &step, jumps / squares.exp2());
+        let whole = (0..squares as u32).fold(short, |power, _| bounded(power.times(&power)));
+        whole.apply_left(&self.alpha)
     }
+}
+
+/// Mean jumps of the uniformised chain in a piece of time: e^{-JUMPS} is far from vanishing.
+const JUMPS: f64 = 40.0;
+
+/// Most pieces of time that are walked one by one.
+const PIECES_MAX: f64 = 64.0;
+
+/// Rows that sum to more than 1 by rounding, scaled back: squared often they would explode.
+fn bounded(mut m: Matrix) -> Matrix {
+    for i in 0..m.rows() {
+        let sum: f64 = m.row(i).iter().sum();
+        if sum > 1.0 {
+            for j in 0..m.cols() {
+                let v = m.at(i, j) / sum;
+                m.set(i, j, v);
+            }
+        }
+    }
+    m
+}
+
+/// Σ e^{-m}mᵏ/k!·start·stepᵏ.
+fn series(start: &Matrix, step: &Matrix, mean: f64) -> Matrix {
+    let mut weight = (-mean).exp();
+    let mut term = start.clone();
+    let mut sum = start.scaled(weight);
+    let last = (mean + 12.0 * mean.sqrt() + 40.0) as u32;
+    for k in 1..=last {
+        term = term.times(step);
+        weight *= mean / f64::from(k);
+        sum = sum.plus(&term, weight);
+    }
+    sum
 }

@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Domain, positive, probability};
+use crate::error::{Domain, count, non_negative, positive, probability};
 use crate::mmc::{Mmc, mmc};
 
 /// A station with retries whose failures do not depend on load.
@@ -35,6 +35,10 @@ pub struct Retried {
 /// [`Domain`] for bad parameters or an effective ρ ≥ 1.
 pub fn retried(lambda: f64, mu: f64, c: u32, p: f64, backoff: &[f64]) -> Result<Retried, Domain> {
     probability("p", p)?;
+    for &delay in backoff {
+        non_negative("backoff", delay)?;
+    }
+    count("attempts", backoff.len() as u32 + 1, ATTEMPTS_MAX)?;
     let n = backoff.len() as i32 + 1;
     let attempts = attempts(p, n as u32);
     let station = mmc(lambda * attempts, mu, c)?;
@@ -52,6 +56,9 @@ pub fn retried(lambda: f64, mu: f64, c: u32, p: f64, backoff: &[f64]) -> Result<
 pub fn attempts(p: f64, n: u32) -> f64 {
     (0..n as i32).map(|k| p.powi(k)).sum()
 }
+
+/// Most attempts of a retry policy that the formulas sum up.
+const ATTEMPTS_MAX: u32 = 1_000;
 
 /// The fold of a retry storm.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -71,7 +78,7 @@ pub struct Fold {
 pub fn retry_fold(mu: f64, tau: f64, n: u32) -> Result<Fold, Domain> {
     positive("mu", mu)?;
     positive("tau", tau)?;
-    positive("n", f64::from(n))?;
+    count("n", n, ATTEMPTS_MAX)?;
     let fresh = |x: f64| x / attempts((-(mu - x) * tau).exp(), n);
     // λ(x) rises to the fold, falls, and may rise again towards μ: scan for the first peak.
     let grid = 4000;
@@ -100,6 +107,7 @@ pub fn retry_branches(lambda: f64, mu: f64, tau: f64, n: u32) -> Result<Vec<f64>
     positive("lambda", lambda)?;
     positive("mu", mu)?;
     positive("tau", tau)?;
+    count("n", n, ATTEMPTS_MAX)?;
     let gap = |x: f64| x - lambda * attempts((-(mu - x).max(0.0) * tau).exp(), n);
     let top = 1.01 * (lambda * f64::from(n)).max(mu);
     let grid = 4000;

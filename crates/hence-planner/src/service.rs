@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Domain, positive, probability};
+use crate::error::{Domain, PHASES_MAX, STATES_MAX, count, positive, probability};
 use crate::histogram::Hist;
 use crate::numeric::elementary::ln;
 use crate::numeric::quadrature::simpson;
@@ -64,6 +64,9 @@ pub enum Dist {
     Empirical(Hist),
 }
 
+/// Least variation of a log-normal law: below it 1+SCV is 1, and the law a constant.
+const SCV_MIN: f64 = 1e-12;
+
 impl Dist {
     /// Balanced two-branch hyperexponential of the given SCV ≥ 1.
     pub fn balanced_h2(mean: f64, scv: f64) -> Self {
@@ -83,7 +86,7 @@ impl Dist {
         match self {
             Self::Det { mean } | Self::Exp { mean } => positive("mean", *mean).map(|_| ()),
             Self::Erlang { k, mean } => {
-                positive("k", f64::from(*k))?;
+                count("k", *k, STATES_MAX)?;
                 positive("mean", *mean).map(|_| ())
             }
             Self::Hyper2 { p, mean1, mean2 } => {
@@ -92,7 +95,7 @@ impl Dist {
                 positive("mean2", *mean2).map(|_| ())
             }
             Self::LogNormal { mean, scv } => {
-                positive("scv", *scv)?;
+                positive("scv", if *scv < SCV_MIN { 0.0 } else { *scv })?;
                 positive("mean", *mean).map(|_| ())
             }
             Self::Lomax { alpha, mean } => {
@@ -162,7 +165,14 @@ impl Dist {
         match self {
             Self::Det { mean } => f64::from(t < *mean),
             Self::Exp { mean } => (-t / mean).exp(),
-            Self::Erlang { k, mean } => Ph::erlang(*k, *mean).tail(t),
+            Self::Erlang { k, mean } => {
+                let phases = f64::from(*k);
+                if t > 0.0 {
+                    statrs::function::gamma::gamma_ur(phases, phases * t / mean)
+                } else {
+                    1.0
+                }
+            }
             Self::Hyper2 { p, mean1, mean2 } => {
                 p * (-t / mean1).exp() + (1.0 - p) * (-t / mean2).exp()
             }
@@ -197,9 +207,22 @@ impl Dist {
                 let scale = mean * (alpha - 1.0);
                 Some(alpha / scale * (1.0 + t / scale).powf(-alpha - 1.0))
             }
-            Self::Exp { .. } | Self::Erlang { .. } | Self::Hyper2 { .. } | Self::Ph(_) => {
-                self.to_phase_type().map(|ph| ph.density(t))
+            Self::Erlang { k, mean } => {
+                let (phases, rate) = (f64::from(*k), f64::from(*k) / mean);
+                let ln = (phases - 1.0) * (rate * t).ln()
+                    - rate * t
+                    - statrs::function::gamma::ln_gamma(phases);
+                Some(if t > 0.0 || *k > 1 {
+                    rate * ln.exp()
+                } else {
+                    rate
+                })
             }
+            Self::Exp { mean } => Some((-t / mean).exp() / mean),
+            Self::Hyper2 { p, mean1, mean2 } => {
+                Some(p * (-t / mean1).exp() / mean1 + (1.0 - p) * (-t / mean2).exp() / mean2)
+            }
+            Self::Ph(ph) => Some(ph.density(t)),
         }
     }
 
@@ -269,11 +292,12 @@ impl Dist {
         self.mgf(-s).unwrap_or(f64::NAN)
     }
 
-    /// The same distribution as a phase-type one, where that is exact.
+    /// The same distribution as a phase-type one, where that is exact and has at most
+    /// [`PHASES_MAX`] phases.
     pub fn to_phase_type(&self) -> Option<Ph> {
         match self {
             Self::Exp { mean } => Some(Ph::exponential(1.0 / mean)),
-            Self::Erlang { k, mean } => Some(Ph::erlang(*k, *mean)),
+            Self::Erlang { k, mean } => (*k <= PHASES_MAX).then(|| Ph::erlang(*k, *mean)),
             Self::Hyper2 { p, mean1, mean2 } => Some(Ph::hyper2(*p, *mean1, *mean2)),
             Self::Ph(ph) => Some(ph.clone()),
             Self::Det { .. } | Self::LogNormal { .. } | Self::Lomax { .. } | Self::Empirical(_) => {

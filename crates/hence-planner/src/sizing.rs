@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Domain, positive, probability};
+use crate::error::{Domain, WORKERS_MAX, non_negative, positive, probability};
 use crate::mmc::{Mmc, mmc};
 use crate::model::Model;
 use crate::plan::{Figure, PlanError, PlanOptions, flows, plan};
@@ -13,6 +13,7 @@ use crate::plan::{Figure, PlanError, PlanOptions, flows, plan};
 /// [`Domain::Argument`] for rates that are not positive.
 pub fn workers_for_wait(lambda: f64, mu: f64, t: f64, p: f64) -> Result<u32, Domain> {
     probability("p", p)?;
+    non_negative("t", t)?;
     smallest(lambda, mu, |q| q.wait_tail(t) <= p)
 }
 
@@ -22,6 +23,7 @@ pub fn workers_for_wait(lambda: f64, mu: f64, t: f64, p: f64) -> Result<u32, Dom
 /// [`PlanError::Infeasible`] when service alone takes longer.
 pub fn workers_for_response(lambda: f64, mu: f64, t: f64, p: f64) -> Result<u32, PlanError> {
     probability("p", p)?;
+    non_negative("t", t)?;
     positive("mu", mu)?;
     let floor = -p.ln() / mu;
     if floor > t {
@@ -33,17 +35,19 @@ pub fn workers_for_response(lambda: f64, mu: f64, t: f64, p: f64) -> Result<u32,
 fn smallest(lambda: f64, mu: f64, good: impl Fn(&Mmc) -> bool) -> Result<u32, Domain> {
     positive("lambda", lambda)?;
     positive("mu", mu)?;
-    let least = (lambda / mu).floor() as u32 + 1;
+    let a = lambda / mu;
+    if a >= f64::from(WORKERS_MAX) {
+        return Err(enough());
+    }
+    let least = a.floor() as u32 + 1;
     let meets = |c: u32| mmc(lambda, mu, c).map(|q| good(&q));
     let mut step = 1;
     let mut hi = least;
     while !meets(hi)? {
         hi += step;
         step *= 2;
-        if hi > 100_000_000 {
-            return Err(Domain::undefined(
-                "no number of workers below 10⁸ meets the target",
-            ));
+        if hi > WORKERS_MAX {
+            return Err(enough());
         }
     }
     let mut lo = least.max(hi.saturating_sub(step)).saturating_sub(1);
@@ -56,6 +60,12 @@ fn smallest(lambda: f64, mu: f64, good: impl Fn(&Mmc) -> bool) -> Result<u32, Do
         }
     }
     Ok(hi)
+}
+
+fn enough() -> Domain {
+    Domain::undefined(format!(
+        "no number of workers up to {WORKERS_MAX} meets the target"
+    ))
 }
 
 /// Which figure must stay below which value.

@@ -35,6 +35,12 @@ pub fn srpt(lambda: f64, service: &Dist) -> Result<f64, Domain> {
         y = runge_kutta(&field, x, y, next - x);
         x = next;
     }
+    // So near saturation that the integrated load passes 1 by rounding, the integrals are noise.
+    if y[0] >= 1.0 || !y[3].is_finite() {
+        return Err(Domain::undefined(
+            "SRPT so near saturation cannot be integrated",
+        ));
+    }
     Ok(y[3])
 }
 

@@ -21,6 +21,8 @@ use crate::service::Dist;
 /// [`Domain::Undefined`] for a heavy service tail.
 pub fn decay_rate(interval: &Dist, service: &Dist, c: u32) -> Result<f64, Domain> {
     let c = crate::error::workers(c)?;
+    interval.check()?;
+    service.check()?;
     crate::error::stable(service.mean() / (interval.mean() * c))?;
     if !service.is_light_tailed() {
         return Err(Domain::undefined(
@@ -63,7 +65,11 @@ impl WaitTail {
         non_negative("wq", wq)?;
         Ok(Self {
             p: p_wait,
-            rate: if wq > 0.0 { p_wait / wq } else { f64::MAX },
+            rate: if wq > 0.0 {
+                (positive("p_wait", p_wait)? / wq).min(f64::MAX)
+            } else {
+                f64::MAX
+            },
         })
     }
 

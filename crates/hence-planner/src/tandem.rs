@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Domain, positive};
+use crate::error::{Domain, PHASES_MAX, count, positive};
 use crate::level_chain::LevelChain;
 use crate::numeric::matrix::Matrix;
 
@@ -28,7 +28,6 @@ pub struct Tandem {
 /// [`Domain`] for bad parameters or a rate at or above [`tandem_capacity`].
 pub fn tandem(lambda: f64, mu1: f64, mu2: f64, b: u32) -> Result<Tandem, Domain> {
     positive("lambda", lambda)?;
-    positive("b", f64::from(b))?;
     let capacity = tandem_capacity(mu1, mu2, b)?;
     crate::error::stable(lambda / capacity)?;
     let full = b as usize;
@@ -61,13 +60,18 @@ pub fn tandem(lambda: f64, mu1: f64, mu2: f64, b: u32) -> Result<Tandem, Domain>
     };
     let levels = chain.solve()?;
     let second = |phase: usize| phase.min(full) as f64;
+    if levels.mean_level().is_nan() || levels.mean_level() < 0.0 {
+        return Err(Domain::undefined(
+            "the chain cannot be solved with so extreme rates",
+        ));
+    }
     let downstream = levels.expect(|_, k| second(k), second);
     let time_blocked = levels.expect(|_, k| f64::from(k == blocked), |k| f64::from(k == blocked));
     let about_to_block = levels.expect(|_, _| 0.0, |k| f64::from(k == full));
     Ok(Tandem {
         t: (levels.mean_level() + downstream) / lambda,
-        time_blocked,
-        jobs_blocked: mu1 * about_to_block / lambda,
+        time_blocked: time_blocked.max(0.0),
+        jobs_blocked: (mu1 * about_to_block / lambda).max(0.0),
     })
 }
 
@@ -78,6 +82,7 @@ pub fn tandem(lambda: f64, mu1: f64, mu2: f64, b: u32) -> Result<Tandem, Domain>
 pub fn tandem_capacity(mu1: f64, mu2: f64, b: u32) -> Result<f64, Domain> {
     positive("mu1", mu1)?;
     positive("mu2", mu2)?;
+    count("b", b, PHASES_MAX)?;
     // With the first station never idle the second is a birth-death chain of b+2 states.
     let p = crate::birth_death::stationary(b + 1, |_| mu1, |_| mu2);
     Ok(mu1 * (1.0 - p.last().copied().unwrap_or(0.0)))

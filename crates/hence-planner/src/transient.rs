@@ -28,6 +28,8 @@ pub fn drain(n0: f64, lambda: f64, capacity: f64, ca2: f64, cs2: f64) -> Result<
     non_negative("n0", n0)?;
     non_negative("lambda", lambda)?;
     positive("capacity", capacity)?;
+    non_negative("ca2", ca2)?;
+    non_negative("cs2", cs2)?;
     crate::error::stable(lambda / capacity)?;
     let spare = capacity - lambda;
     let mean = n0 / spare;
@@ -71,6 +73,9 @@ pub struct Forecast {
 /// [`Domain`] for fewer than eight observations.
 pub fn holt(rates: &[f64], step: f64) -> Result<Forecast, Domain> {
     positive("step", step)?;
+    for &rate in rates {
+        non_negative("rate", rate)?;
+    }
     let grid = [0.05, 0.1, 0.2, 0.4, 0.7];
     let mut best: Option<Forecast> = None;
     for alpha in grid {

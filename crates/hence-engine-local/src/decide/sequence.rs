@@ -47,7 +47,11 @@ impl<W: Window> Turn<'_, W> {
                 "the name of a sender has 1 to {SENDER_BYTES_MAX} bytes"
             )));
         }
-        if self.state.senders.len() + self.pending.senders.len() >= SENDERS_MAX {
+        let known = self.state.senders.len();
+        let is_new = |sender: &&String| self.state.senders.get(sender).is_none();
+        if known + self.pending.senders.len() >= SENDERS_MAX
+            && known + self.pending.senders.keys().filter(is_new).count() >= SENDERS_MAX
+        {
             return Err(Code::STATE_FULL.error(format!(
                 "'{sender}' is one sender too many: {SENDERS_MAX} are remembered, and none of them \
                  may be forgotten"

@@ -286,6 +286,39 @@ on_both! {
         edit(&engine, &last, copy("last", nearly)).await.unwrap();
     }
 
+    async fn edited_copies_of_one_commit_are_bounded_together(bench: Bench) {
+        let mut bench = bench;
+        bench.options.segment_bytes = 64 << 20;
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        let most = hence_engine_local::EDITED_BYTES_MAX / (1 << 20) + 1;
+        publish_range(&engine, 1, most as u64).await;
+        for delivery in pull(&mut deliveries, most).await {
+            settle(&engine, "s", &delivery, reject(true)).await.unwrap();
+        }
+        let edit = |id: usize| hence_core::Edit {
+            id: format!("s.{id}"),
+            message: Message::new(
+                event(&format!("c{id}")).attributes().clone(),
+                Some(vec![b'x'; (1 << 20) - 1024].into()),
+            ),
+        };
+        let commit = |edit| hence_core::Commit {
+            edit,
+            durability: strongest(&engine),
+            ..hence_core::Commit::default()
+        };
+        let all = commit((1..=most).map(edit).collect());
+        assert_eq!(engine.commit(all).await.unwrap_err().code(), Code::EDIT);
+        assert!(ready(&mut deliveries).await.is_empty(), "none of them goes alone");
+        // The same copy twice in one commit is one copy.
+        let twice = commit((1..most).map(edit).chain([edit(1)]).collect());
+        engine.commit(twice).await.unwrap();
+        assert_eq!(pull(&mut deliveries, most - 1).await.len(), most - 1);
+        assert!(ready(&mut deliveries).await.is_empty());
+        assert_eq!(engine.commit(commit(vec![edit(most)])).await.unwrap_err().code(), Code::EDIT);
+    }
+
     async fn a_discard_wakes_whoever_waits_for_the_event(bench: Bench) {
         let engine = bench.open();
         let mut deliveries = subscribe(&engine, "s").await;

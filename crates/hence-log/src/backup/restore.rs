@@ -11,7 +11,7 @@ use crate::check::{check_on, existing};
 use crate::error::{Error, Result};
 use crate::log::Options;
 use crate::recovery;
-use crate::segment::{HEADER_BYTES, Header, POSITIONS_MAX, generation_of};
+use crate::segment::{HEADER_BYTES, Header, generation_of};
 use crate::storage::{Lock, Storage, read_full};
 
 /// Positions that a restored log passes over: the log that was lost may have given them to commits
@@ -127,10 +127,9 @@ fn compare(to: &dyn Storage, about: &Backup) -> Result<()> {
 
 /// Opens the log for the first time, and closes it behind the positions that are passed over.
 fn begin(to: Arc<dyn Storage>, lock: Box<dyn Lock>) -> Result<()> {
-    let (mut writer, log, recovered) = recovery::open_locked(to, Options::default(), lock)?;
+    let (mut writer, _, recovered) = recovery::open_locked(to, Options::default(), lock)?;
     drop(recovered);
-    let next = writer.next_position();
-    let farthest = log.last_segment_base() + POSITIONS_MAX / 2;
-    writer.skip_to((next + PASSED_OVER).min(farthest))?;
+    // Fewer would not do: where a segment cannot tell of so many, that is an error.
+    writer.skip_to(writer.next_position() + PASSED_OVER)?;
     writer.close()
 }

@@ -279,6 +279,15 @@ fn a_refused_group_does_not_come_back_after_a_crash() {
     );
     assert_eq!(storage.fired(), 1);
     drop((writer, log));
+    for seed in 0..64 {
+        let dark = storage.fork();
+        dark.crash(seed);
+        let found = stored(&dark, seed).len();
+        assert_eq!(
+            found, 1,
+            "not stored, they said, and the power went: {seed}"
+        );
+    }
     storage.kill();
     assert_eq!(
         stored(&storage, 0).len(),

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Domain, non_negative, probability};
+use crate::error::{Domain, non_negative, positive, probability};
 use crate::mmc::{Mmc, mmc};
 use crate::numeric::matrix::Matrix;
 
@@ -59,6 +59,7 @@ pub fn jackson(gamma: &[f64], p: &Matrix, mu: &[f64], c: &[u32]) -> Result<Jacks
             }
         })?;
     }
+    let fresh = positive("sum of gamma", gamma.iter().sum())?;
     let lambda = traffic(gamma, p)?;
     let stations: Vec<Mmc> = lambda
         .iter()
@@ -68,7 +69,7 @@ pub fn jackson(gamma: &[f64], p: &Matrix, mu: &[f64], c: &[u32]) -> Result<Jacks
         .collect::<Result<_, _>>()?;
     let inside: f64 = stations.iter().map(Mmc::l).sum();
     Ok(Jackson {
-        art: inside / gamma.iter().sum::<f64>(),
+        art: inside / fresh,
         stations,
     })
 }

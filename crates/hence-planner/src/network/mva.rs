@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Domain, non_negative, positive, workers};
+use crate::error::{Domain, STATES_MAX, count, non_negative, positive, workers};
 
 /// Throughput and response of one class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,11 +31,8 @@ pub struct ClosedFlow {
 /// # Errors
 /// [`Domain::Argument`] for negative demands or no customer.
 pub fn mva(demands: &[f64], z: f64, n: u32) -> Result<ClosedFlow, Domain> {
-    demands
-        .iter()
-        .try_for_each(|&d| non_negative("demand", d).map(|_| ()))?;
-    non_negative("z", z)?;
-    positive("n", f64::from(n))?;
+    check(demands, z)?;
+    count("n", n, STATES_MAX)?;
     let mut flow = ClosedFlow {
         x: 0.0,
         r: 0.0,
@@ -59,13 +56,23 @@ pub fn mva(demands: &[f64], z: f64, n: u32) -> Result<ClosedFlow, Domain> {
 /// # Errors
 /// [`Domain::Argument`] when all demands are 0.
 pub fn bounds(demands: &[f64], z: f64, n: u32) -> Result<(f64, f64), Domain> {
+    check(demands, z)?;
     let total: f64 = demands.iter().sum();
-    let largest = positive(
+    let largest = demands.iter().copied().fold(0.0, f64::max);
+    let x = (1.0 / largest).min(f64::from(n) / (total + z));
+    Ok((x, (total + z) / largest))
+}
+
+/// Demands that are times and do not all vanish, and a think time.
+fn check(demands: &[f64], z: f64) -> Result<(), Domain> {
+    for &demand in demands {
+        non_negative("demand", demand)?;
+    }
+    positive(
         "largest demand",
         demands.iter().copied().fold(0.0, f64::max),
     )?;
-    let x = (1.0 / largest).min(f64::from(n) / (total + z));
-    Ok((x, (total + z) / largest))
+    non_negative("z", z).map(|_| ())
 }
 
 /// One class of a closed network.
@@ -102,12 +109,8 @@ pub fn mva_multi(classes: &[ClosedClass]) -> Result<ClosedNetwork, Domain> {
                 value,
             });
         }
-        class
-            .demands
-            .iter()
-            .try_for_each(|&d| non_negative("demand", d).map(|_| ()))?;
-        non_negative("z", class.z)?;
-        positive("n", f64::from(class.n))?;
+        check(&class.demands, class.z)?;
+        count("n", class.n, STATES_MAX)?;
     }
     let states = classes.iter().fold(1.0, |s, c| s * (f64::from(c.n) + 1.0));
     if states > 1e6 {
@@ -205,8 +208,9 @@ fn schweitzer(classes: &[ClosedClass], stations: usize) -> Vec<ClosedFlow> {
 /// # Errors
 /// [`Domain::Argument`] for negative demands or no worker.
 pub fn closed_multi_server(stations: &[(f64, u32)], z: f64, n: u32) -> Result<ClosedFlow, Domain> {
-    non_negative("z", z)?;
-    positive("n", f64::from(n))?;
+    let demands: Vec<f64> = stations.iter().map(|station| station.0).collect();
+    check(&demands, z)?;
+    count("n", n, CONVOLVED_MAX)?;
     let size = n as usize + 1;
     let term = |demand: f64, c: f64| {
         let mut log = 0.0_f64;
@@ -219,7 +223,7 @@ pub fn closed_multi_server(stations: &[(f64, u32)], z: f64, n: u32) -> Result<Cl
     };
     let mut all = vec![term(z, f64::INFINITY)];
     for &(demand, c) in stations {
-        all.push(term(non_negative("demand", demand)?, workers(c)?));
+        all.push(term(demand, workers(c)?));
     }
     let mut g = vec![f64::NEG_INFINITY; size];
     g[0] = 0.0;
@@ -238,13 +242,14 @@ pub fn closed_multi_server(stations: &[(f64, u32)], z: f64, n: u32) -> Result<Cl
                 .map(|k| k as f64 * (all[i][k] + rest[size - 1 - k] - g[size - 1]).exp())
                 .sum()
         })
-        .collect();
-    Ok(ClosedFlow {
-        x,
-        r: f64::from(n) / x - z,
-        q,
-    })
+        .collect::<Vec<f64>>();
+    // By Little's law of the stations: n/x - z would cancel when most are thinking.
+    let r = q.iter().sum::<f64>() / x;
+    Ok(ClosedFlow { x, r, q })
 }
+
+/// Most customers of a convolution, whose cost is their square for each pair of stations.
+const CONVOLVED_MAX: u32 = 2_000;
 
 /// log Σ exp of products: the convolution of two sequences given by their logarithms.
 fn convolve(a: &[f64], b: &[f64]) -> Vec<f64> {

@@ -10,6 +10,7 @@
 
 mod answers;
 mod ciw;
+mod domain;
 mod features;
 mod fitting;
 mod laws;

@@ -1,0 +1,209 @@
+use hence_core::commit::Commit;
+use hence_core::delivery::Outcome;
+use hence_core::engine::Deliveries as _;
+use hence_core::message::Message;
+use hence_core::{Attributes, Delivery, Settlement};
+use hence_log::sim::SimStorage;
+
+use super::*;
+use crate::deliveries::Attached;
+use crate::op::{Subscribed, Taken};
+
+const TYPE: &str = "t";
+
+/// An engine without its thread, so that it can stop between any two steps.
+fn lead(disk: &SimStorage) -> Lead {
+    let options = Options::default();
+    let opened = open(Arc::new(disk.clone()), &options).unwrap();
+    let shared = Shared::new(opened.core, &options.clock, opened.key, None);
+    Lead::new(shared, opened.writer, opened.snapshots)
+}
+
+impl Lead {
+    /// Stores a commit, and does not show it yet.
+    fn store_only(&mut self, commit: Commit) -> Batch {
+        let (shared, now) = (Arc::clone(&self.shared), self.shared.clock.now());
+        let mut batch = Batch::default();
+        let commit = Prepared::new(shared.key, commit);
+        shared.lock().decide(commit, now, &mut batch).unwrap();
+        let first = shared.lock().first_of_last();
+        self.stage(batch.last(), now, first).unwrap();
+        self.store(Level::Synced).unwrap();
+        batch
+    }
+
+    fn store_and_show(&mut self, commit: Commit) {
+        let mut batch = self.store_only(commit);
+        self.show(&mut batch);
+    }
+
+    fn subscribe_first(&mut self) {
+        let subscribed = Subscribed {
+            subscription: 0,
+            name: "s".to_owned(),
+            types: vec![Taken {
+                name: TYPE.to_owned(),
+                tag: crate::identity::tag(TYPE),
+                since: 1,
+            }],
+            low: 0,
+            lag: 0,
+        };
+        let mut batch = Batch::default();
+        batch.push(Op::Subscribed(subscribed), self.shared.clock.now());
+        self.stage(batch.last(), self.shared.clock.now(), 0)
+            .unwrap();
+        self.store(Level::Synced).unwrap();
+        self.show(&mut batch);
+    }
+
+    fn attach(&self) -> Attached {
+        let mut core = self.shared.lock();
+        core.attach(0, &[]).unwrap();
+        Attached {
+            shared: Arc::clone(&self.shared),
+            id: 0,
+            notify: core.notify(0).unwrap(),
+            held: core.state.held(0),
+            tags: vec![crate::identity::tag(TYPE)],
+            cold: None,
+        }
+    }
+}
+
+fn publish(id: &str) -> Commit {
+    let attributes = Attributes::new(id, "/test", TYPE).unwrap();
+    let message = Message::new(attributes, Some("1".into()));
+    Commit::publish(vec![message], Durability::Synced)
+}
+
+fn done(delivery: &Delivery) -> Commit {
+    Commit {
+        settle: vec![Settlement {
+            subscription: "s".into(),
+            position: delivery.position,
+            attempt: delivery.attempt,
+            outcome: Outcome::Done,
+            ran: Duration::ZERO,
+        }],
+        durability: Durability::Synced,
+        ..Commit::default()
+    }
+}
+
+/// What can be pulled without waiting.
+async fn ready(attached: &mut Attached) -> Vec<Delivery> {
+    let mut all = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            some = attached.next(8) => all.extend(some.unwrap()),
+            () = tokio::task::yield_now() => return all,
+        }
+    }
+}
+
+/// The log has a commit a moment before the tables. Who reads on from the disk in that moment must
+/// leave it alone: it is offered when the tables have it, and was delivered twice.
+#[tokio::test]
+async fn g2_what_the_log_has_before_the_tables_is_delivered_once() {
+    let disk = SimStorage::new();
+    let mut before = lead(&disk);
+    before.subscribe_first();
+    before.store_and_show(publish("a"));
+    drop(before);
+    disk.kill();
+    let mut lead = lead(&disk);
+    let mut attached = lead.attach();
+    let mut batch = lead.store_only(publish("b"));
+    let mut all = ready(&mut attached).await;
+    let early: Vec<_> = all.iter().map(|delivery| delivery.position.0).collect();
+    assert_eq!(early, [1], "what nobody was told to be stored");
+    lead.show(&mut batch);
+    all.extend(ready(&mut attached).await);
+    let places: Vec<_> = all.iter().map(|delivery| delivery.position.0).collect();
+    assert_eq!(places, [1, 2]);
+    for delivery in &all {
+        lead.store_and_show(done(delivery));
+    }
+    let report = lead.shared.lock().reports().remove(0);
+    assert_eq!((report.lag, report.in_flight), (0, 0));
+    assert_eq!(report.settled.0, 2);
+    lead.store_and_show(publish("c"));
+    assert_eq!(ready(&mut attached).await.len(), 1);
+}
+
+fn sequenced(sender: &str, number: u64) -> Commit {
+    let sender = sender.to_owned();
+    Commit {
+        sequence: Some(hence_core::commit::Sequence { sender, number }),
+        ..publish(&format!("{number}"))
+    }
+}
+
+#[test]
+fn a_sender_that_is_known_takes_no_second_place() {
+    let lead = lead(&SimStorage::new());
+    let (shared, now) = (Arc::clone(&lead.shared), lead.shared.clock.now());
+    let mut core = shared.lock();
+    let sent = crate::senders::Sent {
+        number: 1,
+        first: 0,
+        content: 0,
+    };
+    for number in 1..crate::senders::SENDERS_MAX {
+        core.state.senders.set(&format!("s{number}"), sent);
+    }
+    let mut batch = Batch::default();
+    let mut decide = |commit| {
+        let prepared = Prepared::new(shared.key, commit);
+        core.decide(prepared, now, &mut batch).map(drop)
+    };
+    decide(sequenced("s1", 2)).unwrap();
+    decide(sequenced("s2", 2)).unwrap();
+    decide(sequenced("new", 1)).expect("there is one place");
+    let Err(Undecided::Refused(error)) = decide(sequenced("newer", 1)) else {
+        panic!("one sender too many was taken");
+    };
+    assert_eq!(error.code(), hence_core::Code::STATE_FULL);
+}
+
+#[test]
+fn the_size_of_a_commit_has_its_copies_and_texts() {
+    let key = IdentityKey::random();
+    let size = |commit| Prepared::new(key, commit).size();
+    let text = "x".repeat(1000);
+    let discard = hence_core::Discard {
+        id: "s.1".to_owned(),
+        reason: text.clone(),
+    };
+    let edit = hence_core::Edit {
+        id: "s.1".to_owned(),
+        message: publish("a").publish.remove(0),
+    };
+    let footprint = edit.message.footprint();
+    let settle = Settlement {
+        subscription: "s".into(),
+        position: hence_core::Position(1),
+        attempt: 1,
+        outcome: Outcome::Retry {
+            due: Timestamp::from_micros(1),
+            error: text,
+        },
+        ran: Duration::ZERO,
+    };
+    let commits = [
+        (vec![discard], vec![], vec![], 1000),
+        (vec![], vec![edit], vec![], footprint),
+        (vec![], vec![], vec![settle], 1000),
+    ];
+    for (discard, edit, settle, least) in commits {
+        let commit = Commit {
+            discard,
+            edit,
+            settle,
+            ..Commit::default()
+        };
+        assert!(size(commit) >= least);
+    }
+}
