@@ -63,6 +63,36 @@ pub struct SubscriptionNode {
     pub after: Vec<String>,
 }
 
+impl SubscriptionNode {
+    /// The options that are not as they would be if nobody had asked, by name; what was switched
+    /// off is `off`.
+    #[must_use]
+    pub fn changes(&self) -> BTreeMap<&str, &str> {
+        let usual = crate::Options::default().settings();
+        let options = self.options.iter();
+        let changed = options.filter(|(name, value)| usual.get(*name) != Some(*value));
+        changed
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
+    }
+
+    /// The same in words, one for each option.
+    fn changes_in_words(&self) -> Vec<String> {
+        let changes = self.changes().into_iter();
+        changes
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect()
+    }
+
+    /// Its name, and what is not as usual, a line for each.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let mut lines = vec![self.name.clone()];
+        lines.extend(self.changes_in_words());
+        lines.join("\n")
+    }
+}
+
 /// An edge of the graph, by the names of its ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Edge {
@@ -184,7 +214,11 @@ impl Topology {
                     [] => String::new(),
                     after => format!(" (after {})", after.join(", ")),
                 };
-                let _ = writeln!(out, "    {}{after}{emits}", taker.name);
+                let changes = match taker.changes_in_words().join(", ") {
+                    none if none.is_empty() => none,
+                    some => format!(" [{some}]"),
+                };
+                let _ = writeln!(out, "    {}{changes}{after}{emits}", taker.name);
             }
         }
         out
@@ -201,7 +235,8 @@ impl Topology {
             let _ = writeln!(out, "  {:?} [shape=ellipse];", kind.name);
         }
         for subscription in &self.subscriptions {
-            let _ = writeln!(out, "  {:?} [shape=box];", subscription.name);
+            let (name, label) = (&subscription.name, subscription.label());
+            let _ = writeln!(out, "  {name:?} [shape=box, label={label:?}];");
         }
         for Edge { from, to } in self.edges() {
             let _ = writeln!(out, "  {from:?} -> {to:?};");
@@ -218,16 +253,20 @@ impl Topology {
     pub fn to_mermaid(&self) -> String {
         let mut out = String::from("flowchart LR\n");
         let mut ids: BTreeMap<&str, usize> = BTreeMap::new();
-        let sources = self.sources.iter().map(|s| (s.name.as_str(), ("[/", "/]")));
-        let types = self.types.iter().map(|t| (t.name.as_str(), ("([", "])")));
-        let subscriptions = self
-            .subscriptions
-            .iter()
-            .map(|s| (s.name.as_str(), ("[", "]")));
-        for (number, (name, (open, close))) in sources.chain(types).chain(subscriptions).enumerate()
-        {
+        let plain = |name: &'_ str, marks| (name.to_owned(), marks);
+        let sources = self.sources.iter();
+        let sources = sources.map(|s| (s.name.as_str(), plain(&s.name, ("[/", "/]"))));
+        let types = self.types.iter();
+        let types = types.map(|t| (t.name.as_str(), plain(&t.name, ("([", "])"))));
+        let subscriptions = self.subscriptions.iter().map(|s| {
+            // A quote would end the label, and a line in it is an element.
+            let label = s.label().replace('"', "#quot;").replace('\n', "<br/>");
+            (s.name.as_str(), (label, ("[", "]")))
+        });
+        let nodes = sources.chain(types).chain(subscriptions).enumerate();
+        for (number, (name, (label, (open, close)))) in nodes {
             ids.insert(name, number);
-            let _ = writeln!(out, "  n{number}{open}\"{name}\"{close}");
+            let _ = writeln!(out, "  n{number}{open}\"{label}\"{close}");
         }
         for Edge { from, to } in self.edges() {
             if let (Some(from), Some(to)) = (ids.get(from.as_str()), ids.get(to.as_str())) {

@@ -100,6 +100,8 @@ struct Graph<'a> {
 struct Node<'a> {
     #[serde(flatten)]
     node: &'a SubscriptionNode,
+    /// The options that are not as usual.
+    changed: Value,
     measured: Measured,
 }
 
@@ -145,8 +147,13 @@ pub(crate) async fn topology(
             let mut graph = topology.to_dot();
             // Graphviz merges what is said of a node in several places.
             graph.truncate(graph.trim_end().trim_end_matches('}').len());
-            for (name, line) in labels() {
-                let label = format!("{name}\n{}", line.replace(", ", "\n"));
+            for node in &topology.subscriptions {
+                let name = &node.name;
+                let line = measured
+                    .get(name)
+                    .map(Measured::to_line)
+                    .unwrap_or_default();
+                let label = format!("{}\n{}", node.label(), line.replace(", ", "\n"));
                 let _ = writeln!(graph, "  {name:?} [label={label:?}];");
             }
             graph.push_str("}\n");
@@ -163,7 +170,11 @@ pub(crate) async fn topology(
             let nodes = topology.subscriptions.iter().map(|node| {
                 let measured = measured.remove(&node.name);
                 let measured = measured.unwrap_or_else(|| Measured::of(None, None));
-                Node { node, measured }
+                Node {
+                    node,
+                    changed: config(node.changes()),
+                    measured,
+                }
             });
             let graph = Graph {
                 app: &topology.app,
@@ -184,6 +195,9 @@ struct Subscription<'a> {
     types: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<Value>,
+    /// What of it is not as it would be if nobody had asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<Value>,
     /// Whether code of this process handles its events.
     handler: bool,
     status: &'static str,
@@ -197,14 +211,14 @@ struct Subscription<'a> {
 }
 
 /// The options of a subscription as configuration writes them: a table for those that have parts.
-fn config(options: &BTreeMap<String, String>) -> Value {
+fn config<'a>(options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
     let mut config = Map::new();
     for (name, value) in options {
         // A number is a number, as in the file.
         let number = serde_json::from_str(value).ok().filter(Value::is_number);
-        let value = number.unwrap_or_else(|| Value::String(value.clone()));
+        let value = number.unwrap_or_else(|| Value::String(value.to_owned()));
         match name.split_once('.') {
-            None => drop(config.insert(name.clone(), value)),
+            None => drop(config.insert(name.to_owned(), value)),
             Some((group, part)) => {
                 let table = config.entry(group).or_insert_with(|| Map::new().into());
                 if let Value::Object(table) = table {
@@ -232,7 +246,11 @@ pub(crate) async fn subscriptions(
         Subscription {
             id: &report.name,
             types: &report.types,
-            config: node.map(|node| config(&node.options)),
+            config: node.map(|node| {
+                let options = node.options.iter();
+                config(options.map(|(name, value)| (name.as_str(), value.as_str())))
+            }),
+            changed: node.map(|node| config(node.changes())),
             handler: node.is_some(),
             status: match &trouble {
                 Some(_) => "failing",

@@ -67,6 +67,12 @@ fn the_clause_that_decides_is_named() {
     let skipped = skipped.split('\t').next().unwrap();
     let said = until(&server, skipped, "complete-order skipped");
     assert!(said.contains("why: rate-limited"), "{said}");
+    // The graph shows the limits, too.
+    let graph = server.done(&["graph"]);
+    assert!(
+        graph.contains("reserve-stock [throttle.calls 1, throttle.per "),
+        "{graph}"
+    );
     let rows = server.done(&["explain", &first, "--plain"]);
     assert!(rows.contains("reserve-stock\tyes\ttype\tdone"), "{rows}");
 }

@@ -1,5 +1,6 @@
 //! `hence plan` and `hence simulate` against a real server.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -161,23 +162,34 @@ fn with_enough_events_there_is_a_plan() {
     load.wait().unwrap();
 }
 
-/// A model of two subscriptions as `hence model export` writes it; the second has so many workers.
-fn model(folder: &std::path::Path, workers: u32) -> String {
+/// A model of two subscriptions; the second has so many workers.
+fn model(folder: &Path, workers: u32) -> String {
+    let path = folder.join(format!("model-{workers}.json"));
+    write_model(&path, ["reserve", "charge"], workers);
+    path.display().to_string()
+}
+
+/// Writes a model of two subscriptions as `hence model export` does; the second has so many workers.
+pub(crate) fn write_model(path: &Path, [first, second]: [&str; 2], workers: u32) {
     let station = |name: &str, servers: u32, next: &str| {
         format!(
             r#"{{"name":"{name}","servers":{servers},"service":{{"exp":{{"mean":0.1}}}},"emits":[{next}]}}"#
         )
     };
-    let next = r#"[{"to":"charge","p":1.0}]"#;
-    let stations = [station("reserve", 12, next), station("charge", workers, "")];
-    let source = r#"{"name":"order.placed","arrivals":{"poisson":{"rate":80.0}},"emits":[[{"to":"reserve","p":1.0}]]}"#;
+    let to = |name: &str| format!(r#"[{{"to":"{name}","p":1.0}}]"#);
+    let stations = [
+        station(first, 12, &to(second)),
+        station(second, workers, ""),
+    ];
+    let source = format!(
+        r#"{{"name":"order.placed","arrivals":{{"poisson":{{"rate":80.0}}}},"emits":[{}]}}"#,
+        to(first)
+    );
     let text = format!(
         r#"{{"model":{{"stations":[{}],"sources":[{source}]}}}}"#,
         stations.join(",")
     );
-    let path = folder.join(format!("model-{workers}.json"));
-    std::fs::write(&path, text).unwrap();
-    path.display().to_string()
+    std::fs::write(path, text).unwrap();
 }
 
 /// Runs without any server.

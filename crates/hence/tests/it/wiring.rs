@@ -35,6 +35,38 @@ fn the_topology_comes_from_the_signatures() {
 }
 
 #[test]
+fn a_graph_shows_what_is_not_as_usual() {
+    let handler = forward.concurrency(3).throttle(5, Duration::from_secs(2));
+    let handler = handler.with(|options| options.breaker = None);
+    let app = App::new("test").subscribe("forward", handler);
+    let topology = app.subscribe("back", back).topology();
+    let changes: Vec<_> = topology.subscriptions[0].changes().into_iter().collect();
+    let wanted = [
+        ("breaker", "off"),
+        ("concurrency", "3"),
+        ("throttle.calls", "5"),
+        ("throttle.per", "2s"),
+    ];
+    assert_eq!(changes, wanted);
+    assert!(topology.subscriptions[1].changes().is_empty());
+    let text = topology.to_text();
+    let line =
+        "forward [breaker off, concurrency 3, throttle.calls 5, throttle.per 2s] → test.tock";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("    back →"), "{text}");
+    let mermaid = topology.to_mermaid();
+    assert!(
+        mermaid.contains("\"forward<br/>breaker off<br/>"),
+        "{mermaid}"
+    );
+    assert!(
+        topology
+            .to_dot()
+            .contains(r#"label="forward\nbreaker off\n"#)
+    );
+}
+
+#[test]
 fn a_type_that_is_named_twice_stands_once_in_the_topology() {
     let both = async |_: Tick, _: Publisher<Tock>, _: Publisher<Tick>, _: Publisher<Tock>| {};
     let topology = App::new("test").subscribe("both", both).topology();

@@ -241,6 +241,10 @@ async fn the_topology_comes_in_four_forms_with_what_was_measured() {
         assert_eq!(config["retry"]["attempts"], 8);
         assert_eq!(config["batch"]["age"], "100ms");
         assert_eq!(config["breaker"]["share"], 0.5);
+        // Nothing of it is other than usual.
+        for of in [&list["items"][0], node] {
+            assert_eq!(of["changed"], serde_json::json!({}), "{of}");
+        }
         server.stop().await;
     })
     .await;
