@@ -110,6 +110,8 @@ pub enum RejectReason {
     Cycle,
     /// There was too much, and others were more urgent.
     Shed,
+    /// The process ended several times in a row while a handler had it.
+    Quarantined,
 }
 
 impl RejectReason {
@@ -122,6 +124,7 @@ impl RejectReason {
             Self::Undecodable => "undecodable",
             Self::Cycle => "cycle",
             Self::Shed => "shed",
+            Self::Quarantined => "quarantined",
         }
     }
 
@@ -134,6 +137,7 @@ impl RejectReason {
             Self::Undecodable,
             Self::Cycle,
             Self::Shed,
+            Self::Quarantined,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == text)

@@ -62,6 +62,24 @@ notices! {
         /// The id of the copy.
         copy,
     }
+    /// Events caused one another more often than a subscription permits; the last is a dead letter.
+    CycleStopped = "hence.cycle.stopped" {
+        /// The id of the dead letter.
+        letter,
+        /// The id of its event.
+        event,
+        /// How often, in words.
+        error,
+    }
+    /// The process ended several times while a handler had an event; it is a dead letter now.
+    EventQuarantined = "hence.event.quarantined" {
+        /// The id of the dead letter.
+        letter,
+        /// The id of its event.
+        event,
+        /// How often, in words.
+        error,
+    }
     /// A subscription that was stopped goes on.
     SubscriptionResumed = "hence.subscription.resumed" {
         /// What it was: `tripped` or `paused`.

@@ -23,6 +23,7 @@ use crate::after;
 use crate::bus::Bus;
 use crate::explain::Explainer;
 use crate::replay::Replayer;
+use crate::runtime::crash::Watch;
 use crate::runtime::dispatch::Pump;
 use crate::runtime::metrics::{Metrics, SubscriptionMetrics};
 use crate::source::Source;
@@ -451,6 +452,7 @@ impl Running {
     async fn start(mut self, app: App, source: &str) -> Result<Self> {
         let engine = Arc::clone(self.bus.engine());
         let states = Arc::new(app.states);
+        let watch = Watch::of(&engine);
         for subscription in after::sorted(app.subscriptions) {
             let metrics = Arc::new(SubscriptionMetrics::default());
             self.metrics
@@ -477,7 +479,7 @@ impl Running {
                 metrics,
                 source,
                 &*deliveries,
-                questions,
+                (questions, watch.clone()),
             );
             self.tasks
                 .spawn(pump.run(deliveries, self.drain.clone(), self.stop.clone()));

@@ -11,6 +11,7 @@ use hence_core::subscription::BREAKER_ATTEMPTS;
 use hence_core::{Breaker, Options, RetryBudget};
 
 use crate::app::DRAIN_MAX;
+use crate::runtime::crash::CRASHES_MAX;
 use crate::runtime::lanes::{BLOCKED_MAX, BLOCKED_PER_KEY_MAX, PARKED_MAX, WAITING_BYTES_MAX};
 
 /// One default.
@@ -33,6 +34,7 @@ pub struct Default {
 pub fn defaults() -> Vec<Default> {
     let mut rows = Vec::new();
     failures(&mut rows);
+    poison(&mut rows);
     storms(&mut rows);
     amounts(&mut rows);
     controls(&mut rows);
@@ -63,12 +65,7 @@ pub fn markdown() -> String {
 }
 
 fn failures(rows: &mut Vec<Default>) {
-    let Options {
-        retry,
-        timeout,
-        causation_depth,
-        ..
-    } = Options::default();
+    let Options { retry, .. } = Options::default();
     let waits: Vec<_> = (1..4).map(|n| text(retry.bound(n))).collect();
     let (attempts, max) = (retry.attempts, text(retry.max));
     let waits = waits.join(", ");
@@ -102,11 +99,31 @@ fn failures(rows: &mut Vec<Default>) {
         "it becomes a dead letter at once".to_owned(),
         "the same bytes fail the same way",
     );
+}
+
+fn poison(rows: &mut Vec<Default>) {
+    let Options {
+        timeout,
+        causation_depth,
+        ..
+    } = Options::default();
+    let mut row = |name, when: &str, then: String, because| {
+        rows.push(row("Handling", name, when.to_owned(), then, because));
+    };
     row(
         "a_panic_fails_one_attempt_and_nothing_else",
         "a handler panics",
         "that attempt failed; all else goes on".to_owned(),
         "one poisonous event must not stop the others",
+    );
+    row(
+        "an_event_that_ends_the_process_is_quarantined",
+        "a process ends while a handler has an event",
+        format!(
+            "it is delivered again; seen at {CRASHES_MAX} crashes in a row it becomes a dead letter, \
+             with the reason `quarantined`, and `hence.event.quarantined` says so"
+        ),
+        "one poisonous event must not end every process",
     );
     row(
         "a_handler_that_hangs_is_stopped_by_its_time_out",
@@ -123,7 +140,9 @@ fn failures(rows: &mut Vec<Default>) {
     row(
         "a_cycle_of_events_ends_with_a_dead_letter",
         &format!("more than {causation_depth} events caused one another"),
-        "the next one becomes a dead letter, with the reason `cycle`".to_owned(),
+        "the next one becomes a dead letter, with the reason `cycle`, and `hence.cycle.stopped` \
+         says so"
+            .to_owned(),
         "loops end",
     );
 }
@@ -143,7 +162,8 @@ fn storms(rows: &mut Vec<Default>) {
         ),
         format!(
             "the subscription trips: it tries with one event every {probe}, and goes on when one \
-             succeeds; `hence.subscription.tripped` and `hence.subscription.resumed` say so"
+             succeeds; `hence.subscription.tripped` and `hence.subscription.resumed` say so. A \
+             restart goes on like this: with one event"
         ),
         "a broken dependency must not turn everything into dead letters",
     );

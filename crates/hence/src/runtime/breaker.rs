@@ -6,6 +6,9 @@
 //!     └─────done────────┼──────────────────────────────────────────────────┘ │
 //!                       └─────────────────────failed─────────────────────────┘
 //! ```
+//!
+//! Where the engine keeps values, a subscription that was stopped begins in the next process as
+//! *ready*: a restart neither heals what is broken nor should wait for it.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -53,6 +56,14 @@ impl Breaker {
             hasher: RandomState::new(),
             recent: 0,
             seen: 0,
+        }
+    }
+
+    /// A storm had stopped the subscription when the process before this one ended: it goes on with
+    /// one event that tries, without waiting first.
+    pub(crate) fn reopen(&mut self) {
+        if self.limits.is_some() {
+            self.state = State::Ready;
         }
     }
 

@@ -5,6 +5,7 @@ mod settling;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod trying;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,11 +23,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::pulling::{Again, Credit, pull};
 use self::settling::{Answered, Done};
+use self::trying::Tried;
 use super::adaptive::Adaptive;
 use super::breaker::Breaker;
 use super::budget::{Budget, Pace};
 use super::call::{self, Brevity, Ended, Taken};
 use super::clock::Clock;
+use super::crash::{Suspects, Watch};
 use super::intake::{Intake, Sorted};
 use super::lanes::{Batch, Lanes};
 use super::metrics::SubscriptionMetrics;
@@ -52,6 +55,11 @@ pub(crate) struct Pump {
     lanes: Lanes,
     calls: JoinSet<Ended>,
     commits: FuturesUnordered<BoxFuture<'static, Answered>>,
+    suspects: Suspects,
+    /// What goes step by step, because it may have ended the process before.
+    trials: FuturesUnordered<BoxFuture<'static, Tried>>,
+    /// Deliveries of which these are; they count as running.
+    trying: usize,
     /// Deliveries with a handler.
     running: usize,
     /// Deliveries whose settlement is with the engine.
@@ -101,7 +109,7 @@ impl Pump {
         metrics: Arc<SubscriptionMetrics>,
         source: &str,
         deliveries: &dyn Deliveries,
-        questions: mpsc::Receiver<Question>,
+        (questions, watch): (mpsc::Receiver<Question>, Option<Watch>),
     ) -> Self {
         let (clock, now) = (Clock::start_at(engine.now()), Instant::now());
         let options = &subscription.options;
@@ -116,6 +124,7 @@ impl Pump {
         let width = batch.as_ref().map_or(1, |batch| batch.events);
         metrics.meter.runs_with(options.clone(), &engine);
         Self {
+            suspects: Suspects::new(watch, &subscription.name),
             intake: Intake::new(options),
             lanes: Lanes::new(options, deliveries.held(), clock, width),
             breaker: Breaker::new(options.breaker),
@@ -142,6 +151,8 @@ impl Pump {
             settler,
             calls: JoinSet::new(),
             commits: FuturesUnordered::new(),
+            trials: FuturesUnordered::new(),
+            trying: 0,
             running: 0,
             committing: 0,
             batch,
@@ -158,7 +169,11 @@ impl Pump {
         drain: CancellationToken,
         stop: CancellationToken,
     ) {
+        if self.suspects.was_tripped().await {
+            self.breaker.reopen();
+        }
         self.pump(deliveries, &drain, &stop).await;
+        self.suspects.give_up();
         if !drain.is_cancelled() && !stop.is_cancelled() {
             tracing::error!(subscription = %self.subscription.name, "the subscription stands still");
             if self.metrics.trouble.get().is_none() {
@@ -179,11 +194,13 @@ impl Pump {
             // Before the question whether there is anything left: nothing else would wake it.
             pulling &= !drain.is_cancelled();
             self.flush();
+            if !pulling {
+                self.begin_no_more();
+            }
             if self.closed || !pulling && self.running + self.committing == 0 {
                 return;
             }
             self.turn = 0;
-            self.ended_at = None;
             if pulling {
                 self.start_calls();
                 // What an engine answers on the spot may let more of a key begin.
@@ -192,6 +209,8 @@ impl Pump {
                 }
                 self.flush();
             }
+            // What comes next comes after a while.
+            self.ended_at = None;
             // Others want to run, too.
             let more = self.turn >= TURN_MAX;
             let credit = if pulling { self.credit() } else { Credit::None };
@@ -219,6 +238,7 @@ impl Pump {
                 Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
                     self.answered(answered);
                 }
+                Some(tried) = self.trials.next(), if !self.trials.is_empty() => self.tried(tried),
                 pulled = pull(&mut *deliveries, credit), if credit.is_any() => {
                     pulling &= self.pulled(pulled, &mut *deliveries);
                 }
@@ -294,7 +314,10 @@ impl Pump {
                 let fit: Vec<_> = fit.collect();
                 if !fit.is_empty() {
                     self.let_in(&fit);
-                    self.start(fit);
+                    match self.suspects.are_among(&fit) {
+                        true => self.look(fit),
+                        false => self.start(fit),
+                    }
                 }
             }
             // A brief call that tries may have ended well: nothing else would wake what waits.
@@ -347,8 +370,12 @@ impl Pump {
         let fit = self.fit(delivery);
         let is_fit = fit.is_some();
         if let Some(delivery) = fit {
-            self.let_in(std::slice::from_ref(&delivery));
-            self.start_one(delivery);
+            let one = std::slice::from_ref(&delivery);
+            self.let_in(one);
+            match self.suspects.are_among(one) {
+                true => self.look(vec![delivery]),
+                false => self.start_one(delivery),
+            }
         }
         is_fit
     }
@@ -376,14 +403,7 @@ impl Pump {
             },
         };
         self.running += 1;
-        self.settle(Ended {
-            deliveries: vec![delivery],
-            verdict,
-            ran: Duration::ZERO,
-            at: Instant::now(),
-            taken: None,
-            at_once: false,
-        });
+        self.settle_without(vec![delivery], verdict);
         None
     }
 

@@ -5,6 +5,7 @@ mod breaker;
 mod budget;
 pub(crate) mod call;
 pub(crate) mod clock;
+pub(crate) mod crash;
 pub(crate) mod dispatch;
 mod gate;
 mod intake;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hence_core::commit::{Change, What};
 use hence_core::emit::TimerDraft;
 use hence_core::envelope::{CAUSATION, CORRELATION, DEPTH, KEY};
+use hence_core::notice::{CycleStopped, EventQuarantined, RESERVED};
 use hence_core::{
     AfterDeadLetter, Attributes, Commit, Delivery, Draft, Durability, Effects, Event, Message,
     Options, Outcome, Position, RejectReason, Result, Settlement, Skip, Timestamp, Value,
@@ -37,6 +38,8 @@ pub(crate) enum Verdict {
     Shed,
     /// Too many events caused one another before it; the handler was not called.
     Cycle(u32),
+    /// It was with a handler at so many crashes in a row; the handler was not called again.
+    Quarantined(u32),
 }
 
 /// Where settlements of one subscription come from.
@@ -65,15 +68,47 @@ impl Settler {
     ///
     /// # Errors
     /// `HN0104` when the event cannot be encoded.
-    pub(crate) fn notice(&self, event: &impl Event) -> Result<Commit> {
+    pub(crate) fn notice(&self, event: &impl Event) -> Result<Message> {
         let draft = Draft::of(event)?;
         let now = Timestamp::now();
         let mut attributes = Attributes::new(id::fresh(now), &self.source, draft.event_type)?;
         attributes.set_time(now);
         attributes.set("datacontenttype", "application/json")?;
         attributes.set(KEY, &*self.subscription)?;
-        let message = Message::new(attributes, Some(draft.data));
-        Ok(Commit::publish(vec![message], self.durability))
+        Ok(Message::new(attributes, Some(draft.data)))
+    }
+
+    /// What Hence itself says of a delivery that becomes a dead letter without its handler, if
+    /// anything. Of what it says itself it says nothing more: that would have no end.
+    fn warning(&self, delivery: &Delivery, verdict: &Verdict) -> Result<Option<Message>> {
+        let attributes = delivery.message.attributes();
+        if attributes.event_type().starts_with(RESERVED) {
+            return Ok(None);
+        }
+        let subscription = self.subscription.to_string();
+        let letter = format!("{subscription}.{}", delivery.position);
+        let event = attributes.id().to_owned();
+        match verdict {
+            Verdict::Cycle(depth) => self.notice(&CycleStopped {
+                subscription,
+                letter,
+                event,
+                error: self.cycle(*depth),
+            }),
+            Verdict::Quarantined(crashes) => self.notice(&EventQuarantined {
+                subscription,
+                letter,
+                event,
+                error: quarantine(*crashes),
+            }),
+            _ => return Ok(None),
+        }
+        .map(Some)
+    }
+
+    fn cycle(&self, depth: u32) -> String {
+        let limit = self.options.causation_depth;
+        format!("{depth} events caused one another; the limit is {limit}")
     }
 
     /// One commit for deliveries that are skipped.
@@ -124,6 +159,7 @@ impl Settler {
         let wait = self.wait(deliveries, &verdict);
         let due = self.clock.now().after(wait.saturating_add(longer));
         for delivery in deliveries {
+            commit.publish.extend(self.warning(delivery, &verdict)?);
             commit.settle.push(Settlement {
                 subscription: Arc::clone(&self.subscription),
                 position: delivery.position,
@@ -189,10 +225,9 @@ impl Settler {
                 let error = "there was too much, and others were more urgent";
                 rejected(RejectReason::Shed, error, hold)
             }
-            Verdict::Cycle(depth) => {
-                let limit = self.options.causation_depth;
-                let error = format!("{depth} events caused one another; the limit is {limit}");
-                rejected(RejectReason::Cycle, &error, hold)
+            Verdict::Cycle(depth) => rejected(RejectReason::Cycle, &self.cycle(*depth), hold),
+            Verdict::Quarantined(crashes) => {
+                rejected(RejectReason::Quarantined, &quarantine(*crashes), hold)
             }
             Verdict::Rejected { error } => rejected(RejectReason::Rejected, error, hold),
             Verdict::Undecodable { error, .. } => rejected(RejectReason::Undecodable, error, hold),
@@ -237,6 +272,10 @@ impl Settler {
         }
         Ok(Message::new(attributes, Some(draft.data)))
     }
+}
+
+fn quarantine(crashes: u32) -> String {
+    format!("the process ended {crashes} times in a row while a handler had it")
 }
 
 fn rejected(reason: RejectReason, error: &str, hold: bool) -> Outcome {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use hence::core::engine::DeliveryState;
 use hence::core::notice::SubscriptionTripped;
-use hence::core::{Breaker, RejectReason};
+use hence::core::{Breaker, Position, Read, RejectReason};
 use hence::{
-    App, Attempt, Attributes, Batch, Event, Failure, HandlerExt, Message, Publisher, Running, State,
+    App, Attempt, Attributes, Batch, Event, Failure, HandlerExt, Message, Publisher, Running,
+    Start, State,
 };
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -272,6 +273,16 @@ on_both_engines! {
         let (_, message) = running.dead_letter(&letter.id).await.unwrap();
         assert_eq!((letter.reason, message.attributes().causation_depth()), (RejectReason::Cycle, 65));
         assert_eq!(letter.position.0, 66);
+        // Hence says so in the same commit, and nothing more follows from it.
+        let mut reader = follow(&running).await;
+        assert_eq!(types(&mut *reader, 67).await[66], "hence.cycle.stopped");
+        let (at, all) = (Position(67), Read { from: Start::Position(Position(67)), ..Read::default() });
+        let told = &running.read(all).await.unwrap().next(2).await.unwrap();
+        let [told] = &**told else { panic!("{told:?}") };
+        let attributes = told.message.attributes();
+        assert_eq!((told.position, attributes.key(), attributes.causation_depth()), (at, Some("back"), 0));
+        let text = String::from_utf8_lossy(told.message.data().unwrap()).into_owned();
+        assert!(text.contains(&letter.id) && text.contains("65 events"), "{text}");
     }
 
     async fn so_many_are_handled_at_a_time(place: Place) {
@@ -319,6 +330,7 @@ on_both_engines! {
 fn each_row_has_a_test_of_its_name() {
     let tests = [
         include_str!("control.rs"),
+        include_str!("crash.rs"),
         include_str!("defaults.rs"),
         include_str!("failure.rs"),
         include_str!("flow.rs"),

@@ -13,6 +13,7 @@ mod after;
 mod blocking;
 mod brief;
 mod control;
+mod crash;
 mod defaults;
 mod drain;
 mod explain;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Pump;
 use crate::runtime::breaker::Change;
 use crate::runtime::call::{Ended, Taken, failed};
+use crate::runtime::crash;
 use crate::runtime::intake::Skipped;
 use crate::runtime::measure;
 use crate::runtime::metrics::count;
@@ -77,10 +78,7 @@ impl Pump {
                 .unwrap_or(0);
             // One bad delivery does not spoil its batch: what came before it is called without
             // it, and only when it comes first it goes to the dead letters, so order is kept.
-            for later in deliveries.split_off(bad.max(1)) {
-                self.lanes.back_off(Delivery { due: None, ..later });
-            }
-            self.lanes.wake(self.clock.now());
+            self.put_back(deliveries.split_off(bad.max(1)));
             if bad > 0 {
                 return self.start(deliveries);
             }
@@ -108,6 +106,15 @@ impl Pump {
             });
         }
         self.commit(deliveries, commit, None);
+    }
+
+    /// Gives deliveries back to their lanes, from which they come again.
+    pub(super) fn put_back(&mut self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            let due = None;
+            self.lanes.back_off(Delivery { due, ..delivery });
+        }
+        self.lanes.wake(self.clock.now());
     }
 
     /// Notes that a call is over, and whether it ended at once.
@@ -173,6 +180,7 @@ impl Pump {
     fn note(&mut self, deliveries: &[Delivery], verdict: &Verdict, ran: Duration) {
         let change = match verdict {
             Verdict::Expired(_) | Verdict::Cycle(_) | Verdict::Shed => return,
+            Verdict::Quarantined(_) => return self.breaker.neither(deliveries),
             Verdict::Done(_) => self.breaker.done(deliveries),
             Verdict::Failed { .. } => self.breaker.failed(deliveries, Instant::now()),
             Verdict::Rejected { .. } | Verdict::Undecodable { .. } | Verdict::Skipped { .. } => {
@@ -194,15 +202,16 @@ impl Pump {
                     "a storm of failures stops the subscription"
                 );
                 let error = error.clone();
-                self.raise(&SubscriptionTripped {
+                let event = SubscriptionTripped {
                     subscription,
                     error,
-                });
+                };
+                self.raise(&event, Some(true));
             }
             (Some(Change::Resumed), _) => {
                 tracing::info!(subscription, "the subscription goes on");
                 let was = "tripped".to_owned();
-                self.raise(&SubscriptionResumed { subscription, was });
+                self.raise(&SubscriptionResumed { subscription, was }, Some(false));
             }
             _ => {}
         }
@@ -220,21 +229,29 @@ impl Pump {
         if crowded {
             let limit = self.lanes.limit();
             tracing::error!(subscription, limit, "the subscription pauses");
-            self.raise(&SubscriptionPaused {
+            let event = SubscriptionPaused {
                 subscription,
                 limit,
-            });
+            };
+            self.raise(&event, None);
         } else {
             tracing::info!(subscription, "the subscription goes on");
             let was = "paused".to_owned();
-            self.raise(&SubscriptionResumed { subscription, was });
+            self.raise(&SubscriptionResumed { subscription, was }, None);
         }
     }
 
-    /// Publishes what happened to the subscription itself.
-    fn raise(&mut self, event: &impl Event) {
+    /// Publishes what happened to the subscription itself, and remembers for the next process
+    /// whether a storm has stopped it, where that has changed.
+    fn raise(&mut self, event: &impl Event, tripped: Option<bool>) {
         match self.settler.notice(event) {
-            Ok(commit) => drop(self.commit(Vec::new(), commit, None)),
+            Ok(message) => {
+                let mut commit = Commit::publish(vec![message], self.settler.durability);
+                if let Some(is_tripped) = tripped {
+                    self.suspects.tripped(&mut commit, is_tripped);
+                }
+                self.commit(Vec::new(), commit, None);
+            }
             Err(error) => tracing::error!(%error, "cannot say what happened"),
         }
     }
@@ -259,6 +276,7 @@ impl Pump {
     ) -> bool {
         self.ended_at = None;
         if after.is_none() {
+            self.suspects.end_with(&mut commit);
             self.committing += deliveries.len();
             // Kept, because a commit that fails is tried again.
             let kept = commit.clone();
@@ -301,6 +319,7 @@ impl Pump {
         }
         self.committing -= deliveries.len();
         for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
+            self.suspects.ended(delivery.position);
             if !matches!(settlement.outcome, Outcome::Retry { .. }) {
                 self.intake.ended(&delivery);
                 // Most subscriptions have none of these, and to hash for nothing costs.
@@ -370,7 +389,8 @@ impl Pump {
             tracing::error!(subscription = %name, %error, "cannot say what happened");
             return;
         }
-        if !commit.publish.is_empty() || !commit.change.is_empty() {
+        let changes = commit.change.iter().any(|change| !crash::is_own(change));
+        if !commit.publish.is_empty() || changes {
             tracing::warn!(subscription = %name, %error, "cannot store what the handler did");
             self.committing -= deliveries.len();
             self.running += deliveries.len();

@@ -43,7 +43,7 @@ impl Pump {
             stops.push(Stop::Throttle(self.moment(at)));
         }
         let concurrency = self.adaptive.calls();
-        if self.calls.len() >= concurrency {
+        if self.calls.len() + self.trials.len() >= concurrency {
             stops.push(Stop::Concurrency(concurrency));
         }
         if let Some(due) = self.batch_due.filter(|due| *due > now) {

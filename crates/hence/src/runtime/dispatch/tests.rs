@@ -82,7 +82,7 @@ async fn stand() -> Stand {
         Arc::clone(&metrics),
         "/test",
         &*deliveries,
-        tokio::sync::mpsc::channel(1).1,
+        (tokio::sync::mpsc::channel(1).1, None),
     );
     let app = App::new("other")
         .start_on(Arc::clone(&engine))

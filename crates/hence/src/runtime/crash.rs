@@ -1,0 +1,259 @@
+//! `Crash`: what a process leaves behind for the next one, should it end without a word.
+//!
+//! What was not settled when a process began may have been with a handler when the one before it
+//! crashed. Before such a delivery is handled a mark is stored, and the commit that ends the attempt
+//! removes it. A mark that is found is a crash that its event was seen at:
+//!
+//! ```text
+//!   crashes   0            1 … CRASHES_MAX-1                     CRASHES_MAX
+//!             handled      handled while no other such one is    dead letter
+//! ```
+//!
+//! So whoever only happened to run beside an event that ends processes is cleared in a turn of its
+//! own. The marks are values of keys that no event can have, because a control character is in them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hence_core::commit::{Change, What};
+use hence_core::engine::Feature;
+use hence_core::{Commit, Delivery, Durability, Engine, Position};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The most calls of a subscription, counted from the start of a process, before which marks are
+/// stored. What a crash has left open comes first, so that this is enough to find it.
+pub(crate) const SUSPECTS_MAX: usize = 1_000;
+/// An event that was seen at so many crashes in a row becomes a dead letter.
+pub(crate) const CRASHES_MAX: u32 = 3;
+/// How the keys of the runtime's own values begin.
+const OWN: char = '\u{1}';
+
+/// Whether a change of a key is the runtime's own, and not of a handler.
+pub(crate) fn is_own(change: &Change) -> bool {
+    change.key.starts_with(OWN)
+}
+
+/// What all subscriptions of an application share.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    engine: Arc<dyn Engine>,
+    /// The least durability that outlives the process.
+    durability: Durability,
+    /// Nothing behind this position was there when the process began.
+    upto: Position,
+    /// Only one that was seen at a crash is handled at a time.
+    alone: Arc<Semaphore>,
+}
+
+impl Watch {
+    /// `None` where nothing outlives the process, or no value can be kept.
+    pub(crate) fn of(engine: &Arc<dyn Engine>) -> Option<Self> {
+        let capability = engine.capability();
+        let mut levels = capability.durability.iter().copied();
+        let durability = levels.find(|level| *level >= Durability::Written)?;
+        let upto = engine.health().ok()?.last;
+        capability.has(Feature::Keyed).then(|| Self {
+            engine: Arc::clone(engine),
+            durability,
+            upto,
+            alone: Arc::new(Semaphore::new(1)),
+        })
+    }
+}
+
+/// The suspects of one subscription.
+pub(crate) struct Suspects {
+    watch: Option<Watch>,
+    subscription: Arc<str>,
+    /// Before so many more calls marks are stored.
+    left: usize,
+    marks: HashMap<Position, Mark>,
+}
+
+/// The mark of one delivery, which is stored or about to be.
+struct Mark {
+    /// The crashes that it was seen at before.
+    before: u32,
+    /// Its turn, if it was seen at any.
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+/// What became of a mark: the turn of a delivery that has to have one.
+pub(crate) type Marked = Option<OwnedSemaphorePermit>;
+
+impl Suspects {
+    pub(crate) fn new(watch: Option<Watch>, subscription: &Arc<str>) -> Self {
+        let some = watch.as_ref().is_some_and(|watch| watch.upto.0 > 0);
+        Self {
+            watch,
+            subscription: Arc::clone(subscription),
+            left: if some { SUSPECTS_MAX } else { 0 },
+            marks: HashMap::new(),
+        }
+    }
+
+    /// Whether marks are to be stored before a call for these.
+    pub(crate) fn are_among(&self, deliveries: &[Delivery]) -> bool {
+        let is_old = |upto: Position| deliveries.iter().any(|one| one.position <= upto);
+        self.left > 0 && self.watch.as_ref().is_some_and(|watch| is_old(watch.upto))
+    }
+
+    /// Looks up how many crashes each of these was seen at. What cannot be read is no accusation.
+    pub(crate) fn look(
+        &mut self,
+        deliveries: &[Delivery],
+    ) -> impl Future<Output = Vec<u32>> + Send + use<> {
+        self.left = self.left.saturating_sub(1);
+        let (watch, name) = (self.watch.clone(), Arc::clone(&self.subscription));
+        let keys: Vec<_> = deliveries.iter().map(|one| key(one.position)).collect();
+        async move {
+            let mut crashes = Vec::with_capacity(keys.len());
+            for key in keys {
+                let value = match &watch {
+                    Some(watch) => watch.engine.keyed(&name, &key).await.ok().flatten(),
+                    None => None,
+                };
+                let text = value
+                    .as_deref()
+                    .and_then(|value| str::from_utf8(value).ok());
+                crashes.push(text.and_then(|text| text.parse().ok()).unwrap_or(0));
+            }
+            crashes
+        }
+    }
+
+    /// Notes that these were seen at so many crashes: whatever ends them removes their marks.
+    pub(crate) fn note(&mut self, deliveries: &[Delivery], crashes: &[u32]) {
+        for (delivery, before) in deliveries.iter().zip(crashes.iter().copied()) {
+            let mark = Mark { before, turn: None };
+            self.marks.insert(delivery.position, mark);
+        }
+    }
+
+    /// Stores marks before a call for deliveries that were noted, once it is the turn of those that
+    /// were seen at a crash. A safety net that cannot be hung up stops nobody.
+    pub(crate) fn mark(
+        &self,
+        deliveries: &[Delivery],
+        crashes: &[u32],
+    ) -> impl Future<Output = Marked> + Send + use<> {
+        let marks = deliveries.iter().zip(crashes);
+        let marks = marks.map(|(one, before)| self.change(one.position, before.saturating_add(1)));
+        let change = marks.collect();
+        let watch = self.watch.clone();
+        let is_accused = crashes.iter().any(|crashes| *crashes > 0);
+        async move {
+            let Watch {
+                engine,
+                durability,
+                alone,
+                ..
+            } = watch?;
+            let turn = match is_accused {
+                true => alone.acquire_owned().await.ok(),
+                false => None,
+            };
+            let commit = Commit {
+                change,
+                durability,
+                ..Commit::default()
+            };
+            if let Err(error) = engine.commit(commit).await {
+                tracing::warn!(%error, "a crash of the next call would not be counted");
+            }
+            turn
+        }
+    }
+
+    /// The call begins.
+    pub(crate) fn begin(&mut self, deliveries: &[Delivery], marked: Marked) {
+        if let Some(first) = deliveries.first()
+            && let Some(mark) = self.marks.get_mut(&first.position)
+        {
+            mark.turn = marked;
+        }
+    }
+
+    /// Lets a commit that ends attempts remove their marks.
+    pub(crate) fn end_with(&self, commit: &mut Commit) {
+        if self.marks.is_empty() {
+            return;
+        }
+        let positions = commit.settle.iter().map(|settlement| settlement.position);
+        let marked = positions.filter(|position| self.marks.contains_key(position));
+        let removals: Vec<_> = marked.map(|position| self.change(position, 0)).collect();
+        commit.change.extend(removals);
+    }
+
+    /// The commit that ended an attempt was taken: it is the turn of another.
+    pub(crate) fn ended(&mut self, position: Position) {
+        // Almost always there are none, and to hash for nothing costs.
+        if !self.marks.is_empty() {
+            self.marks.remove(&position);
+        }
+    }
+
+    /// Takes back the marks of what is given up: that is no crash. The engine stores it before it
+    /// closes, so nobody waits for it.
+    pub(crate) fn give_up(&mut self) {
+        let marks: Vec<_> = self.marks.drain().collect();
+        let change: Vec<_> = marks
+            .iter()
+            .map(|(position, mark)| self.change(*position, mark.before))
+            .collect();
+        let Some(watch) = self.watch.as_ref().filter(|_| !change.is_empty()) else {
+            return;
+        };
+        let commit = Commit {
+            change,
+            durability: watch.durability,
+            ..Commit::default()
+        };
+        if let Err(error) = watch.engine.try_commit(commit) {
+            tracing::warn!(?error, "what is given up counts as a crash");
+        }
+    }
+
+    fn change(&self, position: Position, crashes: u32) -> Change {
+        let what = match crashes {
+            0 => What::Remove,
+            _ => What::Write(crashes.to_string().into()),
+        };
+        Change {
+            subscription: Arc::clone(&self.subscription),
+            key: key(position),
+            what,
+        }
+    }
+
+    /// Whether a storm had stopped the subscription when the process before this one ended.
+    pub(crate) async fn was_tripped(&self) -> bool {
+        let Some(watch) = &self.watch else {
+            return false;
+        };
+        let value = watch.engine.keyed(&self.subscription, &tripped()).await;
+        value.is_ok_and(|value| value.is_some())
+    }
+
+    /// Remembers for the next process that a storm has stopped the subscription, or that it goes on.
+    pub(crate) fn tripped(&self, commit: &mut Commit, is_tripped: bool) {
+        if self.watch.is_some() {
+            commit.change.push(Change {
+                subscription: Arc::clone(&self.subscription),
+                key: tripped(),
+                what: match is_tripped {
+                    true => What::Write("tripped".into()),
+                    false => What::Remove,
+                },
+            });
+        }
+    }
+}
+
+fn key(position: Position) -> String {
+    format!("{OWN}began.{position}")
+}
+
+fn tripped() -> String {
+    format!("{OWN}breaker")
+}

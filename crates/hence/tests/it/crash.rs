@@ -1,0 +1,360 @@
+//! Events that end the process: each life of the application is a process of its own.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use hence::core::{Breaker, DeadLetterQuery, Read, RejectReason};
+use hence::{App, Batch, Event, HandlerExt as _, Running, Start, State};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::kit::{Tick, Tock, follow, tick};
+
+/// The directory of the log, for the process that is one life of the application.
+const DIR: &str = "HENCE_TEST_CRASH_DIR";
+/// Which life that is, from 1.
+const LIFE: &str = "HENCE_TEST_CRASH_LIFE";
+const QUARANTINED: &str = "hence.event.quarantined";
+const TRIPPED: &str = "hence.subscription.tripped";
+const RESUMED: &str = "hence.subscription.resumed";
+/// Longer than any test.
+const DAY: Duration = Duration::from_secs(86_400);
+/// Lives that no test may need.
+const LIVES_MAX: u32 = 10;
+
+/// What the handlers of one life know.
+struct Life {
+    number: u32,
+    innocent: Notify,
+}
+
+/// The number of the event that ends every process that handles it.
+const POISON: u64 = 13;
+
+async fn work(job: Tick, life: State<Arc<Life>>) -> Tock {
+    let Tick { key, number } = job;
+    match (life.number, &*key) {
+        (1, "beside") => {
+            life.innocent.notify_one();
+            // It is with a handler when the process ends.
+            std::future::pending().await
+        }
+        (1, _) if number == POISON => {
+            life.innocent.notified().await;
+            std::process::abort();
+        }
+        _ if number == POISON => std::process::abort(),
+        _ => Tock { key, number },
+    }
+}
+
+async fn mended(job: Tick) -> Tock {
+    let Tick { key, number } = job;
+    Tock { key, number }
+}
+
+fn app(number: u32) -> App {
+    let innocent = Notify::new();
+    App::new("shop").state(Arc::new(Life { number, innocent }))
+}
+
+fn url(dir: &Path) -> String {
+    format!("log:{}", dir.display())
+}
+
+/// The life that this process is to be, unless it is the test itself.
+fn life() -> Option<(PathBuf, u32)> {
+    let number = env::var(LIFE).ok()?.parse().ok()?;
+    Some((env::var_os(DIR)?.into(), number))
+}
+
+/// Lives the application of a test once more, in a process of its own.
+fn live(test: &str, dir: &Path, number: u32) -> Output {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]);
+    command.env(DIR, dir).env(LIFE, number.to_string());
+    command.output().unwrap()
+}
+
+/// How many lives ended with a crash before one ended well.
+fn crashes(test: &str, dir: &Path) -> u32 {
+    for number in 1..LIVES_MAX {
+        let output = live(test, dir, number);
+        if output.status.success() {
+            return number - 1;
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), None, "it was no crash: {said}");
+    }
+    panic!("it crashes for ever");
+}
+
+/// Publishes events that wait for the first life.
+async fn publish(dir: &Path, events: impl IntoIterator<Item = Tick>) {
+    let running = App::new("shop").start(&url(dir)).await.unwrap();
+    running.publish_all(events).await.unwrap();
+    running.drain().await;
+}
+
+/// Everything that was published of one type, oldest first.
+async fn all<E: Event + for<'a> Deserialize<'a>>(running: &Running) -> Vec<E> {
+    let from = Start::Earliest;
+    let read = Read {
+        from,
+        ..Read::default()
+    };
+    let mut reader = running.read(read).await.unwrap();
+    let mut found = Vec::new();
+    loop {
+        let some = reader.next(100).await.unwrap();
+        if some.is_empty() {
+            return found;
+        }
+        let own = some
+            .iter()
+            .filter(|e| e.message.attributes().event_type() == E::TYPE);
+        found.extend(own.map(|e| serde_json::from_slice(e.message.data().unwrap()).unwrap()));
+    }
+}
+
+/// Follows until so many events of each of these types have come.
+async fn until(running: &Running, wanted: &[(&str, usize)]) {
+    let mut wanted: BTreeMap<String, usize> = wanted
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect();
+    let mut reader = follow(running).await;
+    while wanted.values().any(|count| *count > 0) {
+        for entry in reader.next(100).await.unwrap() {
+            if let Some(count) = wanted.get_mut(entry.message.attributes().event_type()) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_ends_the_process_is_quarantined() {
+    let test = "crash::an_event_that_ends_the_process_is_quarantined";
+    if let Some((dir, number)) = life() {
+        let work = work.from(Start::Earliest);
+        let running = app(number)
+            .subscribe("work", work)
+            .start(&url(&dir))
+            .await
+            .unwrap();
+        until(&running, &[(QUARANTINED, 1), (Tock::TYPE, 4)]).await;
+        running.drain().await;
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let others = ["beside", "b", "c", "d"].map(|key| tick(key, 1));
+    let poisoned = [tick("a", POISON), tick("a", POISON + 1)];
+    publish(dir.path(), others.into_iter().chain(poisoned)).await;
+    assert_eq!(crashes(test, dir.path()), 3);
+
+    let running = App::new("shop")
+        .subscribe("work", mended)
+        .start(&url(dir.path()))
+        .await
+        .unwrap();
+    let letters = running
+        .dead_letters(&DeadLetterQuery::default())
+        .await
+        .unwrap();
+    let [letter] = &*letters else {
+        panic!("{letters:?}")
+    };
+    assert_eq!(
+        (letter.reason, letter.key.as_deref()),
+        (RejectReason::Quarantined, Some("a"))
+    );
+    assert!(
+        letter.hold && letter.error.contains("3 times in a row"),
+        "{letter:?}"
+    );
+    let told: Vec<Told> = all(&running).await;
+    let told: Vec<_> = told
+        .iter()
+        .map(|told| (&*told.subscription, &*told.letter))
+        .collect();
+    assert_eq!(told, [("work", &*letter.id)]);
+    let mut done: Vec<Tock> = all(&running).await;
+    done.sort_by(|one, other| one.key.cmp(&other.key));
+    let keys: Vec<_> = done.iter().map(|done| &*done.key).collect();
+    assert_eq!(
+        keys,
+        ["b", "beside", "c", "d"],
+        "each once, and none behind the poison"
+    );
+
+    running.redrive(vec![letter.id.clone()]).await.unwrap();
+    until(&running, &[(Tock::TYPE, 6)]).await;
+    let done: Vec<Tock> = all(&running).await;
+    let last: Vec<_> = done[4..]
+        .iter()
+        .map(|done| (&*done.key, done.number))
+        .collect();
+    assert_eq!(last, [("a", POISON), ("a", POISON + 1)]);
+    running.drain().await;
+}
+
+#[derive(Deserialize, Serialize)]
+struct Told {
+    subscription: String,
+    letter: String,
+}
+
+impl Event for Told {
+    const TYPE: &'static str = QUARANTINED;
+}
+
+async fn heap(jobs: Batch<Tick>) -> Vec<Tock> {
+    let tocks = jobs.iter().map(|job| {
+        let Tick { key, number } = job.clone();
+        if number == POISON {
+            std::process::abort();
+        }
+        Tock { key, number }
+    });
+    tocks.collect()
+}
+
+#[tokio::test]
+async fn of_a_batch_that_ends_the_process_only_one_event_is_quarantined() {
+    let test = "crash::of_a_batch_that_ends_the_process_only_one_event_is_quarantined";
+    if let Some((dir, number)) = life() {
+        let heap = heap.from(Start::Earliest);
+        let running = app(number)
+            .subscribe("heap", heap)
+            .start(&url(&dir))
+            .await
+            .unwrap();
+        until(&running, &[(QUARANTINED, 1), (Tock::TYPE, 6)]).await;
+        running.drain().await;
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = (1..=3).chain([POISON]).chain(21..=23);
+    publish(
+        dir.path(),
+        numbers.map(|number| tick(&format!("k{number}"), number)),
+    )
+    .await;
+    assert_eq!(crashes(test, dir.path()), 3);
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_is_no_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    publish(dir.path(), [tick("a", 1)]).await;
+    for _ in 0..5 {
+        let began = Arc::new(Notify::new());
+        let told = Arc::clone(&began);
+        let hangs = move |_: Tick| {
+            told.notify_one();
+            std::future::pending::<()>()
+        };
+        let app = App::new("shop").subscribe("work", hangs.from(Start::Earliest));
+        let running = app.start(&url(dir.path())).await.unwrap();
+        began.notified().await;
+        let drained = running.drain_within(Duration::ZERO).await;
+        assert_eq!(drained.abandoned, 1);
+    }
+    let running = App::new("shop")
+        .subscribe("work", mended)
+        .start(&url(dir.path()))
+        .await
+        .unwrap();
+    until(&running, &[(Tock::TYPE, 1)]).await;
+    assert!(
+        running
+            .dead_letters(&DeadLetterQuery::default())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    running.drain().await;
+}
+
+async fn fragile(_: Tick, broken: State<Arc<Broken>>) -> Result<(), &'static str> {
+    broken.calls.fetch_add(1, SeqCst);
+    if broken.is {
+        Err("it is broken")
+    } else {
+        Ok(())
+    }
+}
+
+struct Broken {
+    is: bool,
+    calls: AtomicUsize,
+}
+
+#[tokio::test]
+async fn what_a_storm_has_stopped_begins_with_one_event_in_the_next_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let life = async |is: bool| {
+        let broken = Arc::new(Broken {
+            is,
+            calls: AtomicUsize::new(0),
+        });
+        let handler = fragile.from(Start::Earliest).with(|options| {
+            (options.retry.first, options.retry.max) = (DAY, DAY);
+            options.breaker = Some(Breaker {
+                failures: 2,
+                probe: DAY,
+                ..Breaker::default()
+            });
+        });
+        let app = App::new("shop")
+            .state(Arc::clone(&broken))
+            .subscribe("fragile", handler);
+        (app.start(&url(dir.path())).await.unwrap(), broken)
+    };
+    let retried = async |running: &Running, count| {
+        while running.metrics()["fragile"].retried() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let more =
+        |key: &'static str| (0..4).map(move |number| tick(&format!("{key}{number}"), number));
+    publish(dir.path(), more("a")).await;
+    let (running, broken) = life(true).await;
+    retried(&running, 4).await;
+    until(&running, &[(TRIPPED, 1)]).await;
+    assert_eq!(broken.calls.load(SeqCst), 4, "all of them at a time");
+    running.drain().await;
+
+    publish(dir.path(), more("b")).await;
+    let (running, broken) = life(true).await;
+    retried(&running, 1).await;
+    running.drain().await;
+    assert_eq!(
+        broken.calls.load(SeqCst),
+        1,
+        "one that tries, and then none for a day"
+    );
+
+    let (running, broken) = life(false).await;
+    until(&running, &[(RESUMED, 1)]).await;
+    while broken.calls.load(SeqCst) < 3 {
+        tokio::task::yield_now().await;
+    }
+    running.drain().await;
+
+    publish(dir.path(), more("c")).await;
+    let (running, broken) = life(true).await;
+    until(&running, &[(TRIPPED, 2)]).await;
+    running.drain().await;
+    assert_eq!(
+        broken.calls.load(SeqCst),
+        4,
+        "it goes on at once where it had gone on"
+    );
+}
