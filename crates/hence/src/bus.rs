@@ -314,6 +314,7 @@ impl<'a> Publish<'a> {
     ///
     /// ```no_run
     /// # #[derive(hence::Event, serde::Serialize, serde::Deserialize)]
+    /// # #[event(type = "line.read")]
     /// # struct LineRead { text: String }
     /// # async fn import(bus: hence::Bus, lines: Vec<String>) -> Result<(), hence::Error> {
     /// for (number, text) in (1..).zip(lines) {
