@@ -52,6 +52,32 @@ pub(crate) fn verdicts(page: &str) -> BTreeMap<u32, Verdict> {
     rows.collect()
 }
 
+/// How many cases the row of a guarantee says that hold, for each engine.
+pub(crate) fn held(page: &str, number: u32) -> Vec<u32> {
+    let own = format!("**G{number}**");
+    let row = markdown::prose(page).find_map(|(_, line)| {
+        let cells = markdown::cells(line)?;
+        (cells.first() == Some(&own.as_str())).then_some(cells)
+    });
+    let cells = row.unwrap_or_default().into_iter().skip(2);
+    let held = cells.map(|cell| {
+        cell.split_once(" hold")
+            .and_then(|(count, _)| count.parse().ok())
+    });
+    held.map(Option::unwrap_or_default).collect()
+}
+
+/// The tests that the page names.
+pub(crate) fn names(page: &str) -> impl Iterator<Item = &str> {
+    let rest = page.split_once(BEGIN).map(|(_, rest)| rest);
+    let table = rest
+        .and_then(|rest| rest.split_once(END))
+        .map(|(table, _)| table);
+    let lists = table.unwrap_or_default().lines();
+    let lists = lists.filter(|line| line.starts_with("- **G"));
+    lists.flat_map(markdown::code_spans)
+}
+
 /// The page with the table as it should be; nothing when it has no place for one.
 pub(crate) fn written(
     house: &House,
