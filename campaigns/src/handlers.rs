@@ -270,8 +270,8 @@ impl World {
         Ok(())
     }
 
-    /// Redrives every dead letter until everything is handled.
-    async fn rest(&self, running: &Running, engine: &dyn Engine) -> Result<()> {
+    /// Redrives every dead letter until everything is handled, some of them edited; a few are given up.
+    async fn rest(&mut self, running: &Running, engine: &dyn Engine) -> Result<()> {
         loop {
             let letters = engine.dead_letters(&judge::dead()).await?;
             let reports = engine.subscriptions();
@@ -281,18 +281,51 @@ impl World {
             if letters.is_empty() && !reports.iter().any(open) {
                 return Ok(());
             }
-            let ids: Vec<_> = letters.into_iter().map(|letter| letter.id).collect();
+            let mut ids = Vec::new();
+            for letter in letters {
+                match self.dice.below(6) {
+                    0 => self.give_up(running, &letter.id).await?,
+                    1 => self.edit(running, &letter.id).await?,
+                    _ => ids.push(letter.id),
+                }
+            }
             if !ids.is_empty() {
                 self.book.redriven(ids.len() as u64);
                 running.redrive(ids.clone()).await?;
                 // Asking twice is safe; what was handled meanwhile is no dead letter any more.
-                drop(running.redrive(ids).await);
+                drop(running.redrive(ids.clone()).await);
+                if self.dice.below(4) == 0
+                    && let Some(id) = ids.first()
+                {
+                    // On its way, or handled by now.
+                    self.give_up(running, id).await?;
+                }
             }
             tokio::time::sleep(LOOK).await;
             thread::yield_now();
             self.in_time()
                 .map_err(|error| anyhow!("{error}: {reports:?}"))?;
         }
+    }
+
+    async fn give_up(&self, running: &Running, id: &str) -> Result<()> {
+        self.book.gives_up(id);
+        running.discard(&[id.to_owned()], "nobody needs it").await?;
+        // Asking twice is safe.
+        Ok(running.discard(&[id.to_owned()], "nobody needs it").await?)
+    }
+
+    /// Sends a copy that says the same and has other data.
+    async fn edit(&self, running: &Running, id: &str) -> Result<()> {
+        let (_, message) = running.dead_letter(id).await?;
+        let data = message.data().ok_or_else(|| anyhow!("{id} has no data"))?;
+        let mut data: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(data)?;
+        data.insert("edited".to_owned(), true.into());
+        self.book.edited();
+        self.book.redriven(1);
+        let data = serde_json::to_vec(&data)?;
+        running.redrive_edited(id, data.into()).await?;
+        Ok(())
     }
 
     fn in_time(&self) -> Result<()> {

@@ -53,8 +53,8 @@ pub(crate) struct Oracle {
     tries: HashMap<(String, String), u32>,
     /// Events that a loss of power took.
     gone: HashSet<String>,
-    /// Acknowledged when the last cut had begun, and not looked for yet.
-    doubted: HashSet<String>,
+    /// Acknowledged when the last cut had begun, and not looked for yet; whether as synced.
+    doubted: HashMap<String, bool>,
     /// From when on acknowledgements are in doubt; see [`Struck`](crate::cycle::Struck).
     pub(crate) doubt: Option<u64>,
     /// Whether the power was ever lost: what was only written may have been handled, and be gone.
@@ -121,10 +121,10 @@ impl Oracle {
                 duplicate,
                 at,
             } => {
-                let doubtful = *synced && self.doubt.is_some_and(|begin| *at >= begin);
+                let doubtful = self.doubt.is_some_and(|begin| *at >= begin);
                 if doubtful && !self.acked.contains_key(id) {
-                    self.count.doubtful += 1;
-                    self.doubted.insert(id.clone());
+                    self.count.doubtful += u64::from(*synced);
+                    self.doubted.insert(id.clone(), *synced);
                 }
                 self.acknowledge(id, *position, *synced && !doubtful, *duplicate);
             }
@@ -212,7 +212,12 @@ impl Oracle {
                 Some(found) => self.double(format!("{id}: acknowledged at {position}, at {found}")),
                 None if power_lost && !synced => {
                     first_gone = first_gone.min(position);
-                    if self.doubted.contains(&id) {
+                    let doubted = self.doubted.remove(&id);
+                    if doubted.is_some() {
+                        // Also what reserved its position may have been lost by a lie.
+                        self.seen.remove(&position);
+                    }
+                    if doubted == Some(true) {
                         doubted_gone += 1;
                     } else {
                         self.count.written_lost += 1;

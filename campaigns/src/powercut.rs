@@ -130,7 +130,11 @@ impl Way {
 
     /// Why this machine cannot do it, if it cannot.
     fn missing(self) -> Option<String> {
-        let tried = Place::in_memory().and_then(|place| self.on(&place, 0));
+        let place = match Place::in_memory() {
+            Ok(place) => place,
+            Err(error) => return Some(format!("{error:#}")),
+        };
+        let tried = self.on(&place, 0);
         tried
             .err()
             .map(|error| format!("{}: {error:#}", self.as_str()))

@@ -76,6 +76,7 @@ struct Fuzzed {
     passed: bool,
     executions: Option<u64>,
     covered: Option<u64>,
+    findings: u64,
     seconds: u64,
 }
 
@@ -83,7 +84,9 @@ struct Fuzzed {
 fn fuzzing(page: &mut String) -> Result<()> {
     let mut rows = String::new();
     for (name, _) in TARGETS {
-        let Ok(bytes) = fs::read(format!("{FOLDER}/fuzz-{name}.json")) else {
+        let read = |form: &str| fs::read(format!("{FOLDER}/fuzz-{name}{form}.json")).ok();
+        // The long form tells more.
+        let Some(bytes) = read("").or_else(|| read("-short")) else {
             continue;
         };
         let told: Fuzzed = serde_json::from_slice(&bytes)?;
@@ -93,10 +96,11 @@ fn fuzzing(page: &mut String) -> Result<()> {
         };
         writeln!(
             rows,
-            "| {name} | {} | {} | {} | {} |",
+            "| {name} | {} | {} | {} | {} | {} |",
             verdict.as_str(),
             told.executions.unwrap_or(0),
             told.covered.unwrap_or(0),
+            told.findings,
             told.seconds,
         )?;
     }
@@ -106,7 +110,8 @@ fn fuzzing(page: &mut String) -> Result<()> {
     writeln!(
         page,
         "## fuzzing\n\n`cargo xtask fuzz`: libFuzzer, without sanitizers, one core.\n\n\
-         | Target | Verdict | Inputs | Branches reached | Seconds |\n|---|---|---|---|---|\n{rows}"
+         | Target | Verdict | Inputs | Branches reached | Findings | Seconds |\n\
+         |---|---|---|---|---|---|\n{rows}"
     )?;
     Ok(())
 }

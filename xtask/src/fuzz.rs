@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz [TARGET] [--time SECONDS]`: libFuzzer makes up inputs for the log and the engine.
+//! `cargo xtask fuzz [TARGET] [--short | --time SECONDS]`: libFuzzer makes up inputs for the log and the engine.
 //!
 //! The targets are functions of `hence-campaigns`; `fuzz/` wraps them, in a workspace of its own,
 //! because everything below them is built with the instrumentation that libFuzzer reads. That takes
@@ -17,6 +17,8 @@ use serde_json::json;
 pub(crate) const TARGETS: [&str; 4] = ["frame", "recovery", "snapshot", "script"];
 /// How long each target runs, in seconds, unless that was said.
 const SECONDS: u64 = 60;
+/// How long each runs in the short form: all of them within half a minute, with a warm build.
+const SECONDS_SHORT: u64 = 5;
 /// How long one input may take, in seconds.
 const INPUT_SECONDS: u64 = 25;
 /// Bytes of one input, at most.
@@ -34,6 +36,9 @@ pub(crate) struct Fuzz {
     /// One target; without it, all.
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
+    /// The form that every change can afford.
+    #[arg(long, conflicts_with = "time")]
+    short: bool,
     /// Seconds for each target.
     #[arg(long, default_value_t = SECONDS)]
     time: u64,
@@ -71,7 +76,7 @@ pub(crate) fn run(root: &Path, fuzz: &Fuzz) -> Result<bool> {
     let wanted = |name: &&&str| fuzz.target.as_deref().is_none_or(|target| target == **name);
     let mut all = true;
     for name in TARGETS.iter().filter(wanted) {
-        all &= fuzz_one(root, name, fuzz.time)?;
+        all &= fuzz_one(root, name, fuzz)?;
         if fuzz.keep {
             merge(root, name)?;
         }
@@ -96,13 +101,18 @@ fn program(root: &Path, name: &str) -> Result<Command> {
 }
 
 /// Runs one target; what it found goes into a report for the scorecard.
-fn fuzz_one(root: &Path, name: &str, seconds: u64) -> Result<bool> {
+fn fuzz_one(root: &Path, name: &str, fuzz: &Fuzz) -> Result<bool> {
+    let (seconds, form) = match fuzz.short {
+        true => (SECONDS_SHORT, "-short"),
+        false => (fuzz.time, ""),
+    };
     let found = format!("target/fuzz/corpus/{name}");
     let broken = format!("fuzz/artifacts/{name}/");
     for folder in [&found, &broken] {
         fs::create_dir_all(root.join(folder))?;
     }
     println!("fuzz: {name}, {seconds} s");
+    let before = kept(&root.join(&broken))?;
     let mut program = program(root, name)?;
     program.args([
         format!("-max_total_time={seconds}"),
@@ -133,14 +143,20 @@ fn fuzz_one(root: &Path, name: &str, seconds: u64) -> Result<bool> {
         println!("{told}");
         println!("fuzz: {name} BROKE; its input is kept in {broken}");
     }
+    let findings = kept(&root.join(&broken))?.saturating_sub(before);
     let report = json!({
         "target": name, "seconds": seconds, "executions": executions, "covered": covered,
-        "passed": passed,
+        "findings": findings, "passed": passed,
     });
     fs::create_dir_all(root.join("target/campaigns"))?;
-    let path = root.join(format!("target/campaigns/fuzz-{name}.json"));
+    let path = root.join(format!("target/campaigns/fuzz-{name}{form}.json"));
     fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     Ok(passed)
+}
+
+/// How many inputs lie in a folder.
+fn kept(folder: &Path) -> Result<usize> {
+    Ok(fs::read_dir(folder)?.count())
 }
 
 /// Keeps the smallest set of inputs that reaches what all found ones reach.

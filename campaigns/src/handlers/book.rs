@@ -1,7 +1,7 @@
 //! `Book`: what the handlers are to do, and what was seen of every call while it happened.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,11 +62,13 @@ pub(super) struct Fired {
     dropped: u64,
     exhausted: u64,
     redriven: u64,
+    edited: u64,
+    discarded: u64,
     pub(super) storms: u64,
 }
 
 impl Fired {
-    fn all(&self) -> [(&'static str, u64); 8] {
+    fn all(&self) -> [(&'static str, u64); 10] {
         [
             ("failed", self.failed),
             ("rejected", self.rejected),
@@ -75,6 +77,8 @@ impl Fired {
             ("dropped with their process", self.dropped),
             ("out of attempts", self.exhausted),
             ("redriven", self.redriven),
+            ("of them edited", self.edited),
+            ("discarded", self.discarded),
             ("storms", self.storms),
         ]
     }
@@ -87,6 +91,8 @@ impl Fired {
         self.dropped += other.dropped;
         self.exhausted += other.exhausted;
         self.redriven += other.redriven;
+        self.edited += other.edited;
+        self.discarded += other.discarded;
         self.storms += other.storms;
     }
 
@@ -136,6 +142,8 @@ struct Pages {
     acknowledged: Vec<(Step, u64)>,
     lanes: HashMap<(&'static str, String), Last>,
     mercy: bool,
+    /// Ids of dead letters that were given up.
+    discarded: BTreeSet<String>,
     ending: bool,
     fired: Fired,
     problems: Vec<String>,
@@ -192,6 +200,23 @@ impl Book {
         let mut pages = self.pages();
         pages.mercy = true;
         pages.lanes.clear();
+    }
+
+    pub(super) fn edited(&self) {
+        self.pages().fired.edited += 1;
+    }
+
+    /// A dead letter is given up, perhaps while it is on its way again.
+    pub(super) fn gives_up(&self, id: &str) {
+        let mut pages = self.pages();
+        pages.fired.discarded += 1;
+        pages.discarded.insert(id.to_owned());
+        pages.lanes.clear();
+    }
+
+    /// Whether the dead letter of an event was given up.
+    pub(super) fn has_given_up(&self, by: &str, position: u64) -> bool {
+        self.pages().discarded.contains(&format!("{by}.{position}"))
     }
 
     pub(super) fn redriven(&self, count: u64) {
@@ -265,6 +290,8 @@ impl Book {
         let fits = match last {
             Last::Fresh => true,
             Last::Running(..) => false,
+            // Of what went on behind dead letters each may be sent again by itself.
+            Last::Done(before) if pages.mercy && by == "go" => number != before,
             Last::Done(before) => number > before,
             Last::Failed(before, ended) => number == before && attempt == ended + 1,
             Last::Dead(before) => by == "go" && number > before,

@@ -86,3 +86,28 @@ fn no_more_is_in_doubt_than_can_be_under_way() {
         (IN_FLIGHT_MAX + 1, 1)
     );
 }
+
+#[test]
+fn a_position_may_come_back_only_where_its_event_was_in_doubt() {
+    for (doubt, disorder) in [(Some(10), 0), (None, 1)] {
+        let mut oracle = Oracle {
+            doubt,
+            ..Oracle::default()
+        };
+        hear(&mut oracle, 1, 10);
+        oracle.check_tail(&[], true);
+        oracle.doubt = None;
+        let mut other = stored(2);
+        other.position = 1;
+        oracle.hear(&Line::Send {
+            id: other.id.clone(),
+            key: other.key.clone(),
+            number: 2,
+            hash: 2,
+            batch: other.id.clone(),
+            size: 1,
+        });
+        oracle.check_tail(&[other], true);
+        assert_eq!(oracle.count.disorder, disorder);
+    }
+}

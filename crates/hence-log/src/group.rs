@@ -45,6 +45,8 @@ const MARK_FILLER_BYTES: usize = 4096;
 const MARK_FILLER_BYTES_MIN: usize = 1024;
 /// Bytes written between two looks at the free space, at most.
 const SPACE_CHECK_BYTES: u64 = 1 << 20;
+/// What the kernel keeps a file in.
+const PAGE_BYTES: usize = 4096;
 /// Bytes after which a frame takes no more commits: as much as a look at one of them has to verify,
 /// and as much as damage to one of them takes along.
 const FRAME_BYTES: usize = 32 << 10;
@@ -379,19 +381,17 @@ impl Writer {
     /// Writes and syncs the group; on success the tail is behind it.
     fn store(&mut self, level: Level, created: &mut Vec<Arc<Segment>>) -> Result<()> {
         self.cover(level, created)?;
-        self.buffer.extend_from_slice(&[0; END_BYTES]);
+        let all = self.start_of(self.drafts.len());
+        self.buffer.resize(all + END_BYTES + PAGE_BYTES, 0);
         let mut from = 0;
         while from < self.drafts.len() {
             let (offset, start) = (self.tail.end, self.start_of(from));
             let next = self.lay_out_from(from);
-            let end = self.start_of(next)
-                + if next == self.drafts.len() {
-                    END_BYTES
-                } else {
-                    0
-                };
+            let end = self.start_of(next);
             if next > from {
-                let bytes = self.buffer.get(start..end).unwrap_or_default();
+                let is_last = next == self.drafts.len();
+                let behind = if is_last { self.end_of_page() } else { 0 };
+                let bytes = self.buffer.get(start..end + behind).unwrap_or_default();
                 write_all(&*self.tail.segment.file, bytes, u64::from(offset))
                     .map_err(|e| self.write_failed(e))?;
                 self.unchecked += (end - start) as u64;
@@ -407,6 +407,15 @@ impl Writer {
         } else {
             Ok(())
         }
+    }
+
+    /// Bytes from the tail on that are zero: the end word, and the rest of its page. Of a page that is
+    /// written in part and not in memory, as in a file that is used again, the kernel first reads
+    /// the other part from the disk.
+    fn end_of_page(&self) -> usize {
+        let end = self.tail.end as usize + END_BYTES;
+        let limit = self.tail.segment.header.bytes as usize;
+        end.next_multiple_of(PAGE_BYTES).min(limit) - self.tail.end as usize
     }
 
     /// Where a draft begins in the buffer, or where the drafts end.

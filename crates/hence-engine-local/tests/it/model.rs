@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use hence_core::commit::{Change, Sequence, What};
 use hence_core::engine::Deliveries;
-use hence_core::{Commit, DeadLetterQuery, Delivery, Engine, Outcome, Start, Timestamp};
+use hence_core::{Code, Commit, DeadLetterQuery, Delivery, Engine, Outcome, Start, Timestamp};
 use hence_log::sim::SimStorage;
 use proptest::prelude::*;
 
@@ -12,6 +14,10 @@ use crate::common::*;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 const TYPES: [&str; 3] = ["t", "u", "v"];
+const SENDERS: [&str; 2] = ["a", "b"];
+const TIMERS: [&str; 2] = ["soon", "later"];
+/// The key whose state each subscription has.
+const KEY: &str = "k";
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -25,8 +31,18 @@ enum Step {
         Vec<(prop::sample::Index, End)>,
         Option<(u8, u8)>,
         bool,
+        Option<Option<u8>>,
     ),
     Redrive(usize, prop::sample::Index),
+    Discard(usize, prop::sample::Index),
+    /// Sends an edited copy; sometimes the same one again.
+    Edit(usize, prop::sample::Index, bool),
+    /// The batch of a sender, so many behind its newest: the same one, the next one, or too far.
+    Send(usize, u64, Vec<(u8, u8)>),
+    /// Sets a timer of a subscription, or cancels it.
+    Timer(usize, usize, Option<(u8, u8)>),
+    /// Lets the time of all timers come, and publishes something.
+    Fire((u8, u8)),
     Restart(Ending),
 }
 
@@ -56,14 +72,25 @@ fn step() -> impl Strategy<Value = Step> {
     let power_cut = any::<u64>().prop_map(Ending::PowerCut);
     let ending = prop_oneof![Just(Ending::Clean), Just(Ending::Kill), power_cut];
     let ends = prop::collection::vec((any::<prop::sample::Index>(), end), 1..4);
+    let letter = || (0..3usize, any::<prop::sample::Index>());
+    let value = prop::option::of(prop::option::of(any::<u8>()));
     prop_oneof![
         4 => prop::collection::vec(event(), 1..5).prop_map(Step::Publish),
         3 => (0..3usize).prop_map(Step::Subscribe),
         1 => (0..3usize).prop_map(Step::Detach),
         4 => (0..3usize, 1..6usize).prop_map(|(name, max)| Step::Pull(name, max)),
-        5 => (0..3usize, ends, prop::option::of(event()), any::<bool>())
-            .prop_map(|(name, ends, emit, twice)| Step::Settle(name, ends, emit, twice)),
-        3 => (0..3usize, any::<prop::sample::Index>()).prop_map(|(n, i)| Step::Redrive(n, i)),
+        5 => (0..3usize, ends, prop::option::of(event()), any::<bool>(), value)
+            .prop_map(|(name, ends, emit, twice, value)| {
+                Step::Settle(name, ends, emit, twice, value)
+            }),
+        3 => letter().prop_map(|(name, index)| Step::Redrive(name, index)),
+        1 => letter().prop_map(|(name, index)| Step::Discard(name, index)),
+        2 => (letter(), any::<bool>()).prop_map(|((n, i), again)| Step::Edit(n, i, again)),
+        2 => (0..2usize, 0..3u64, prop::collection::vec(event(), 1..4))
+            .prop_map(|(sender, behind, batch)| Step::Send(sender, behind, batch)),
+        2 => (0..3usize, 0..2usize, prop::option::of(event()))
+            .prop_map(|(name, timer, event)| Step::Timer(name, timer, event)),
+        1 => event().prop_map(Step::Fire),
         2 => ending.prop_map(Step::Restart),
     ]
 }
@@ -81,12 +108,22 @@ enum Fate {
 struct Subscription {
     fates: BTreeMap<u64, Fate>,
     held: BTreeMap<u64, u32>,
+    /// The copies that were sent in the place of dead letters.
+    copies: BTreeMap<u64, u64>,
+    /// The value of its key.
+    value: Option<u8>,
+    /// Its timers: when each is due, and what it publishes.
+    timers: BTreeMap<usize, (u64, (u8, u8))>,
 }
 
 #[derive(Debug, Default)]
 struct Model {
     events: Vec<(u8, u8)>,
     subscriptions: BTreeMap<usize, Subscription>,
+    /// The newest batch of each sender, and its number.
+    sent: BTreeMap<usize, (u64, Vec<(u8, u8)>)>,
+    /// Counts copies and timers.
+    serial: u64,
 }
 
 /// The types of a subscription: each takes one alone, and the third all.
@@ -130,7 +167,7 @@ impl Model {
             let fates = own.map(|(at, _)| (at as u64 + 1, Fate::Open(0))).collect();
             Subscription {
                 fates,
-                held: BTreeMap::new(),
+                ..Subscription::default()
             }
         });
     }
@@ -185,6 +222,18 @@ impl Subscription {
         true
     }
 
+    /// Some delivery, mostly one that is dead.
+    fn any(&self, index: prop::sample::Index) -> Option<u64> {
+        let dead = self
+            .fates
+            .iter()
+            .filter(|(_, fate)| matches!(fate, Fate::Dead(_)));
+        let dead: Vec<u64> = dead.map(|(position, _)| *position).collect();
+        let all = self.fates.keys().copied().take(2);
+        let own: Vec<u64> = dead.iter().chain(&dead).copied().chain(all).collect();
+        (!own.is_empty()).then(|| *index.get(&own))
+    }
+
     fn count(&self, test: impl Fn(&Fate) -> bool) -> u64 {
         self.fates.values().filter(|fate| test(fate)).count() as u64
     }
@@ -198,6 +247,25 @@ struct World {
     model: Model,
 }
 
+/// The edited copy of a dead letter.
+fn copy(serial: u64, event_type: u8) -> hence_core::Message {
+    typed(&format!("copy {serial}"), TYPES[usize::from(event_type)])
+}
+
+fn change(name: usize, what: What) -> Change {
+    Change {
+        subscription: NAMES[name].into(),
+        key: KEY.to_owned(),
+        what,
+    }
+}
+
+/// Where events are, and whether they were there.
+fn told(receipts: Vec<hence_core::Receipt>) -> Vec<(u64, bool)> {
+    let one = |r: &hence_core::Receipt| (r.position.unwrap().0, r.duplicate);
+    receipts.iter().map(one).collect()
+}
+
 fn message((id, event_type): (u8, u8)) -> hence_core::Message {
     typed(&id.to_string(), TYPES[usize::from(event_type)])
 }
@@ -205,12 +273,132 @@ fn message((id, event_type): (u8, u8)) -> hence_core::Message {
 impl World {
     async fn publish(&mut self, batch: &[(u8, u8)]) {
         let messages = batch.iter().copied().map(message).collect();
-        let receipts = publish(&self.engine, messages).await.ok();
-        let told = receipts.map(|receipts| {
-            let one = |r: &hence_core::Receipt| (r.position.unwrap().0, r.duplicate);
-            receipts.iter().map(one).collect::<Vec<_>>()
-        });
+        let told = publish(&self.engine, messages).await.ok().map(told);
         assert_eq!(told, self.model.publish(batch), "publish {batch:?}");
+    }
+
+    async fn send(&mut self, sender: usize, behind: u64, batch: Vec<(u8, u8)>) {
+        let known = self.model.sent.get(&sender).cloned();
+        let (newest, before) = known.unwrap_or_default();
+        let batch = if behind == 0 { before } else { batch };
+        let number = newest + behind;
+        let commit = Commit {
+            publish: batch.iter().copied().map(message).collect(),
+            sequence: Some(Sequence {
+                sender: SENDERS[sender].to_owned(),
+                number,
+            }),
+            durability: strongest(&self.engine),
+            ..Commit::default()
+        };
+        let result = self.engine.commit(commit).await;
+        if number != newest + 1 && (number == 0 || number != newest) {
+            assert_eq!(result.unwrap_err().code(), Code::SEQUENCE_GAP);
+            return;
+        }
+        let expected = self.model.publish(&batch);
+        assert_eq!(
+            result.ok().map(told),
+            expected,
+            "{sender} {number} {batch:?}"
+        );
+        if expected.is_some() {
+            self.model.sent.insert(sender, (number, batch));
+        }
+    }
+
+    async fn timer(&mut self, name: usize, timer: usize, event: Option<(u8, u8)>) {
+        let Some(subscription) = self.model.subscriptions.get_mut(&name) else {
+            return;
+        };
+        self.model.serial += 1;
+        let serial = self.model.serial;
+        let of = || TIMERS[timer].to_owned();
+        let what = match event {
+            None => What::CancelTimer { name: of() },
+            Some(event) => What::SetTimer {
+                name: of(),
+                due: self.bench.clock_now().after(Duration::from_secs(serial)),
+                message: Box::new(message(event)),
+            },
+        };
+        match event {
+            None => drop(subscription.timers.remove(&timer)),
+            Some(event) => drop(subscription.timers.insert(timer, (serial, event))),
+        }
+        let commit = Commit {
+            change: vec![change(name, what)],
+            durability: strongest(&self.engine),
+            ..Commit::default()
+        };
+        self.engine.commit(commit).await.unwrap();
+    }
+
+    /// All timers are due and fire in their order, before what is published behind them.
+    async fn fire(&mut self, event: (u8, u8)) {
+        self.bench
+            .clock
+            .advance(Duration::from_secs(self.model.serial + 1));
+        let mut due = Vec::new();
+        for subscription in self.model.subscriptions.values_mut() {
+            due.extend(std::mem::take(&mut subscription.timers).into_values());
+        }
+        due.sort_unstable();
+        for (_, event) in due {
+            // An event that is known is not published again, whatever it says.
+            self.model.publish(&[event]);
+        }
+        self.publish(&[event]).await;
+    }
+
+    async fn discard(&mut self, name: usize, index: prop::sample::Index) {
+        let Some(subscription) = self.model.subscriptions.get_mut(&name) else {
+            return;
+        };
+        let Some(position) = subscription.any(index) else {
+            return;
+        };
+        let id = format!("{}.{position}", NAMES[name]);
+        let result = discard(&self.engine, &[&id]).await;
+        let fate = subscription.fates.get_mut(&position).unwrap();
+        assert_eq!(result.is_ok(), !matches!(fate, Fate::Open(_)));
+        if matches!(fate, Fate::Dead(_) | Fate::Redriven(_)) {
+            *fate = Fate::Done;
+            subscription.held.remove(&position);
+            if let Some(deliveries) = self.attached.get_mut(&name) {
+                assert!(deliveries.next(1).await.unwrap().is_empty());
+                let released: Vec<_> = deliveries.released().into_keys().collect();
+                assert_eq!(released, [hence_core::Position(position)]);
+            }
+        }
+    }
+
+    async fn edit(&mut self, name: usize, index: prop::sample::Index, again: bool) {
+        let Some(subscription) = self.model.subscriptions.get_mut(&name) else {
+            return;
+        };
+        let Some(position) = subscription.any(index) else {
+            return;
+        };
+        self.model.serial += 1;
+        let before = subscription.copies.get(&position).copied();
+        let serial = before.filter(|_| again).unwrap_or(self.model.serial);
+        let event_type = self.model.events[usize::try_from(position).unwrap() - 1].1;
+        let id = format!("{}.{position}", NAMES[name]);
+        let result = edit(&self.engine, &id, copy(serial, event_type)).await;
+        let code = result.err().map(|error| error.code());
+        let fate = subscription.fates.get_mut(&position).unwrap();
+        let expected = match *fate {
+            Fate::Open(_) | Fate::Done => Some(Code::NOT_FOUND),
+            Fate::Redriven(_) if before == Some(serial) => None,
+            Fate::Redriven(_) => Some(Code::EDIT),
+            Fate::Dead(attempts) => {
+                *fate = Fate::Redriven(attempts);
+                subscription.copies.insert(position, serial);
+                None
+            }
+        };
+        assert_eq!(code, expected, "{id}");
     }
 
     async fn pull(&mut self, name: usize, max: usize) {
@@ -223,7 +411,12 @@ impl World {
         assert_eq!(got.iter().map(told).collect::<Vec<_>>(), expected);
         for delivery in got {
             let event = self.model.events[usize::try_from(delivery.position.0).unwrap() - 1];
-            assert_eq!(delivery.message, message(event));
+            let copies = &self.model.subscriptions[&name].copies;
+            let expected = match copies.get(&delivery.position.0) {
+                Some(serial) => copy(*serial, event.1),
+                None => message(event),
+            };
+            assert_eq!(delivery.message, expected);
         }
     }
 
@@ -232,7 +425,7 @@ impl World {
         name: usize,
         ends: &[(prop::sample::Index, End)],
         emit: Option<(u8, u8)>,
-        twice: bool,
+        (twice, value): (bool, Option<Option<u8>>),
     ) {
         let Some(subscription) = self.model.subscriptions.get(&name) else {
             return;
@@ -256,16 +449,25 @@ impl World {
                     End::Retry => retry(Timestamp::from_micros(i64::from(*attempt))),
                     End::Reject => reject(true),
                 },
-                ran: std::time::Duration::ZERO,
+                ran: Duration::ZERO,
             });
+        let write = |value: Option<u8>| match value {
+            Some(value) => What::Write(vec![value].into()),
+            None => What::Remove,
+        };
         let commit = Commit {
             settle: settle.collect(),
             publish: emit.into_iter().map(message).collect(),
+            change: value
+                .map(|value| change(name, write(value)))
+                .into_iter()
+                .collect(),
             durability: strongest(&self.engine),
             ..Commit::default()
         };
         for _ in 0..=usize::from(twice) {
-            self.commit(name, &ends, emit, commit.clone()).await;
+            self.commit(name, &ends, (emit, value), commit.clone())
+                .await;
         }
     }
 
@@ -273,7 +475,7 @@ impl World {
         &mut self,
         name: usize,
         ends: &[((u64, u32), End)],
-        emit: Option<(u8, u8)>,
+        (emit, value): (Option<(u8, u8)>, Option<Option<u8>>),
         commit: Commit,
     ) {
         let result = self.engine.commit(commit).await;
@@ -291,6 +493,7 @@ impl World {
             assert_eq!(result.is_ok(), told.is_some());
             if told.is_some() {
                 let subscription = self.model.subscriptions.get_mut(&name).unwrap();
+                subscription.value = value.unwrap_or(subscription.value);
                 for ((position, attempt), end) in ends {
                     subscription.settle(*position, *attempt, *end);
                 }
@@ -304,18 +507,9 @@ impl World {
         let Some(subscription) = self.model.subscriptions.get_mut(&name) else {
             return;
         };
-        // Mostly what is dead, sometimes what is not.
-        let dead = subscription
-            .fates
-            .iter()
-            .filter(|(_, fate)| matches!(fate, Fate::Dead(_)));
-        let dead: Vec<u64> = dead.map(|(position, _)| *position).collect();
-        let all = subscription.fates.keys().copied().take(2);
-        let own: Vec<u64> = dead.iter().chain(&dead).copied().chain(all).collect();
-        if own.is_empty() {
+        let Some(position) = subscription.any(index) else {
             return;
-        }
-        let position = *index.get(&own);
+        };
         let id = format!("{}.{position}", NAMES[name]);
         let result = redrive(&self.engine, &[&id]).await;
         let fate = subscription.fates.get_mut(&position).unwrap();
@@ -371,14 +565,21 @@ impl World {
                 }
             }
             Step::Pull(name, max) => self.pull(name, max).await,
-            Step::Settle(name, ends, emit, twice) => self.settle(name, &ends, emit, twice).await,
+            Step::Settle(name, ends, emit, twice, value) => {
+                self.settle(name, &ends, emit, (twice, value)).await;
+            }
             Step::Redrive(name, index) => self.redrive(name, index).await,
+            Step::Discard(name, index) => self.discard(name, index).await,
+            Step::Edit(name, index, again) => self.edit(name, index, again).await,
+            Step::Send(sender, behind, batch) => self.send(sender, behind, batch).await,
+            Step::Timer(name, timer, event) => self.timer(name, timer, event).await,
+            Step::Fire(event) => self.fire(event).await,
             Step::Restart(ending) => self.restart(ending).await,
         }
-        self.compare();
+        self.compare().await;
     }
 
-    fn compare(&self) {
+    async fn compare(&self) {
         let reports = self.engine.subscriptions();
         assert_eq!(reports.len(), self.model.subscriptions.len());
         for (name, expected) in &self.model.subscriptions {
@@ -388,6 +589,11 @@ impl World {
                 .unwrap();
             let open = |fate: &Fate| matches!(fate, Fate::Open(_) | Fate::Redriven(_));
             assert_eq!(report.lag, expected.count(open), "{report:?}");
+            let value = self.engine.keyed(NAMES[*name], KEY).await.unwrap();
+            assert_eq!(
+                value.as_deref(),
+                expected.value.as_ref().map(std::slice::from_ref)
+            );
             assert_eq!(
                 report.dead,
                 expected.count(|fate| matches!(fate, Fate::Dead(_)))
@@ -449,13 +655,15 @@ impl World {
 }
 
 fn run(mut bench: Bench, disk: Option<SimStorage>, small: bool, steps: Vec<Step>) {
+    // A timer fires with the next commit, and not when some thread comes to it.
+    bench.options.alarm = false;
     if small {
         // So that queues overflow, files end and memory is left all the time.
         bench.options.ready_events = 2;
         bench.options.tail_bytes = 2000;
         bench.options.segment_bytes = 4096;
         bench.options.snapshot_frames = 7;
-        bench.options.snapshot_interval = std::time::Duration::ZERO;
+        bench.options.snapshot_interval = Duration::ZERO;
     }
     block_on(async {
         let engine = bench.open();

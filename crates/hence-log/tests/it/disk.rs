@@ -119,3 +119,31 @@ fn a_snapshot_is_given_back_with_the_frames_behind_it() {
         .unwrap();
     assert_eq!(numbers, [(8, 2), (9, 2), (10, 2)]);
 }
+
+#[test]
+fn a_group_writes_its_last_page_to_the_end() {
+    let storage = hence_log::sim::SimStorage::new();
+    let name = "segment-00000000000000000001.hlog";
+    let options = || Options::default().segment_bytes(64 << 10);
+    for (round, bytes) in [100, 4000, 5000, 40_000, 14_000].into_iter().enumerate() {
+        let opened = Log::open_on(Arc::new(storage.clone()), options());
+        let (mut writer, log, _) = opened.unwrap();
+        // As a file that is used again: old bytes everywhere behind the end word.
+        let end = storage
+            .contents(name)
+            .iter()
+            .rposition(|byte| *byte == b'x');
+        let end = end.map_or(512, |last| last + 1);
+        storage.damage(name, |file| file[end + 8..].fill(0xFF));
+        append(&mut writer, round as u64, &[&vec![b'x'; bytes]]);
+        writer.commit(Level::Synced).unwrap();
+        assert_eq!(log.watermark(), round as u64 + 1);
+        let file = storage.contents(name);
+        let end = file.iter().rposition(|byte| *byte == b'x').unwrap() + 1;
+        let page = (end + 8).next_multiple_of(4096).min(file.len());
+        assert!(file[end..page].iter().all(|byte| *byte == 0), "{end}");
+        assert!(file[page..].iter().all(|byte| *byte == 0xFF), "{end}");
+        drop((writer, log));
+        storage.kill();
+    }
+}

@@ -319,7 +319,7 @@ fn a_group_that_is_taken_back_while_the_power_goes_leaves_a_log_that_opens() {
             }
             cases += 1;
             drop((writer, log));
-            for seed in 0..8 {
+            for seed in 0..3 {
                 let crashed = storage.fork();
                 crashed.crash(seed);
                 let found = stored(&crashed, seed);
