@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hence_core::commit::Sequence;
 use hence_core::emit::encode;
 use hence_core::engine::{DeliveryReport, TryCommitError};
 use hence_core::notice::RESERVED;
@@ -85,6 +86,7 @@ impl Bus {
         Publish {
             bus: self,
             message,
+            sequence: None,
             durability: self.durability,
         }
     }
@@ -275,6 +277,7 @@ impl<E: std::fmt::Debug> std::error::Error for TryPublishError<E> {
 pub struct Publish<'a> {
     bus: &'a Bus,
     message: Result<Message>,
+    sequence: Option<Sequence>,
     durability: Durability,
 }
 
@@ -303,6 +306,37 @@ impl<'a> Publish<'a> {
             envelope::DELIVER_AT,
             Timestamp::steady().after(wait).to_string(),
         )
+    }
+
+    /// Counts what one sender publishes, so that each number is stored once, however late it comes
+    /// again: the first is 1, the next 2, and so on. The event's id is made of the sender and the
+    /// number, so a sender that forgot how far it was sends the same numbers again.
+    ///
+    /// ```no_run
+    /// # #[derive(hence::Event, serde::Serialize, serde::Deserialize)]
+    /// # #[event(type = "line.read")]
+    /// # struct LineRead { text: String }
+    /// # async fn import(bus: hence::Bus, lines: Vec<String>) -> Result<(), hence::Error> {
+    /// for (number, text) in (1..).zip(lines) {
+    ///     bus.publish(LineRead { text }).sequence("orders.csv", number).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Guarantees
+    /// A number that was stored before gets a receipt that says `duplicate`. The position stands in
+    /// it for the newest number, and for older ones as long as their ids are remembered.
+    ///
+    /// # Errors
+    /// `HN0223` for a number that leaves one out; `HN0209` where the newest number comes again and
+    /// says something else, of which the moment of [`after`](Self::after) is a part; `HN0221` by an
+    /// engine that cannot count.
+    pub fn sequence(mut self, sender: impl Into<String>, number: u64) -> Self {
+        let sender = sender.into();
+        let id = id::sequenced(self.bus.source(), &sender, number);
+        self.sequence = Some(Sequence { sender, number });
+        self.attribute("id", id)
     }
 
     /// The durability to wait for, in place of the default.
@@ -349,9 +383,10 @@ impl Future for Publishing<'_> {
                     .take()
                     .expect("a future is not polled once it is done");
                 turn.made_progress();
-                let commit = publish
+                let mut commit = publish
                     .bus
                     .checked(vec![publish.message?], publish.durability)?;
+                commit.sequence = publish.sequence;
                 match publish.bus.engine.commit_now(commit) {
                     CommitNow::Done(receipts) => receipts?,
                     CommitNow::Waits(commit) => {

@@ -67,6 +67,12 @@ fn named(cause: &Attributes, subscription: &str, parts: &[&str]) -> Id {
     Id::of(Uuid::new_v5(&DERIVED, name.join("\0").as_bytes()))
 }
 
+/// The id of what `sender` counts as this number.
+pub(crate) fn sequenced(source: &str, sender: &str, number: u64) -> String {
+    let name = [source, sender, &number.to_string(), "sequence"].join("\0");
+    Uuid::new_v5(&DERIVED, name.as_bytes()).to_string()
+}
+
 /// The id of the copy that takes the place of `original` in `subscription`, by its data.
 pub(crate) fn edited(original: &Attributes, subscription: &str, data: &[u8]) -> String {
     let name = [original.source(), original.id(), subscription, "edited", ""].join("\0");

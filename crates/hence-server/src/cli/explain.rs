@@ -6,9 +6,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::error::Result;
-use super::event::Event;
+use super::event::{Event, Item, read};
 use super::get;
 use super::global::{Global, Times};
+use super::input::Bodies;
 use super::output::{Form, Output, Style, clean};
 use super::query::Query;
 use super::remote::{Ask, Remote};
@@ -19,14 +20,19 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   hence explain 1
   hence explain note-1
-  hence explain 1 --json";
+  hence explain 1 --json
+  hence explain @event.json";
 
 /// Says where an event is: which subscriptions take it, by which clause, and what it waits for.
+///
+/// Of an event that is not published yet it says which subscriptions would take it; nothing is
+/// published.
 #[derive(clap::Args, Debug)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Explain {
-    /// The position or the id of the event.
-    #[arg(value_name = "POS|ID")]
+    /// The position or the id of the event, or a file with one that is not published yet; `@-` is
+    /// standard input.
+    #[arg(value_name = "POS|ID|@FILE")]
     event: String,
 
     #[command(flatten)]
@@ -36,9 +42,8 @@ pub(crate) struct Explain {
 /// The answer of the server.
 #[derive(Debug, Deserialize)]
 struct Explanation {
-    position: String,
-    appended: String,
-    event: Event,
+    #[serde(flatten)]
+    item: Option<Item>,
     orphan: bool,
     items: Vec<Verdict>,
 }
@@ -68,14 +73,31 @@ struct Wait {
     position: Option<String>,
 }
 
+/// An event that is not published yet.
+fn file_of(file: &str) -> Result<Bytes> {
+    let from = match file {
+        "-" => file.to_owned(),
+        path => format!("@{path}"),
+    };
+    match Bodies::open(Some(&from), false, true)? {
+        Bodies::Whole(bytes) => Ok(bytes),
+        Bodies::None | Bodies::Lines(_) => Ok(Bytes::new()),
+    }
+}
+
 impl Explain {
     pub(crate) async fn run(self, out: &mut Output, global: &Global) -> Result<()> {
         let remote = Remote::open(global)?;
-        let (_, item) = get::find(out, &remote, &self.event).await?;
-        let body = json!({"position": item.position}).to_string();
+        let body = match self.event.strip_prefix('@') {
+            Some(file) => file_of(file)?,
+            None => {
+                let (_, item) = get::find(out, &remote, &self.event).await?;
+                json!({"position": item.position}).to_string().into()
+            }
+        };
         let ask = Ask {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: Bytes::from(body),
+            body: body.clone(),
             ..Ask::post("/v1/explain", Query::default())
         };
         let answer = remote.ask(out, &ask).await?;
@@ -86,25 +108,38 @@ impl Explain {
         let explanation: Explanation = answer.read()?;
         match out.form() {
             Form::Plain => explanation.items.iter().try_for_each(|one| one.row(out)),
-            _ => self.tell(out, &explanation),
+            _ => match &explanation.item {
+                Some(item) => self.tell(out, &explanation, &item.event, Some(item)),
+                None => self.tell(out, &explanation, &read(&body)?, None),
+            },
         }
     }
 
-    fn tell(&self, out: &mut Output, explanation: &Explanation) -> Result<()> {
-        let item = explanation;
-        let kind = clean(&item.event.or_empty("type")).into_owned();
+    /// Tells it of an event, which is stored if it has an item.
+    fn tell(
+        &self,
+        out: &mut Output,
+        explanation: &Explanation,
+        event: &Event,
+        item: Option<&Item>,
+    ) -> Result<()> {
+        let kind = clean(&event.or_empty("type")).into_owned();
         let head = out.paint(Style::Head, &kind);
-        let time = out.paint(Style::Faint, &self.times.show(&item.appended));
-        let about = item.event.about();
-        out.line(&format!(
-            "{head}  {}  {}  {time}",
-            item.position,
-            clean(&about)
-        ))?;
+        let about = event.about();
+        let (position, time) = match item {
+            Some(item) => (
+                clean(&item.position).into_owned(),
+                self.times.show(&item.appended),
+            ),
+            None => ("not published".to_owned(), String::new()),
+        };
+        let time = out.paint(Style::Faint, &time);
+        let line = format!("{head}  {position}  {}  {time}", clean(&about));
+        out.line(line.trim_end())?;
         let (taken, others): (Vec<_>, Vec<_>) =
             explanation.items.iter().partition(|one| one.matched);
         for one in taken {
-            for line in one.lines(out, self.times) {
+            for line in one.lines(out, self.times, &kind) {
                 out.line(&line)?;
             }
         }
@@ -118,6 +153,9 @@ impl Explain {
                 "no subscription takes {kind} here: it is kept, and nothing follows from it"
             ));
         }
+        let Some(item) = item else {
+            return Ok(());
+        };
         let dead = |one: &&Verdict| one.state == "dead";
         let letter = explanation.items.iter().find(dead);
         let letter = letter.map(|one| format!("{}.{}", one.subscription, item.position));
@@ -147,15 +185,20 @@ impl Verdict {
         }
     }
 
-    fn lines(&self, out: &Output, times: Times) -> Vec<String> {
+    fn lines(&self, out: &Output, times: Times, kind: &str) -> Vec<String> {
         let (mark, style) = match self.state.as_str() {
             "done" => ("✓", Style::Good),
             "dead" | "held" => ("✗", Style::Bad),
             "skipped" | "expired" => ("–", Style::Faint),
+            "" => ("·", Style::Name),
             _ => ("…", Style::Wait),
         };
         let name = clean(&self.subscription);
-        let mut head = out.paint(style, &format!("{mark} {name} {}", clean(&self.state)));
+        let state = match self.state.as_str() {
+            "" => "would take it".into(),
+            state => clean(state),
+        };
+        let mut head = out.paint(style, &format!("{mark} {name} {state}"));
         let ended = self.attempts.len();
         let of = self.limit.map(|limit| format!(" of {limit}"));
         if ended > 0 {
@@ -169,7 +212,7 @@ impl Verdict {
             head.push_str(&format!(", the next {}", times.show(due)));
         }
         let mut lines = vec![format!("  {head}")];
-        let why = self.why("its type");
+        let why = self.why(kind);
         lines.push(format!("      {}", out.paint(Style::Faint, &why)));
         for wait in &self.waits {
             lines.push(format!("      waits: {}", clean(&wait.detail)));

@@ -67,6 +67,16 @@ fn the_clause_that_decides_is_named() {
     let skipped = skipped.split('\t').next().unwrap();
     let said = until(&server, skipped, "complete-order skipped");
     assert!(said.contains("why: rate-limited"), "{said}");
+    // What is not published yet is asked about, and stays so.
+    let file = folder.path().join("event.json");
+    let event = r#"{"specversion":"1.0","id":"x","source":"/me","type":"card.charged"}"#;
+    std::fs::write(&file, event).unwrap();
+    let said = server.done(&["explain", &format!("@{}", file.display())]);
+    assert!(said.starts_with("card.charged  not published\n"), "{said}");
+    assert!(said.contains("complete-order would take it"), "{said}");
+    let none = server.run(&["explain", "@/no/such/file"]);
+    assert_eq!(none.code, 2, "{}", none.stderr);
+    assert!(none.stderr.contains("HN0606"), "{}", none.stderr);
     // The graph shows the limits, too.
     let graph = server.done(&["graph"]);
     assert!(

@@ -85,6 +85,8 @@ fn every_example_runs() {
     let server = Server::in_memory();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("order.json"), ORDER).unwrap();
+    let event = r#"{"specversion":"1.0","id":"1","source":"/me","type":"order.placed"}"#;
+    std::fs::write(folder.path().join("event.json"), event).unwrap();
     std::fs::write(
         folder.path().join("orders.jsonl"),
         format!("{ORDER}\n{ORDER}\n"),

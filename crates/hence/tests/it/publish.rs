@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hence::core::Timestamp;
+use hence::core::{Code, Timestamp};
 use hence::{App, Durability, HandlerExt, Publisher, State, TryPublishError};
 
 use crate::kit::{Seen, Tick, Tock, follow, log, on_both_engines, tick, types};
@@ -30,6 +30,31 @@ async fn both(tick: Tick, publisher: Publisher<Tock>) -> Result<Option<Tock>, he
 }
 
 on_both_engines! {
+    async fn g9_what_a_sender_counts_is_stored_once(place: Place) {
+        let seen = Seen::default();
+        let app = App::new("test").state(seen.clone()).subscribe("see", see);
+        let running = place.start(app).await;
+        let send = |number: u64| running.publish(tick("a", number)).sequence("file", number);
+        let first = send(1).await.unwrap();
+        let gap = send(3).await.unwrap_err();
+        assert_eq!(gap.code(), Code::SEQUENCE_GAP);
+        let second = send(2).until_handled().await.unwrap().receipt;
+        assert!(!first.duplicate && !second.duplicate);
+        // A sender that forgot how far it was begins again.
+        for (number, before) in [(1, &first), (2, &second)] {
+            let again = send(number).await.unwrap();
+            assert!(again.duplicate, "{again:?}");
+            assert_eq!((again.position, again.id()), (before.position, before.id()));
+        }
+        let other = running.publish(tick("a", 7)).sequence("file", 2).await.unwrap_err();
+        assert_eq!(other.code(), Code::DUPLICATE);
+        // Another sender counts for itself.
+        assert!(!running.publish(tick("a", 1)).sequence("other", 1).await.unwrap().duplicate);
+        seen.reach(3).await;
+        assert_eq!(running.engine().health().unwrap().last.0, 3);
+        assert_eq!(seen.numbers(), [1, 2, 1]);
+    }
+
     async fn what_a_handler_returns_is_published_with_its_cause(place: Place) {
         let running = place.start(App::new("test").subscribe("tock", tock)).await;
         let handled = running.publish(tick("a", 1)).until_handled().await.unwrap();
