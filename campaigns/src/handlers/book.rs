@@ -378,7 +378,7 @@ impl Book {
                     pages.ended = true;
                 }
                 self.end.notify_one();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Mood::Fail => {
                 call.end = Some(mood);
