@@ -65,6 +65,12 @@ enum Name {
         /// How many.
         events: usize,
     },
+    /// Has many keys wait and says what memory that took: a child of `runtime`.
+    #[command(hide = true)]
+    Lanes {
+        /// How they are ordered.
+        lanes: runtime::Lanes,
+    },
     /// Predicted response times beside measured ones.
     Plan,
     /// Publishes and handles that many events and measures nothing: for callgrind and profilers.
@@ -95,6 +101,7 @@ fn main() -> anyhow::Result<()> {
             events,
         } => runtime::program(who, payload, work, events),
         Name::Burst { who, events } => runtime::burst(who, events),
+        Name::Lanes { lanes } => runtime::waiting_lanes(lanes),
         Name::Plan => plan::run(bench.short),
         Name::Count {
             events,

@@ -8,12 +8,14 @@ mod keyed;
 mod latency;
 mod payload;
 mod peer;
+mod zipf;
 
 use tokio::runtime::Runtime;
 
 pub(crate) use self::burst::child as burst;
 pub(crate) use self::instructions::{Who, Work, ceilings, program};
 pub(crate) use self::payload::Payload;
+pub(crate) use self::zipf::{Lanes, child as waiting_lanes};
 use crate::report::{self, Row};
 
 struct Sizes {
@@ -24,6 +26,7 @@ struct Sizes {
     timed: usize,
     durable: usize,
     burst: usize,
+    drawn: usize,
 }
 
 /// Runs the benchmark.
@@ -37,6 +40,7 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
             timed: 2_000,
             durable: 16,
             burst: 200_000,
+            drawn: 20_000,
         }
     } else {
         Sizes {
@@ -47,6 +51,7 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
             timed: 10_000,
             durable: 160,
             burst: 1_000_000,
+            drawn: 200_000,
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -58,8 +63,8 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
     rows.extend(lanes(&runtime, &sizes)?);
     rows.extend(latencies(&runtime, &sizes)?);
     rows.extend(bursts(&sizes)?);
+    rows.extend(keys(&sizes)?);
     rows.extend(instructions::rows()?);
-    report::not_covered("a million keys by Zipf's law: memory of a lane, and p99 beside no order")?;
     report::finish("runtime", &rows)
 }
 
@@ -154,6 +159,15 @@ fn latencies(runtime: &Runtime, sizes: &Sizes) -> anyhow::Result<Vec<Row>> {
     let durable = latency::rows("synced publish at 8/s", ours, &[("write+fdatasync", raw)]);
     rows.extend(durable.into_iter().map(|row| row.at_most(2.0)));
     Ok(rows)
+}
+
+fn keys(sizes: &Sizes) -> anyhow::Result<Vec<Row>> {
+    let name = "p99 with a million keys by Zipf's law, 70 % load";
+    let rounds = [zipf::p99(sizes.drawn)?];
+    let response = Row::beside(name, "s", "no order", &rounds).at_most(1.2);
+    let name = format!("a lane, of {} that have something", zipf::LANES);
+    let lane = Row::plain(&name, zipf::lane_bytes()?, "B").at_most(200.0);
+    Ok(vec![response, lane])
 }
 
 fn bursts(sizes: &Sizes) -> anyhow::Result<Vec<Row>> {

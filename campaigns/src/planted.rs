@@ -34,7 +34,7 @@ const fn plant(bug: &'static str, campaign: &'static str, count: u64) -> Plant {
 }
 
 const PLANTS: &[Plant] = &[
-    plant("ack-before-sync", "powercut", 20),
+    plant("ack-before-sync", "powercut", 60),
     plant("ack-before-sync", "sim", 200),
     plant("skip-directory-sync", "sim", 200),
     plant("retry-sync", "faults", 4),

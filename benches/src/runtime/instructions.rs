@@ -33,10 +33,12 @@ pub(crate) enum Who {
     Channel,
 }
 
-/// The fixed program, on one thread.
+/// The fixed program, on one thread. Its clock stands still: under valgrind a call may take so long
+/// that it does not count as brief, and what is counted would depend on what else the machine does.
 pub(crate) fn program(who: Who, payload: Payload, work: Work, events: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .start_paused(true)
         .build()?;
     match who {
         Who::Hence => runtime.block_on(hence(payload, work, events)),
@@ -165,12 +167,12 @@ fn valgrind(tool: &[&str], arguments: &[String]) -> anyhow::Result<String> {
 
 /// The most that one event may cost. Payload, work, instructions, allocations.
 ///
-/// A third more than was counted: under valgrind, on a busy machine, a call may take so long that
-/// the runtime does not count it as brief and gives it a task.
+/// A third more than was counted, which leaves room for another compiler and for what a change that
+/// has a reason may cost.
 const CEILINGS: [(&str, &str, f64, f64); 3] = [
-    ("bytes", "both", 16_000.0, 14.0),
-    ("small", "keyed", 23_000.0, 18.0),
-    ("json", "typed", 40_000.0, 32.0),
+    ("bytes", "both", 13_900.0, 14.0),
+    ("small", "keyed", 21_500.0, 18.0),
+    ("json", "typed", 36_500.0, 32.0),
 ];
 
 /// Counts each of [`CEILINGS`], and fails when one is exceeded.

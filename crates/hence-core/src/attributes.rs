@@ -252,7 +252,15 @@ impl Attributes {
     }
 
     fn set_value(&mut self, name: &str, value: &Value<'_>) -> Result<()> {
-        let text = value.to_text();
+        // An extension may be a number, of which no text is kept.
+        let text = match name {
+            "id" | "source" | "type" | "subject" | "time" | "datacontenttype" | "dataschema"
+            | "specversion" => value.to_text(),
+            _ => {
+                rule::extension(name, value)?;
+                return self.set_extension(name, value);
+            }
+        };
         let text = &*text;
         match name {
             "id" => self.set_fixed::<ID>(text, rule::text(name, text)),
@@ -265,11 +273,7 @@ impl Attributes {
             }
             "datacontenttype" => self.set_fixed::<CONTENT_TYPE>(text, rule::media_type(name, text)),
             "dataschema" => self.set_fixed::<SCHEMA>(text, rule::absolute_uri(name, text)),
-            "specversion" => rule::version(text),
-            _ => {
-                rule::extension(name, value)?;
-                self.set_extension(name, value)
-            }
+            _ => rule::version(text),
         }
     }
 
@@ -307,7 +311,11 @@ impl Attributes {
     }
 
     fn set_extension(&mut self, name: &str, value: &Value<'_>) -> Result<()> {
-        check_length(self.text.len() + name.len() + value.to_text().len())?;
+        let length = match value {
+            Value::String(text) => text.len(),
+            Value::Boolean(_) | Value::Integer(_) => 0,
+        };
+        check_length(self.text.len() + name.len() + length)?;
         self.remove_extension(name);
         let value = match value {
             Value::Boolean(flag) => Kept::Boolean(*flag),
@@ -381,8 +389,12 @@ impl Attributes {
     }
 
     fn find(&self, name: &str) -> Option<Kept> {
-        // There are few, and most names differ in length.
-        let named = |found: &&Extension| self.get(found.name) == name;
+        // There are few, and most names differ in length, so that most of them are not looked at.
+        let text = self.text.as_bytes();
+        let named = |found: &&Extension| {
+            let range = found.name.range();
+            range.len() == name.len() && text.get(range) == Some(name.as_bytes())
+        };
         self.extensions
             .iter()
             .find(named)

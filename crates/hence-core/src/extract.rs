@@ -405,8 +405,8 @@ impl Published {
     /// What was done: events in the order in which they were published, before what the function
     /// returns.
     pub fn take(self) -> Effects {
-        let effects = self.0.unwrap_or_default();
-        std::mem::take(&mut *lock(&effects))
+        let effects = self.0.as_ref();
+        effects.map_or_else(Effects::default, |done| std::mem::take(&mut *lock(done)))
     }
 }
 

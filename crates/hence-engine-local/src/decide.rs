@@ -15,6 +15,7 @@ use hence_core::delivery::{Outcome, Position};
 use hence_core::engine::Entry;
 use hence_core::error::{Code, Error, Result};
 use hence_core::message::Message;
+use smallvec::SmallVec;
 
 use crate::dead_letters::{self, About, clip};
 use crate::dedup::Known;
@@ -22,16 +23,19 @@ use crate::identity::{Append, Direct, IdentityKey};
 use crate::keyed::Room;
 use crate::op::{Discarded, Edited, Ended, How, Op, Rejected};
 use crate::senders::Sent;
-use crate::state::{State, no_subscription};
+use crate::state::State;
 use crate::subscription::Status;
 
 pub(crate) use change::fire;
+
+/// What a commit publishes: mostly one message, which needs no list.
+type Appends = SmallVec<[Append; 1]>;
 
 /// A commit with everything that can be worked out before its turn.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) settle: Vec<Settlement>,
-    pub(crate) publish: Vec<Append>,
+    pub(crate) publish: Appends,
     pub(crate) redrive: Vec<String>,
     pub(crate) discard: Vec<Discard>,
     pub(crate) edit: Vec<Edit>,
@@ -67,7 +71,7 @@ impl From<Error> for Halt {
 impl Prepared {
     pub(crate) fn new(key: IdentityKey, commit: Commit) -> Self {
         let append = |message| Append::new(key, message);
-        let publish: Vec<_> = commit.publish.into_iter().map(append).collect();
+        let publish: Appends = commit.publish.into_iter().map(append).collect();
         let sequence = commit.sequence;
         Self {
             settle: commit.settle,
@@ -282,8 +286,18 @@ impl<W: Window> Turn<'_, W> {
                 self.repeated(&append, level)
             });
         }
+        let mut last: Option<(Arc<str>, u32)> = None;
         for settlement in commit.settle {
-            self.settle(settlement, &commit.read)?;
+            let name = &settlement.subscription;
+            let id = match &last {
+                Some((known, id)) if Arc::ptr_eq(known, name) => *id,
+                _ => {
+                    let id = self.state.named(name)?.0;
+                    last = Some((Arc::clone(name), id));
+                    id
+                }
+            };
+            self.settle(id, settlement, &commit.read)?;
         }
         for id in &commit.redrive {
             self.redrive(id)?;
@@ -405,18 +419,14 @@ impl<W: Window> Turn<'_, W> {
         receipt(append, position, level, true)
     }
 
-    fn settle(&mut self, settlement: Settlement, read: &Read) -> Result<()> {
+    fn settle(&mut self, id: u32, settlement: Settlement, read: &Read) -> Result<()> {
         let Settlement {
-            subscription: name,
             position: Position(position),
             attempt,
             outcome,
             ran,
+            ..
         } = settlement;
-        let id = self
-            .state
-            .id_of(&name)
-            .ok_or_else(|| no_subscription(&name))?;
         if !self.is_open(id, position, attempt) {
             return Ok(());
         }

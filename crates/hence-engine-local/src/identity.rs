@@ -3,30 +3,43 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
 use hence_core::message::Message;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// The key of the hashes. It is secret, so that nobody can make an id that collides with another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IdentityKey(u64, u64);
+pub(crate) struct IdentityKey(u64, u64, Marks);
+
+/// Who will compare the marks of contents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marks {
+    /// Whoever opens the journal, for ever.
+    Stored,
+    /// This process alone: a hash may be quick, and another one in every process.
+    Own,
+}
 
 impl IdentityKey {
+    /// For a journal that ends with the process.
     pub(crate) fn random() -> Self {
         let random = || RandomState::new().build_hasher().finish();
-        Self(random(), random())
+        Self(random(), random(), Marks::Own)
     }
 
+    /// For a journal with this name.
     pub(crate) fn of(bytes: [u8; 16]) -> Self {
         let number = u128::from_le_bytes(bytes);
         #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-        Self(number as u64, (number >> 64) as u64)
+        Self(number as u64, (number >> 64) as u64, Marks::Stored)
     }
 
     /// Stands for source and id together.
     pub(crate) fn id(self, source: &str, id: &str) -> u64 {
         let mut writer = Writer::new(SipHasher13::new_with_keys(self.0, self.1));
-        writer.text(source);
-        writer.text(id);
+        text(&mut writer, source);
+        text(&mut writer, id);
         writer.end().finish128().h1
     }
 
@@ -41,39 +54,61 @@ impl IdentityKey {
     }
 
     /// Stands for a text of a kind where a hash that another text may have is good enough.
-    pub(crate) fn short(self, kind: u8, text: &str) -> u64 {
+    pub(crate) fn short(self, kind: u8, name: &str) -> u64 {
         let mut writer = Writer::new(SipHasher13::new_with_keys(self.0, self.1));
-        writer.bytes(&[kind]);
-        writer.text(text);
+        writer.write_u8(kind);
+        text(&mut writer, name);
         writer.end().finish()
     }
 
-    /// Stands for what the message says. The time and the trace context are left out: a publisher
-    /// that tries again may set them anew.
+    /// Stands for what the message says.
     fn content(self, message: &Message) -> u32 {
-        let attributes = message.attributes();
-        let mut writer = Writer::new(SipHasher13::new_with_keys(self.1, self.0));
-        writer.text(attributes.event_type());
-        let optional = [
-            attributes.subject(),
-            attributes.datacontenttype(),
-            attributes.dataschema(),
-        ];
-        for text in optional {
-            writer.bytes(&[u8::from(text.is_some())]);
-            writer.text(text.unwrap_or_default());
-        }
-        let said = |name: &str| !matches!(name, "traceparent" | "tracestate");
-        for (name, value) in attributes.extensions().filter(|(name, _)| said(name)) {
-            writer.text(name);
-            writer.text(&value.to_text());
-        }
-        writer.bytes(&[u8::from(message.data().is_some())]);
-        writer.bytes(message.data().map_or(&[], |data| data));
+        let hash = match self.2 {
+            Marks::Stored => {
+                let mut writer = Writer::new(SipHasher13::new_with_keys(self.1, self.0));
+                say(message, &mut writer);
+                writer.end().finish()
+            }
+            Marks::Own => {
+                let seed = SharedSeed::global_random();
+                let mut hasher = SeedableRandomState::with_seed(self.1, seed).build_hasher();
+                say(message, &mut hasher);
+                hasher.finish()
+            }
+        };
         #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-        let mark = writer.end().finish() as u32;
+        let mark = hash as u32;
         mark
     }
+}
+
+/// Hashes what a message says. The time and the trace context are left out: a publisher that tries
+/// again may set them anew.
+fn say(message: &Message, hasher: &mut impl Hasher) {
+    let attributes = message.attributes();
+    text(hasher, attributes.event_type());
+    let optional = [
+        attributes.subject(),
+        attributes.datacontenttype(),
+        attributes.dataschema(),
+    ];
+    for found in optional {
+        hasher.write_u8(u8::from(found.is_some()));
+        text(hasher, found.unwrap_or_default());
+    }
+    let said = |name: &str| !matches!(name, "traceparent" | "tracestate");
+    for (name, value) in attributes.extensions().filter(|(name, _)| said(name)) {
+        text(hasher, name);
+        text(hasher, &value.to_text());
+    }
+    hasher.write_u8(u8::from(message.data().is_some()));
+    hasher.write(message.data().map_or(&[], |data| data));
+}
+
+fn text(hasher: &mut impl Hasher, text: &str) {
+    // In the order of bytes that journals hold.
+    hasher.write_u64((text.len() as u64).to_le());
+    hasher.write(text.as_bytes());
 }
 
 /// Bytes that are hashed at a time, at least; a hash of many little pieces costs three times as
@@ -96,12 +131,20 @@ impl Writer {
         }
     }
 
-    fn text(&mut self, text: &str) {
-        self.bytes(&(text.len() as u64).to_le_bytes());
-        self.bytes(text.as_bytes());
+    fn empty(&mut self) {
+        self.hasher
+            .write(self.room.get(..self.used).unwrap_or_default());
+        self.used = 0;
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    fn end(mut self) -> SipHasher13 {
+        self.empty();
+        self.hasher
+    }
+}
+
+impl Hasher for Writer {
+    fn write(&mut self, bytes: &[u8]) {
         let end = self.used + bytes.len();
         if let Some(room) = self.room.get_mut(self.used..end) {
             room.copy_from_slice(bytes);
@@ -112,15 +155,9 @@ impl Writer {
         }
     }
 
-    fn empty(&mut self) {
-        self.hasher
-            .write(self.room.get(..self.used).unwrap_or_default());
-        self.used = 0;
-    }
-
-    fn end(mut self) -> SipHasher13 {
-        self.empty();
-        self.hasher
+    /// Of what was hashed already; [`Writer::end`] hashes the rest.
+    fn finish(&self) -> u64 {
+        self.hasher.finish()
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) enum Taken {
     /// It waits for its turn.
     Later(oneshot::Receiver<Result<Vec<Receipt>>>),
     /// There is no room, and it was not to wait.
-    Full(Prepared),
+    Full(Box<Prepared>),
 }
 
 /// Commits, or waits, or gives back. A commit that settles never waits: it is what makes room.
@@ -55,7 +55,7 @@ pub(crate) fn submit(
         return Taken::Now(receipts);
     }
     if !wait {
-        return Taken::Full(commit);
+        return Taken::Full(Box::new(commit));
     }
     let (answer, receipts) = oneshot::channel();
     core.queue.push_back(Waiting { commit, answer });

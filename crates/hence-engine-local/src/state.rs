@@ -191,6 +191,6 @@ impl State {
     }
 }
 
-pub(crate) fn no_subscription(name: &str) -> Error {
+fn no_subscription(name: &str) -> Error {
     Code::NOT_FOUND.error(format!("there is no subscription '{name}'"))
 }

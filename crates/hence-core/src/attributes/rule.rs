@@ -1,6 +1,8 @@
 //! The rules of CloudEvents 1.0.2 for the values of attributes.
 
-use crate::envelope::{CAUSATION, CORRELATION, DELIVER_AT, EXPIRY, KEY, NAME_LENGTH_MAX, Value};
+use crate::envelope::{
+    CAUSATION, CORRELATION, DATA_VERSION, DELIVER_AT, DEPTH, EXPIRY, KEY, NAME_LENGTH_MAX, Value,
+};
 use crate::error::{Code, Result};
 use crate::time::Timestamp;
 
@@ -78,15 +80,24 @@ fn is_forbidden(c: char) -> bool {
     c.is_control() || (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
 }
 
+/// The bytes that no URI-reference has, one bit for each; every event has one to look at.
+const ODD: u128 = 1 << b' '
+    | 1 << b'<'
+    | 1 << b'>'
+    | 1 << b'"'
+    | 1 << b'{'
+    | 1 << b'}'
+    | 1 << b'|'
+    | 1 << b'\\'
+    | 1 << b'^'
+    | 1 << b'`';
+
 pub(super) fn uri_reference(name: &str, reference: &str) -> Result<()> {
     text(name, reference)?;
-    let odd = |byte: u8| {
-        matches!(
-            byte,
-            b' ' | b'<' | b'>' | b'"' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'`'
-        )
-    };
-    if reference.bytes().any(odd) {
+    if reference
+        .bytes()
+        .any(|byte| byte < 128 && ODD >> byte & 1 == 1)
+    {
         return invalid(format!(
             "attribute '{name}' is not a URI-reference: '{reference}'"
         ));
@@ -128,11 +139,14 @@ pub(super) fn media_type(name: &str, media_type: &str) -> Result<()> {
 }
 
 pub(super) fn extension(name: &str, value: &Value<'_>) -> Result<()> {
-    let shape = !name.is_empty()
-        && name.len() <= NAME_LENGTH_MAX
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    // Our own need not be looked at, and are set for each event.
+    let is_ours = matches!(name, KEY | CAUSATION | CORRELATION | DEPTH | DATA_VERSION);
+    let shape = is_ours
+        || !name.is_empty()
+            && name.len() <= NAME_LENGTH_MAX
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if !shape || name == "data" {
         return invalid(format!(
             "'{name}' cannot be the name of an attribute: use 1 to {NAME_LENGTH_MAX} of a-z and 0-9"

@@ -39,6 +39,21 @@ pub(crate) struct Ended {
     pub(crate) at_once: bool,
 }
 
+impl Ended {
+    /// A call that has just ended where its deliveries were pulled.
+    pub(crate) fn here(deliveries: Vec<Delivery>, verdict: Verdict, taken: Taken) -> Self {
+        let at = Instant::now();
+        Self {
+            deliveries,
+            verdict,
+            ran: at.duration_since(taken.at),
+            at,
+            taken: Some(taken),
+            at_once: true,
+        }
+    }
+}
+
 /// What was so when a call took a worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken {

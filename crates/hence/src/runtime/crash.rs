@@ -187,7 +187,10 @@ impl Suspects {
 
     /// The commit that ended an attempt was taken: it is the turn of another.
     pub(crate) fn ended(&mut self, position: Position) {
-        self.marks.remove(&position);
+        // Almost always there are none, and to hash for nothing costs.
+        if !self.marks.is_empty() {
+            self.marks.remove(&position);
+        }
     }
 
     /// Takes back the marks of what is given up: that is no crash. The engine stores it before it

@@ -95,6 +95,10 @@ pub(crate) struct Pump {
     /// What is settled as done and will be committed together.
     done: Done,
     questions: mpsc::Receiver<Question>,
+    /// What was just taken from the lanes; kept for its memory.
+    popped: Vec<Delivery>,
+    /// When the last call ended, while nothing else has been done since.
+    ended_at: Option<Instant>,
 }
 
 impl Pump {
@@ -153,6 +157,8 @@ impl Pump {
             committing: 0,
             batch,
             batch_due: None,
+            popped: Vec::new(),
+            ended_at: None,
         }
     }
 
@@ -203,6 +209,8 @@ impl Pump {
                 }
                 self.flush();
             }
+            // What comes next comes after a while.
+            self.ended_at = None;
             // Others want to run, too.
             let more = self.turn >= TURN_MAX;
             let credit = if pulling { self.credit() } else { Credit::None };
@@ -219,6 +227,12 @@ impl Pump {
                     // A call catches its own panics; a join error means that it was aborted.
                     if let Ok(ended) = ended {
                         self.settle(ended);
+                    }
+                    // What has ended meanwhile is settled in the same commit.
+                    while let Some(ended) = self.calls.try_join_next() {
+                        if let Ok(ended) = ended {
+                            self.settle(ended);
+                        }
                     }
                 }
                 Some(answered) = self.commits.next(), if !self.commits.is_empty() => {
@@ -285,14 +299,26 @@ impl Pump {
     fn start_calls(&mut self) {
         loop {
             while self.may_start() {
-                let deliveries = match &self.batch {
-                    None => self.lanes.pop(1),
-                    Some(_) => self.pop_batch(),
-                };
+                if self.batch.is_none() {
+                    match self.pop() {
+                        Some(delivery) => drop(self.start_fit(delivery)),
+                        None => break,
+                    }
+                    continue;
+                }
+                let deliveries = self.pop_batch();
                 if deliveries.is_empty() {
                     break;
                 }
-                self.start_fit(deliveries);
+                let fit = deliveries.into_iter().filter_map(|one| self.fit(one));
+                let fit: Vec<_> = fit.collect();
+                if !fit.is_empty() {
+                    self.let_in(&fit);
+                    match self.suspects.are_among(&fit) {
+                        true => self.look(fit),
+                        false => self.start(fit),
+                    }
+                }
             }
             // A brief call that tries may have ended well: nothing else would wake what waits.
             if !self.try_one() || !self.breaker.is_closed() {
@@ -301,16 +327,22 @@ impl Pump {
         }
     }
 
+    /// The next delivery that may be handled.
+    fn pop(&mut self) -> Option<Delivery> {
+        self.lanes.pop(1, &mut self.popped);
+        self.popped.pop()
+    }
+
     /// Tries with one event, if it is time to; whether there is a call.
     fn try_one(&mut self) -> bool {
         while self.breaker.is_ready() {
-            let Some(probe) = self.lanes.pop(1).pop() else {
+            let Some(probe) = self.pop() else {
                 return false;
             };
             let position = probe.position;
             // Before the call begins: a brief one has ended when this comes back.
             self.breaker.probe(position);
-            if !self.start_fit(vec![probe]) {
+            if !self.start_fit(probe) {
                 self.breaker.unfit(position);
                 continue;
             }
@@ -333,48 +365,46 @@ impl Pump {
         self.breaker.is_closed() && self.turn < TURN_MAX && self.calls.len() < self.adaptive.calls()
     }
 
-    /// Starts a call for those that are fit for one, settles the others, and says whether there
-    /// is a call.
-    fn start_fit(&mut self, mut deliveries: Vec<Delivery>) -> bool {
-        let mut unfit = Vec::new();
-        let mut later = Vec::new();
-        deliveries.retain(|delivery| {
-            if let Some(verdict) = self.unfit(delivery) {
-                unfit.push((delivery.clone(), verdict));
-                return false;
+    /// Starts a call for a delivery that is fit for one, and says whether there is a call.
+    fn start_fit(&mut self, delivery: Delivery) -> bool {
+        let fit = self.fit(delivery);
+        let is_fit = fit.is_some();
+        if let Some(delivery) = fit {
+            let one = std::slice::from_ref(&delivery);
+            self.let_in(one);
+            match self.suspects.are_among(one) {
+                true => self.look(vec![delivery]),
+                false => self.start_one(delivery),
             }
-            match self.shed.refuses(delivery, || self.clock.now()) {
-                None => true,
-                Some(Shedding::Reject) => {
-                    unfit.push((delivery.clone(), Verdict::Shed));
-                    false
-                }
-                Some(Shedding::Later) => {
-                    later.push(delivery.clone());
-                    false
-                }
-            }
-        });
-        for delivery in later {
-            self.metrics.shed.fetch_add(1, Relaxed);
-            let due = Some(self.clock.now().after(SHED_AGAIN));
-            self.lanes.shed(Delivery { due, ..delivery });
         }
-        for (delivery, verdict) in unfit {
-            self.running += 1;
-            self.settle_without(vec![delivery], verdict);
-        }
-        if deliveries.is_empty() {
-            return false;
-        }
+        is_fit
+    }
+
+    /// Counts deliveries of one call for the rates that are kept.
+    fn let_in(&mut self, deliveries: &[Delivery]) {
         self.pace.begin();
         let first = deliveries.iter().filter(|d| d.turn() == 1).count();
         self.budget.delivered(first);
-        match self.suspects.are_among(&deliveries) {
-            true => self.look(deliveries),
-            false => self.start(deliveries),
-        }
-        true
+    }
+
+    /// Gives back a delivery that is fit for a call; settles it or puts it off if it is not.
+    fn fit(&mut self, delivery: Delivery) -> Option<Delivery> {
+        let verdict = match self.unfit(&delivery) {
+            Some(verdict) => verdict,
+            None => match self.shed.refuses(&delivery, || self.clock.now()) {
+                None => return Some(delivery),
+                Some(Shedding::Reject) => Verdict::Shed,
+                Some(Shedding::Later) => {
+                    self.metrics.shed.fetch_add(1, Relaxed);
+                    let due = Some(self.clock.now().after(SHED_AGAIN));
+                    self.lanes.shed(Delivery { due, ..delivery });
+                    return None;
+                }
+            },
+        };
+        self.running += 1;
+        self.settle_without(vec![delivery], verdict);
+        None
     }
 
     /// Why a delivery is settled without a call.
@@ -410,10 +440,42 @@ impl Pump {
         popped
     }
 
+    /// Calls the handler for one delivery. Almost every call is such a one, so it needs no list.
+    fn start_one(&mut self, delivery: Delivery) {
+        let one = std::slice::from_ref(&delivery);
+        let (call, taken) = self.begin(one);
+        if self.needs_task() {
+            return self.call_in_task(call, vec![delivery], taken);
+        }
+        match self.call_here(call, one, taken) {
+            None => {}
+            Some(Verdict::Done(effects)) if effects.is_empty() => {
+                let at = Instant::now();
+                let ran = at.duration_since(taken.at);
+                self.ended(one, &Verdict::Done(effects), ran, Some((taken, true)));
+                self.ended_at = Some(at);
+                self.done(delivery, (ran, at), Some(taken));
+            }
+            Some(verdict) => self.settle(Ended::here(vec![delivery], verdict, taken)),
+        }
+    }
+
     fn start(&mut self, deliveries: Vec<Delivery>) {
-        let began = Instant::now();
+        let (call, taken) = self.begin(&deliveries);
+        if self.needs_task() {
+            return self.call_in_task(call, deliveries, taken);
+        }
+        if let Some(verdict) = self.call_here(call, &deliveries, taken) {
+            self.settle(Ended::here(deliveries, verdict, taken));
+        }
+    }
+
+    /// Counts a call that begins.
+    fn begin(&mut self, deliveries: &[Delivery]) -> (Call, Taken) {
+        // To ask the clock again for a call that follows at once would cost more than most calls.
+        let began = self.ended_at.take().unwrap_or_else(Instant::now);
         let now = self.clock.at(began);
-        for delivery in &deliveries {
+        for delivery in deliveries {
             self.metrics.wait.count(now.since(delivery.appended));
         }
         let taken = Taken {
@@ -423,35 +485,36 @@ impl Pump {
         self.running += deliveries.len();
         self.metrics.running.store(self.running as u64, Relaxed);
         let name = Arc::clone(&self.subscription.name);
-        let call = Call::new(name, &deliveries, Arc::clone(&self.states));
-        let limit = self.subscription.options.timeout;
-        let is_keyed = !self.subscription.signature.keyed.is_empty();
+        let call = Call::new(name, deliveries, Arc::clone(&self.states));
+        (call, taken)
+    }
+
+    /// Whether a call has a task of its own.
+    fn needs_task(&self) -> bool {
         // A value is looked up first, which is another wait than the handler's.
-        if is_keyed || !self.brevity.is_usual() {
-            let handler = Arc::clone(&self.subscription.handler);
-            let keyed = is_keyed.then(|| Arc::clone(&self.engine));
-            let work = deliveries.clone();
-            let call = call::run(handler, call, keyed, work, limit, taken);
-            return self.spawn(call, deliveries);
-        }
+        !self.subscription.signature.keyed.is_empty() || !self.brevity.is_usual()
+    }
+
+    fn call_in_task(&mut self, call: Call, deliveries: Vec<Delivery>, taken: Taken) {
+        let handler = Arc::clone(&self.subscription.handler);
+        let is_keyed = !self.subscription.signature.keyed.is_empty();
+        let keyed = is_keyed.then(|| Arc::clone(&self.engine));
+        let limit = self.subscription.options.timeout;
+        let call = call::run(handler, call, keyed, deliveries.clone(), limit, taken);
+        self.spawn(call, deliveries);
+    }
+
+    /// Calls a handler that is usually brief; `None` when it waits after all, in a task.
+    fn call_here(&mut self, call: Call, own: &[Delivery], taken: Taken) -> Option<Verdict> {
         self.turn += 1;
         match call::at_once(&*self.subscription.handler, call) {
-            Ok(verdict) => {
-                let at = Instant::now();
-                self.settle(Ended {
-                    deliveries,
-                    verdict,
-                    ran: at.duration_since(began),
-                    at,
-                    taken: Some(taken),
-                    at_once: true,
-                });
-            }
+            Ok(verdict) => Some(verdict),
             Err(work) => {
                 self.brevity.learn(false, Duration::ZERO);
-                let own = deliveries.clone();
-                let call = call::go_on(work, own, limit, (taken, began));
-                self.spawn(call, deliveries);
+                let limit = self.subscription.options.timeout;
+                let call = call::go_on(work, own.to_vec(), limit, (taken, taken.at));
+                self.spawn(call, own.to_vec());
+                None
             }
         }
     }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use hence_core::{Delivery, Message, Options, Order, Position, Timestamp};
 
 use super::clock::Clock;
@@ -168,18 +169,13 @@ impl Lane {
         }
     }
 
-    /// Takes up to `max` deliveries that may be handled in one call.
-    fn take(&mut self, max: usize) -> Vec<Delivery> {
-        let mut left = max;
-        self.take_while(|_| {
-            let more = left > 0;
-            left = left.saturating_sub(1);
-            more
-        })
-    }
-
-    /// Takes deliveries that may be handled in one call, from the first on as long as they fit.
-    fn take_while(&mut self, mut fits: impl FnMut(&Delivery) -> bool) -> Vec<Delivery> {
+    /// Takes deliveries that may be handled in one call, from the first on as long as they fit, and
+    /// says how many.
+    fn take_while(
+        &mut self,
+        mut fits: impl FnMut(&Delivery) -> bool,
+        taken: &mut Vec<Delivery>,
+    ) -> usize {
         let redriven = self.goes(&self.redriven);
         let from = if redriven {
             &self.redriven
@@ -194,14 +190,18 @@ impl Lane {
         } else {
             &mut self.queue
         };
-        let taken: Vec<_> = from.drain(..count).collect();
-        self.bytes -= taken.iter().map(|d| Load::of(d).bytes).sum::<usize>();
-        taken
+        for delivery in from.drain(..count) {
+            self.bytes -= Load::of(&delivery).bytes;
+            taken.push(delivery);
+        }
+        count
     }
 
     /// Puts a delivery behind all others.
     fn push(&mut self, delivery: Delivery) {
         self.bytes += Load::of(&delivery).bytes;
+        // Most lanes have one at a time, and room for more would be most of what they take.
+        self.queue.reserve_exact(usize::from(self.queue.is_empty()));
         self.queue.push_back(delivery);
     }
 
@@ -271,7 +271,7 @@ struct Waiting {
 pub(crate) struct Lanes {
     order: Order,
     clock: Clock,
-    lanes: HashMap<Arc<str>, Lane>,
+    lanes: HashMap<Arc<str>, Lane, RandomState>,
     /// Lanes that have something to give, in the order of their turns.
     listed: Turns<Arc<str>>,
     /// Where those of a group wait that may not begin together.
@@ -305,7 +305,7 @@ impl Lanes {
         let mut lanes = Self {
             order: options.order,
             clock,
-            lanes: HashMap::new(),
+            lanes: HashMap::default(),
             listed: Turns::new(options.fair.as_ref()),
             gate: options.limit.clone().map(Gate::new),
             free: Pool::new(options.order, options.fair.as_ref()),
@@ -330,13 +330,18 @@ impl Lanes {
 
     /// Takes a delivery from the engine.
     pub(crate) fn push(&mut self, delivery: Delivery) {
-        let message = delivery.message.clone();
         if let Some(due) = delivery.due.filter(|due| *due > self.clock.now()) {
-            self.change_of(&message, |lane| lane.retrying += 1);
+            self.change_of(&delivery.message, |lane| lane.retrying += 1);
             self.wait(delivery, due, false);
             return;
         }
-        let Some(key) = self.lane_of(message.attributes().key()) else {
+        // Kept for its key beside the delivery, which moves into the lane.
+        let message = match self.lane_of(delivery.message.attributes().key()) {
+            Some(_) => Some(delivery.message.clone()),
+            None => None,
+        };
+        let key = message.as_ref().map(|message| message.attributes().key());
+        let Some(key) = key.and_then(|key| self.lane_of(key)) else {
             self.ready.add(Load::of(&delivery));
             self.free.push(delivery);
             return;
@@ -353,13 +358,12 @@ impl Lanes {
     /// Gives up to `max` deliveries that may be handled in one call, those of one key in their
     /// order. Their lanes are busy until each is [`done`](Self::done), [`hold`](Self::hold) or
     /// [`back_off`](Self::back_off).
-    pub(crate) fn pop(&mut self, max: usize) -> Vec<Delivery> {
-        let mut popped = Vec::with_capacity(max.min(self.ready.events));
+    pub(crate) fn pop(&mut self, max: usize, popped: &mut Vec<Delivery>) {
         loop {
             while popped.len() < max
                 && let Some(key) = self.listed.pop()
             {
-                self.pop_lane(&key, max, &mut popped);
+                self.pop_lane(&key, max, popped);
             }
             while popped.len() < max
                 && let Some(delivery) = self.free.pop(|| self.clock.now())
@@ -377,7 +381,7 @@ impl Lanes {
                 }
             }
             if popped.len() == max || !self.reopen() {
-                return popped;
+                return;
             }
         }
     }
@@ -395,7 +399,13 @@ impl Lanes {
         self.change(key, |lane| {
             lane.listed = false;
             if lane.has_next() {
-                popped.extend(lane.take(max - popped.len()));
+                let mut left = max - popped.len();
+                let fits = |_: &Delivery| {
+                    let more = left > 0;
+                    left = left.saturating_sub(1);
+                    more
+                };
+                lane.take_while(fits, popped);
             }
         });
         for delivery in popped.iter().skip(first) {

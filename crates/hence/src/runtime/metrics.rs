@@ -55,11 +55,23 @@ impl Histogram {
     }
 }
 
+/// [`BOUNDS`] in nanoseconds, because it is asked for each event.
+#[expect(clippy::indexing_slicing, reason = "it would not compile")]
+const NANOS: [u64; BOUNDS.len()] = {
+    let mut nanos = [0; BOUNDS.len()];
+    let mut index = 0;
+    while index < BOUNDS.len() {
+        nanos[index] = (BOUNDS[index] * 1e9).round() as u64;
+        index += 1;
+    }
+    nanos
+};
+
 /// The bucket of a duration, and its microseconds.
 fn place(duration: Duration) -> (usize, u64) {
-    let seconds = duration.as_secs_f64();
-    let micros = duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros());
-    (BOUNDS.partition_point(|bound| *bound < seconds), micros)
+    let nanos = duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos());
+    let index = NANOS.iter().take_while(|bound| **bound < nanos).count();
+    (index, nanos / 1_000)
 }
 
 /// Counts one more, where one task alone counts and any may read.

@@ -53,23 +53,23 @@ impl Pump {
         } = ended;
         // A call in a task has its worker until its end is seen here.
         let at = if at_once { at } else { Instant::now() };
-        self.running -= deliveries.len();
-        self.metrics.running.store(self.running as u64, Relaxed);
         if let (Verdict::Failed { .. }, [only]) = (&verdict, &*deliveries)
             && let Some(by) = self.cancelled.get(&only.position).copied()
         {
             let (why, by) = (Skip::Singleton, Some(by));
             verdict = Verdict::Skipped { why, by };
         }
-        if let Some(Taken { beside, .. }) = taken {
-            self.brevity.learn(at_once, ran);
-            self.adaptive.ended(ran, beside);
-        }
-        self.note(&deliveries, &verdict, ran);
+        self.ended(
+            &deliveries,
+            &verdict,
+            ran,
+            taken.map(|taken| (taken, at_once)),
+        );
         if let (Verdict::Done(effects), [_]) = (&verdict, &*deliveries)
             && effects.is_empty()
+            && let Some(only) = deliveries.pop()
         {
-            return self.done(deliveries, (ran, at), taken);
+            return self.done(only, (ran, at), taken);
         }
         if let Verdict::Undecodable { position, .. } = &verdict {
             let bad = deliveries
@@ -117,18 +117,35 @@ impl Pump {
         self.lanes.wake(self.clock.now());
     }
 
-    /// Notes a delivery that is done, to be committed with others.
-    fn done(
+    /// Notes that a call is over, and whether it ended at once.
+    pub(super) fn ended(
         &mut self,
-        mut deliveries: Vec<Delivery>,
+        deliveries: &[Delivery],
+        verdict: &Verdict,
+        ran: Duration,
+        taken: Option<(Taken, bool)>,
+    ) {
+        self.running -= deliveries.len();
+        self.metrics.running.store(self.running as u64, Relaxed);
+        if let Some((Taken { beside, .. }, at_once)) = taken {
+            self.brevity.learn(at_once, ran);
+            self.adaptive.ended(ran, beside);
+        }
+        self.note(deliveries, verdict, ran);
+    }
+
+    /// Notes a delivery that is done, to be committed with others.
+    pub(super) fn done(
+        &mut self,
+        delivery: Delivery,
         (ran, at): (Duration, Instant),
         taken: Option<Taken>,
     ) {
-        let settle = deliveries.first().map(|one| self.settler.done(one, ran));
+        let settle = self.settler.done(&delivery, ran);
         if let Some(taken) = taken {
             self.metrics.meter.ended(&measure::Call {
-                deliveries: &deliveries,
-                settle: settle.as_slice(),
+                deliveries: std::slice::from_ref(&delivery),
+                settle: std::slice::from_ref(&settle),
                 publish: &[],
                 ran,
                 occupied: at.duration_since(taken.at),
@@ -136,9 +153,9 @@ impl Pump {
                 beside: taken.beside,
             });
         }
-        self.committing += deliveries.len();
-        self.done.settle.extend(settle);
-        self.done.deliveries.append(&mut deliveries);
+        self.committing += 1;
+        self.done.settle.push(settle);
+        self.done.deliveries.push(delivery);
         if self.done.settle.len() >= TOGETHER_MAX {
             self.flush();
         }
@@ -146,10 +163,10 @@ impl Pump {
 
     /// Commits what is done; whether the engine has answered on the spot.
     pub(super) fn flush(&mut self) -> bool {
-        let Done { deliveries, settle } = std::mem::take(&mut self.done);
-        if settle.is_empty() {
+        if self.done.settle.is_empty() {
             return false;
         }
+        let Done { deliveries, settle } = std::mem::take(&mut self.done);
         self.committing -= deliveries.len();
         let commit = Commit {
             settle,
@@ -257,6 +274,7 @@ impl Pump {
         mut commit: Commit,
         after: Option<Duration>,
     ) -> bool {
+        self.ended_at = None;
         if after.is_none() {
             self.suspects.end_with(&mut commit);
             self.committing += deliveries.len();
@@ -304,8 +322,13 @@ impl Pump {
             self.suspects.ended(delivery.position);
             if !matches!(settlement.outcome, Outcome::Retry { .. }) {
                 self.intake.ended(&delivery);
-                self.cancels.remove(&delivery.position);
-                self.cancelled.remove(&delivery.position);
+                // Most subscriptions have none of these, and to hash for nothing costs.
+                if !self.cancels.is_empty() {
+                    self.cancels.remove(&delivery.position);
+                }
+                if !self.cancelled.is_empty() {
+                    self.cancelled.remove(&delivery.position);
+                }
             }
             match settlement.outcome {
                 Outcome::Skipped { .. } => {

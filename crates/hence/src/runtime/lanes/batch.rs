@@ -137,9 +137,9 @@ impl Lanes {
             self.change(&key, |lane| {
                 lane.listed = false;
                 if lane.has_next() {
-                    let taken = lane.take_while(|delivery| filling.fits(delivery));
-                    fits = !taken.is_empty();
-                    filling.deliveries.extend(taken);
+                    let mut taken = Vec::new();
+                    fits = lane.take_while(|delivery| filling.fits(delivery), &mut taken) > 0;
+                    filling.deliveries.append(&mut taken);
                 }
             });
             // What does not fit any more is listed again.

@@ -51,8 +51,14 @@ fn redriven(position: u64) -> Delivery {
     }
 }
 
+fn pop(lanes: &mut Lanes, max: usize) -> Vec<Delivery> {
+    let mut popped = Vec::new();
+    lanes.pop(max, &mut popped);
+    popped
+}
+
 fn pop_one(lanes: &mut Lanes) -> Option<Delivery> {
-    lanes.pop(1).pop()
+    pop(lanes, 1).pop()
 }
 
 fn soon(wait: Duration) -> Option<Timestamp> {
@@ -209,9 +215,9 @@ fn a_key_that_backs_off_keeps_its_order_and_stops_no_other_key() {
 fn a_batch_that_failed_comes_back_in_order() {
     let mut lanes = lanes(Order::Fifo);
     (1..=5).for_each(|position| lanes.push(delivery(position, None)));
-    let batch = lanes.pop(3);
+    let batch = pop(&mut lanes, 3);
     assert_eq!(batch.len(), 3);
-    assert!(lanes.pop(3).is_empty(), "the one lane is busy");
+    assert!(pop(&mut lanes, 3).is_empty(), "the one lane is busy");
     // The engine may answer in any order.
     for failed in batch.into_iter().rev() {
         lanes.back_off(Delivery {
@@ -220,8 +226,7 @@ fn a_batch_that_failed_comes_back_in_order() {
         });
     }
     lanes.wake(in_an_hour());
-    let positions: Vec<_> = lanes
-        .pop(9)
+    let positions: Vec<_> = pop(&mut lanes, 9)
         .iter()
         .map(|delivery| delivery.position.0)
         .collect();
@@ -369,7 +374,7 @@ fn what_is_redriven_waits_for_the_dead_letters_before_it() {
     lanes.hold(&first);
     assert!(pop_one(&mut lanes).is_none(), "3 died again");
     lanes.push(redriven(3));
-    let first = lanes.pop(9);
+    let first = pop(&mut lanes, 9);
     assert_eq!(first.len(), 1, "not in one batch: 3 may die again");
     lanes.done(&first[0]);
     assert_eq!(pop_one(&mut lanes).unwrap().position.0, 5);
@@ -479,7 +484,7 @@ fn a_limit_lets_so_many_of_a_group_go_and_all_of_others() {
     }
     lanes.push(of_tenant(5, None, "a"));
     lanes.push(of_tenant(6, None, "b"));
-    let running = lanes.pop(9);
+    let running = pop(&mut lanes, 9);
     assert_eq!(positions(&running), [1, 2, 6]);
     assert_eq!(
         (lanes.ready(), lanes.parked.events),
@@ -487,12 +492,12 @@ fn a_limit_lets_so_many_of_a_group_go_and_all_of_others() {
         "they take no place of others"
     );
     lanes.done(&running[0]);
-    let next = lanes.pop(9);
+    let next = pop(&mut lanes, 9);
     assert_eq!(positions(&next), [3]);
     lanes.back_off(running[1].clone());
-    assert_eq!(positions(&lanes.pop(9)), [4]);
+    assert_eq!(positions(&pop(&mut lanes, 9)), [4]);
     lanes.done(&next[0]);
-    assert_eq!(positions(&lanes.pop(9)), [5]);
+    assert_eq!(positions(&pop(&mut lanes, 9)), [5]);
 }
 
 #[test]
@@ -514,10 +519,10 @@ fn fair_turns_are_by_weight_and_not_by_number() {
             let key = keyed.then_some(&*key);
             lanes.push(of_tenant(position, key, "gold"));
         }
-        let first = lanes.pop(6);
+        let first = pop(&mut lanes, 6);
         assert_eq!(positions(&first), [1, 101, 102, 2, 103, 104]);
         assert_eq!(
-            positions(&lanes.pop(2)),
+            positions(&pop(&mut lanes, 2)),
             [3, 4],
             "nobody else wants anything"
         );
@@ -593,7 +598,7 @@ proptest! {
                 1 => {
                     // Of a batch several of one key end together; with these there are none.
                     let single = limited || fair;
-                    running.extend(lanes.pop(if single { 1 } else { size }));
+                    running.extend(pop(&mut lanes, if single { 1 } else { size }));
                     for tenant in ["0", "1"] {
                         let of = |d: &&Delivery| by().group(d.message.attributes()).as_deref() == Some(tenant);
                         let together = running.iter().filter(of).count();
@@ -643,7 +648,7 @@ fn single_calls_of_one_key_end_in_the_order_of_positions() {
         if seed >> 62 == 0 || running.is_empty() {
             now = now.after(HOUR);
             lanes.wake(now);
-            running.extend(lanes.pop(1));
+            running.extend(pop(&mut lanes, 1));
         } else {
             let ended = running.swap_remove((seed >> 33) as usize % running.len());
             if seed >> 61 & 1 == 0 {
