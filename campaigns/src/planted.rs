@@ -49,7 +49,7 @@ const PLANTS: &[Plant] = &[
     plant("recycle-without-generation", "damage", 0),
     plant("truncate-corruption", "damage", 0),
     plant("reuse-positions", "sim", 400),
-    plant("dedup-lost-at-snapshot", "crash", 20),
+    plant("dedup-lost-at-snapshot", "crash", 100),
     plant("timer-on-wall-clock", "sim", 50),
     plant("timers-lost-at-snapshot", "sim", 200),
     plant("keyed-lost-at-snapshot", "sim", 200),
