@@ -1,4 +1,5 @@
-//! `handlers`: applications whose handlers fail, reject, hang, panic and are dropped, from one seed.
+//! `handlers`: applications whose handlers fail, reject, hang, panic, are dropped and end their process,
+//! from one seed.
 //!
 //! The runtime, its lanes, retries, breaker and budget are the real ones; time is tokio's, paused, so
 //! that hours of waiting pass at once. Half of the seeds run on `memory:`, the others on `log:` over a
@@ -39,6 +40,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(30);
 /// How long one seed may really take.
 const SEED_MAX: Duration = Duration::from_secs(20);
+/// Lives that handlers may end, one after the other.
+const MORE_MAX: u32 = 100;
 /// Seeds that may go wrong before a worker stops: the others would say the same.
 const FAILED_MAX: u64 = 3;
 
@@ -131,6 +134,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let attempts = 2 + dice.below(3) as u32;
+        let lasts = seed.is_multiple_of(2);
         let settings = Settings {
             attempts,
             concurrency: 1 + dice.below(5) as usize,
@@ -145,8 +149,8 @@ impl World {
             }),
         };
         Self {
-            book: Book::new(seed, attempts),
-            disk: seed.is_multiple_of(2).then(SimStorage::new),
+            book: Book::new(seed, attempts, lasts),
+            disk: lasts.then(SimStorage::new),
             dice,
             settings,
             begin: Instant::now(),
@@ -158,7 +162,8 @@ impl World {
             Some(_) => 1 + self.dice.below(3),
             None => 1,
         };
-        for life in 1..=lives {
+        let (mut life, mut more) = (1, 0);
+        while life <= lives {
             let last = life == lives;
             let before = self.disk.as_ref().map_or(0, SimStorage::fired);
             self.plan(last);
@@ -167,22 +172,38 @@ impl World {
                 .enable_time()
                 .start_paused(true)
                 .build()?;
-            let ended = runtime.block_on(self.live(last));
+            let book = self.book.clone();
+            let ended = runtime.block_on(async {
+                tokio::select! {
+                    () = book.end() => None,
+                    ended = self.live(last, more == 0) => Some(ended),
+                }
+            });
             self.book.end_life();
             drop(runtime);
             let fired = self.disk.as_ref().map_or(0, SimStorage::fired);
             let faulty = fired > before;
-            if let Err(error) = ended {
+            if let Some(Err(error)) = &ended {
                 let excused = faulty && !last && error.downcast_ref::<hence::Error>().is_some();
                 ensure!(excused, "life {life} of {lives}: {error:#}");
             }
+            let mut is_killed = true;
             if let Some(disk) = &self.disk {
-                match self.dice.below(3) {
-                    0 => disk.kill(),
-                    _ => disk.crash(self.dice.roll()),
+                is_killed = ended.is_none() || self.dice.below(3) == 0;
+                match is_killed {
+                    true => disk.kill(),
+                    false => disk.crash(self.dice.roll()),
                 }
             }
+            if faulty || !is_killed {
+                self.book.disturbed();
+            }
             self.book.verdict(faulty)?;
+            match ended {
+                Some(_) => (life, more) = (life + 1, 0),
+                None => more += 1,
+            }
+            ensure!(more <= MORE_MAX, "handlers end one process after the other");
         }
         Ok(())
     }
@@ -200,10 +221,16 @@ impl World {
         }
     }
 
-    async fn live(&mut self, last: bool) -> Result<()> {
+    /// One life; `fresh` unless a handler ended the one before it, which goes on then.
+    async fn live(&mut self, last: bool, fresh: bool) -> Result<()> {
         let engine = self.open()?;
         let running = self.app().start_on(Arc::clone(&engine)).await?;
-        for _ in 0..=self.dice.below(EVENTS_MAX) {
+        let events = if fresh {
+            1 + self.dice.below(EVENTS_MAX)
+        } else {
+            0
+        };
+        for _ in 0..events {
             let step = self.book.next(self.dice.below(KEYS));
             self.book.sent(&step);
             let receipt = running.publish(step.clone()).await?;

@@ -34,7 +34,7 @@ const fn plant(bug: &'static str, campaign: &'static str, count: u64) -> Plant {
 }
 
 const PLANTS: &[Plant] = &[
-    plant("ack-before-sync", "powercut", 20),
+    plant("ack-before-sync", "powercut", 60),
     plant("ack-before-sync", "sim", 200),
     plant("skip-directory-sync", "sim", 200),
     plant("retry-sync", "faults", 4),
@@ -49,7 +49,7 @@ const PLANTS: &[Plant] = &[
     plant("recycle-without-generation", "damage", 0),
     plant("truncate-corruption", "damage", 0),
     plant("reuse-positions", "sim", 400),
-    plant("dedup-lost-at-snapshot", "crash", 20),
+    plant("dedup-lost-at-snapshot", "crash", 100),
     plant("timer-on-wall-clock", "sim", 50),
     plant("timers-lost-at-snapshot", "sim", 200),
     plant("keyed-lost-at-snapshot", "sim", 200),

@@ -18,7 +18,7 @@ pub(crate) const TARGETS: [&str; 4] = ["frame", "recovery", "snapshot", "script"
 /// How long each target runs, in seconds, unless that was said.
 const SECONDS: u64 = 60;
 /// How long each runs in the short form: all of them within half a minute, with a warm build.
-const SECONDS_SHORT: u64 = 5;
+const SECONDS_SHORT: u64 = 4;
 /// How long one input may take, in seconds.
 const INPUT_SECONDS: u64 = 25;
 /// Bytes of one input, at most.
@@ -37,7 +37,7 @@ pub(crate) struct Fuzz {
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
     /// The form that every change can afford.
-    #[arg(long, conflicts_with = "time")]
+    #[arg(long, conflicts_with_all = ["time", "keep"])]
     short: bool,
     /// Seconds for each target.
     #[arg(long, default_value_t = SECONDS)]
@@ -106,7 +106,11 @@ fn fuzz_one(root: &Path, name: &str, fuzz: &Fuzz) -> Result<bool> {
         true => (SECONDS_SHORT, "-short"),
         false => (fuzz.time, ""),
     };
-    let found = format!("target/fuzz/corpus/{name}");
+    // What long runs found takes the short one longer to look at than it has.
+    let found = format!("target/fuzz/corpus{form}/{name}");
+    if fuzz.short && root.join(&found).exists() {
+        fs::remove_dir_all(root.join(&found))?;
+    }
     let broken = format!("fuzz/artifacts/{name}/");
     for folder in [&found, &broken] {
         fs::create_dir_all(root.join(folder))?;

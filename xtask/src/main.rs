@@ -12,6 +12,7 @@
 mod bench;
 mod campaign;
 mod fuzz;
+mod guarantees;
 mod house;
 mod rust;
 mod test;
@@ -42,6 +43,8 @@ enum Task {
     },
     /// Hold the sources and documents against the rules of the house.
     Tidy,
+    /// Run every test that is named after a guarantee, and write the table of the guarantees.
+    Guarantees,
     /// Build a benchmark in release mode and run it.
     Bench {
         /// The benchmark, for example `spine`.
@@ -89,6 +92,7 @@ fn run(task: Task) -> Result<bool> {
     match task {
         Task::Test { only } => test::run(&root, only.as_deref()),
         Task::Tidy => tidy::run(&root),
+        Task::Guarantees => guarantees::run(&root),
         Task::Bench { name, short, rest } => bench::run(&root, &name, short, &rest),
         Task::Crash(extent) => campaign::run(&root, "crash", extent),
         Task::Powercut(extent) => campaign::run(&root, "powercut", extent),

@@ -8,11 +8,11 @@
 mod absence;
 mod dependencies;
 mod error_pages;
-mod guarantees;
+pub(crate) mod guarantees;
 mod layers;
 mod leftovers;
 mod links;
-mod markdown;
+pub(crate) mod markdown;
 mod patience;
 mod records;
 mod size;
@@ -138,7 +138,7 @@ fn sources(house: &House) -> impl Iterator<Item = (&str, &str, syn::File)> {
 }
 
 /// The crate a source belongs to: `hence-log` for `crates/hence-log/src/lib.rs`.
-fn crate_of(path: &str) -> Option<&str> {
+pub(crate) fn crate_of(path: &str) -> Option<&str> {
     path.strip_prefix("crates/")?.split('/').next()
 }
 

@@ -1,7 +1,7 @@
 //! `Book`: what the handlers are to do, and what was seen of every call while it happened.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,14 @@ use hence::core::Position;
 use hence::{Attempt, Envelope, Event, Failure, State};
 use hence_log::sim::Dice;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 /// One event in so many is rejected whenever it comes.
 const DOOMED: u64 = 12;
+/// One event in so many ends the process whenever a handler has it, where something outlives that.
+const DEADLY: u64 = 60;
+/// The most processes that an event ends: the first one stores no mark, and three marks are enough.
+const ENDS_MAX: u32 = 4;
 /// In one seed of so many most first attempts fail.
 const STORMY: u64 = 5;
 
@@ -64,11 +69,13 @@ pub(super) struct Fired {
     redriven: u64,
     edited: u64,
     discarded: u64,
+    ended: u64,
+    quarantined: u64,
     pub(super) storms: u64,
 }
 
 impl Fired {
-    fn all(&self) -> [(&'static str, u64); 10] {
+    fn all(&self) -> [(&'static str, u64); 12] {
         [
             ("failed", self.failed),
             ("rejected", self.rejected),
@@ -79,6 +86,8 @@ impl Fired {
             ("redriven", self.redriven),
             ("of them edited", self.edited),
             ("discarded", self.discarded),
+            ("processes ended", self.ended),
+            ("quarantined", self.quarantined),
             ("storms", self.storms),
         ]
     }
@@ -91,6 +100,8 @@ impl Fired {
         self.dropped += other.dropped;
         self.exhausted += other.exhausted;
         self.redriven += other.redriven;
+        self.ended += other.ended;
+        self.quarantined += other.quarantined;
         self.edited += other.edited;
         self.discarded += other.discarded;
         self.storms += other.storms;
@@ -121,6 +132,7 @@ enum Mood {
     Reject,
     Hang,
     Panic,
+    End,
 }
 
 /// How the last call of a lane ended.
@@ -145,6 +157,15 @@ struct Pages {
     /// Ids of dead letters that were given up.
     discarded: BTreeSet<String>,
     ending: bool,
+    /// A handler has ended the process.
+    ended: bool,
+    /// How many processes ended, one after the other, while a handler had an event.
+    ends: HashMap<(&'static str, String, u64), u32>,
+    /// In how many lives a handler had an event at all; and those of this life.
+    lives: HashMap<(String, String, u64), u32>,
+    had: HashSet<(String, String, u64)>,
+    /// Lives in which what was not synced may be lost.
+    disturbed: u32,
     fired: Fired,
     problems: Vec<String>,
 }
@@ -154,15 +175,20 @@ struct Pages {
 pub(super) struct Book {
     seed: u64,
     attempts: u32,
+    /// Whether anything outlives the process.
+    lasts: bool,
     pages: Arc<Mutex<Pages>>,
+    end: Arc<Notify>,
 }
 
 impl Book {
-    pub(super) fn new(seed: u64, attempts: u32) -> Self {
+    pub(super) fn new(seed: u64, attempts: u32, lasts: bool) -> Self {
         Self {
             seed,
             attempts,
+            lasts,
             pages: Arc::default(),
+            end: Arc::default(),
         }
     }
 
@@ -234,6 +260,26 @@ impl Book {
         self.pages().ending = true;
     }
 
+    /// Waits until a handler ends the process.
+    pub(super) async fn end(&self) {
+        while !self.pages().ended {
+            self.end.notified().await;
+        }
+    }
+
+    /// In the life that ended something was lost that was not synced.
+    pub(super) fn disturbed(&self) {
+        self.pages().disturbed += 1;
+    }
+
+    /// An event is quarantined; in how many lives a handler had it.
+    pub(super) fn quarantined(&self, by: &str, step: &Step) -> u32 {
+        let mut pages = self.pages();
+        pages.fired.quarantined += 1;
+        let event = (by.to_owned(), step.key.clone(), step.number);
+        pages.lives.get(&event).copied().unwrap_or(0)
+    }
+
     pub(super) fn fired(&self) -> Fired {
         self.pages().fired
     }
@@ -245,7 +291,8 @@ impl Book {
         if storage_failed {
             pages.problems.clear();
         }
-        pages.ending = false;
+        (pages.ending, pages.ended) = (false, false);
+        pages.had.clear();
         pages.lanes.clear();
         match pages.problems.first() {
             Some(problem) => bail!("{problem}"),
@@ -261,6 +308,10 @@ impl Book {
         let mut seed = self.seed;
         for byte in by.bytes().chain(step.key.bytes()) {
             seed = seed.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte);
+        }
+        let mut deadly = Dice::new(seed ^ (step.number << 40));
+        if self.lasts && deadly.below(DEADLY) == 0 {
+            return Mood::End;
         }
         let mut dice = Dice::new(seed ^ (step.number << 32));
         if dice.below(DOOMED) == 0 {
@@ -285,6 +336,10 @@ impl Book {
         let mut pages = self.pages();
         let lane = (by, step.key.clone());
         let number = step.number;
+        let event = (by.to_owned(), step.key.clone(), number);
+        if pages.had.insert(event.clone()) {
+            *pages.lives.entry(event).or_default() += 1;
+        }
         let last = pages.lanes.insert(lane, Last::Running(number, attempt));
         let last = last.unwrap_or(Last::Fresh);
         let fits = match last {
@@ -316,6 +371,15 @@ impl Book {
             Mood::Done => {}
             Mood::Slow(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
             Mood::Hang => std::future::pending().await,
+            Mood::End => {
+                {
+                    let mut pages = self.pages();
+                    pages.fired.ended += 1;
+                    pages.ended = true;
+                }
+                self.end.notify_one();
+                std::future::pending::<()>().await;
+            }
             Mood::Fail => {
                 call.end = Some(mood);
                 return Err(Failure::retry("it failed as it was told"));
@@ -354,6 +418,17 @@ impl Drop for Call {
         let (number, attempt) = (self.step.number, self.attempt);
         let mut pages = self.book.pages();
         let ending = pages.ending;
+        let event = (self.by, self.step.key.clone(), number);
+        if self.end.is_none() && ending {
+            let ends = pages.ends.entry(event).or_default();
+            *ends += 1;
+            if *ends > ENDS_MAX + pages.disturbed {
+                let problem = format!("{}: {:?} ended too many processes", self.by, self.step);
+                pages.problems.push(problem);
+            }
+        } else {
+            pages.ends.remove(&event);
+        }
         let fired = &mut pages.fired;
         match self.end {
             Some(Mood::Done) => {}

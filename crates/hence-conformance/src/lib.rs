@@ -242,6 +242,8 @@ macro_rules! tests {
             a_report_tells_where_a_delivery_stands
             a_report_tells_attempts_and_emitted_events
             a_report_tells_attempts_after_a_kill
+            what_is_skipped_is_over_and_says_why
+            what_is_skipped_is_over_and_says_why_after_a_kill
             settled_waits_for_every_attached_subscription
             settled_is_at_once_when_nothing_is_open
             settled_wakes_for_a_dead_letter

@@ -473,3 +473,6 @@ pub(crate) fn get_u32(body: &mut Bytes) -> Result<u32> {
 pub(crate) fn damaged() -> Error {
     Code::CORRUPT.error("a stored operation does not have the form of one")
 }
+
+#[cfg(test)]
+mod tests;

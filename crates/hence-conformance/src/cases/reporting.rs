@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hence_core::engine::{DeliveryReport, DeliveryState, SubscriptionReport};
-use hence_core::{Outcome, Position};
+use hence_core::{Outcome, Position, Skip};
 
 use crate::case::{Need, Violation};
 use crate::world::{
@@ -15,6 +15,8 @@ cases! {
     a_report_tells_where_a_delivery_stands [] Need::Nothing;
     a_report_tells_attempts_and_emitted_events [] Need::Nothing;
     a_report_tells_attempts_after_a_kill [] Need::Survival;
+    what_is_skipped_is_over_and_says_why [] Need::Nothing;
+    what_is_skipped_is_over_and_says_why_after_a_kill ["G1"] Need::Survival;
     settled_waits_for_every_attached_subscription [] Need::Nothing;
     settled_is_at_once_when_nothing_is_open [] Need::Nothing;
     settled_wakes_for_a_dead_letter [] Need::Nothing;
@@ -179,6 +181,43 @@ async fn a_report_tells_attempts_after_a_kill(world: World<'_>) -> Checked {
         is.as_str()
     );
     Ok(())
+}
+
+/// Settles one event without a handler; gives its position.
+async fn skip_one(world: &World<'_>) -> Checked<Position> {
+    let mut attached = world.attach("a", &[TICK]).await?;
+    let position = world.publish_one(event("e")).await?;
+    let delivery = world.pull_one(&mut attached).await?;
+    let skipped = Outcome::Skipped {
+        why: Skip::RateLimited,
+        by: None,
+    };
+    world.settle("a", &delivery, skipped).await?;
+    Ok(position)
+}
+
+async fn is_skipped(world: &World<'_>, position: Position) -> Checked {
+    let mut attached = world.attach("a", &[TICK]).await?;
+    world.pull_nothing(&mut attached, "it was skipped").await?;
+    let reports = report(world, position).await?;
+    let last = reports.first().and_then(|report| report.attempts.last());
+    let told = last.map(|attempt| (attempt.outcome, attempt.error.as_str()));
+    ensure!(
+        told == Some(("skipped", Skip::RateLimited.as_str())),
+        "skipped for a rate limit, and told is {told:?}"
+    );
+    Ok(())
+}
+
+async fn what_is_skipped_is_over_and_says_why(world: World<'_>) -> Checked {
+    let position = skip_one(&world).await?;
+    is_skipped(&world, position).await
+}
+
+async fn what_is_skipped_is_over_and_says_why_after_a_kill(world: World<'_>) -> Checked {
+    let position = skip_one(&world).await?;
+    let world = world.killed().await?;
+    is_skipped(&world, position).await
 }
 
 async fn settled_waits_for_every_attached_subscription(world: World<'_>) -> Checked {

@@ -258,6 +258,8 @@ faults! {
     FindIgnoresSource => find_tells_where_an_id_stands;
     /// A report does not tell what was emitted.
     EmittedNotTold => a_report_tells_attempts_and_emitted_events;
+    /// A report does not say why an event was skipped.
+    SkipForgetsWhy => what_is_skipped_is_over_and_says_why;
     /// Reports are forgotten when the engine is killed.
     ReportsForgotten => a_report_tells_attempts_after_a_kill;
     /// A delivery that was given out is reported as waiting.
@@ -525,6 +527,10 @@ pub(crate) const MORE: &[(Fault, &str)] = &[
     (
         Fault::SettleWithoutPublish,
         "g3_emitted_events_stand_in_their_order",
+    ),
+    (
+        Fault::ReportsForgotten,
+        "what_is_skipped_is_over_and_says_why_after_a_kill",
     ),
     (Fault::AttemptReset, "attempts_count_on_while_attached"),
     (

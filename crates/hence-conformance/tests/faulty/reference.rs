@@ -539,6 +539,7 @@ impl Place {
         let (outcome, error) = match &settlement.outcome {
             Outcome::Done => ("done", ""),
             Outcome::Expired { .. } => ("expired", "it expired"),
+            Outcome::Skipped { .. } if self.is(Fault::SkipForgetsWhy) => ("skipped", ""),
             Outcome::Skipped { why, .. } => ("skipped", why.as_str()),
             Outcome::Retry { error, .. } => ("retry", error.as_str()),
             Outcome::Reject { error, .. } => ("reject", error.as_str()),

@@ -209,7 +209,7 @@ fn number(input: ParseStream<'_>) -> Result<TokenStream> {
         Lit::Int(int) => int.base10_parse::<u32>().ok().map(f64::from),
         _ => None,
     };
-    let number = number.filter(|number| number.is_finite());
+    let number = number.filter(|number| number.is_finite() && *number >= 0.0);
     let number = number.ok_or_else(|| Error::new(literal.span(), cure))?;
     Ok(quote!(#number))
 }

@@ -1,8 +1,7 @@
 //! `hence dlq discard`: dead letters that nobody needs any more; many of them as a job.
 
-use super::DeadLetter;
 use super::bulk::{Bulk, Filter};
-use super::redrive::{after, tell};
+use super::redrive::{after, look_up, tell};
 use crate::cli::error::Result;
 use crate::cli::global::Global;
 use crate::cli::output::Output;
@@ -64,11 +63,7 @@ impl Discard {
         }
         let remote = Remote::open(global)?;
         // All of them are looked up first, so that a wrong id gives none up.
-        let mut letters: Vec<DeadLetter> = Vec::new();
-        for id in &self.ids {
-            let path = format!("/v1/deadletters/{}", encode(id));
-            letters.push(remote.get(out, &path, &Query::default()).await?);
-        }
+        let letters = look_up(&remote, out, &self.ids).await?;
         for (done, letter) in letters.iter().enumerate() {
             if self.dry_run {
                 tell(out, letter, "would be discarded")?;

@@ -69,11 +69,7 @@ impl Redrive {
         }
         let remote = Remote::open(global)?;
         // All of them are looked up first, so that a wrong id sends none.
-        let mut letters: Vec<DeadLetter> = Vec::new();
-        for id in &self.ids {
-            let path = format!("/v1/deadletters/{}", encode(id));
-            letters.push(remote.get(out, &path, &Query::default()).await?);
-        }
+        let letters = look_up(&remote, out, &self.ids).await?;
         if self.dry_run {
             for letter in &letters {
                 tell(out, letter, "would be sent")?;
@@ -93,6 +89,20 @@ impl Redrive {
         }
         Ok(())
     }
+}
+
+/// The dead letters of these ids, or an error if there is not each of them.
+pub(super) async fn look_up(
+    remote: &Remote,
+    out: &mut Output,
+    ids: &[String],
+) -> Result<Vec<DeadLetter>> {
+    let mut letters = Vec::with_capacity(ids.len());
+    for id in ids {
+        let path = format!("/v1/deadletters/{}", encode(id));
+        letters.push(remote.get(out, &path, &Query::default()).await?);
+    }
+    Ok(letters)
 }
 
 /// Says what became of one dead letter.
