@@ -256,6 +256,11 @@ impl Writer {
         self.drafts.is_empty()
     }
 
+    /// Whether all that was written is durable.
+    pub fn is_synced(&self) -> bool {
+        self.tail.synced >= self.tail.end
+    }
+
     /// Stores the staged group and shows it to readers; with nothing staged, brings what was
     /// written before to the level.
     ///
