@@ -41,20 +41,22 @@ fn cuts_to_what_had_ended_or_synced_nothing_prove_nothing() {
 
 #[test]
 fn no_cut_is_counted_twice() {
-    let row = |lossy| {
+    let row = |lossy, failed| {
         let row = Row {
             runs: 10,
             fired: 9,
-            passed: 8,
-            failed: 1,
+            passed: 9 - failed,
+            failed,
             invalid: 1,
             ..Row::default()
         };
         let row = log_row(row, lossy);
         (row.passed, row.failed, row.invalid)
     };
-    assert_eq!(row(2), (8, 1, 1));
-    assert_eq!(row(1), (0, 1, 9));
+    assert_eq!(row(2, 1), (8, 1, 1));
+    assert_eq!(row(1, 1), (0, 1, 9));
+    assert_eq!(row(2, 9), (0, 9, 1));
+    assert_eq!(row(1, 0), (0, 0, 10));
 }
 
 #[test]
