@@ -129,7 +129,6 @@ fn compare(to: &dyn Storage, about: &Backup) -> Result<()> {
 fn begin(to: Arc<dyn Storage>, lock: Box<dyn Lock>) -> Result<()> {
     let (mut writer, _, recovered) = recovery::open_locked(to, Options::default(), lock)?;
     drop(recovered);
-    // Fewer would not do: where a segment cannot tell of so many, that is an error.
     writer.skip_to(writer.next_position() + PASSED_OVER)?;
     writer.close()
 }
