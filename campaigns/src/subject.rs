@@ -164,6 +164,8 @@ fn eager<A: 'static>(handler: impl hence::Handler<A>) -> impl hence::Handler<A> 
         // The handlers fail on purpose; a breaker would take that for a storm and wait.
         options.breaker = None;
         options.retry_budget = None;
+        // The kills come from outside, one after the other: whatever is with a handler is innocent.
+        options.crashes = None;
     })
 }
 

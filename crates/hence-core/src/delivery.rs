@@ -41,8 +41,9 @@ pub struct Delivery {
     pub message: Message,
     /// When the engine took the message.
     pub appended: Timestamp,
-    /// Which attempt this is; the first is 1. It rises over a redrive, so that no two attempts
-    /// have the same number and a stale one cannot be taken for one of now.
+    /// Which attempt this is; the first is 1. It rises with each that ended, over a redrive too, so
+    /// that one which ended before cannot be taken for one of now. One that was cut off is made again
+    /// under its number.
     pub attempt: u32,
     /// How many of the attempts were made before it was last redriven; 0 if it never was.
     pub before: u32,

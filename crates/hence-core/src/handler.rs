@@ -262,6 +262,13 @@ pub trait HandlerExt<Args>: Handler<Args> + Sized {
         self.with(|options| options.breaker = breaker)
     }
 
+    /// At how many crashes in a row an event is seen before it becomes a dead letter, from 1; `None`:
+    /// they are not counted.
+    fn crashes(self, crashes: impl Into<Option<u32>>) -> Configured<Self> {
+        let crashes = crashes.into();
+        self.with(|options| options.crashes = crashes)
+    }
+
     /// How many retries it has, beyond which they wait longer; `None`: no limit.
     fn retry_budget(self, budget: impl Into<Option<RetryBudget>>) -> Configured<Self> {
         let budget = budget.into();

@@ -112,6 +112,7 @@ pub static SETTINGS: &[Setting] = &[
         after_text
     ),
     plain!("causationdepth", causation_depth, from_one, u32::to_string),
+    plain!("crashes", crashes, crashes, crashes_text),
     plain!("retry.attempts", retry.attempts, from_one, u32::to_string),
     plain!("retry.first", retry.first, span, time_text),
     plain!("retry.factor", retry.factor, factor, f64::to_string),
@@ -256,6 +257,19 @@ fn count<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
 
 fn from_one(text: &str) -> Result<u32, String> {
     count(text)
+}
+
+fn crashes(text: &str) -> Result<Option<u32>, String> {
+    if text == OFF {
+        return Ok(None);
+    }
+    from_one(text)
+        .map(Some)
+        .map_err(|problem| format!("{problem}, or '{OFF}'"))
+}
+
+fn crashes_text(crashes: &Option<u32>) -> String {
+    crashes.map_or_else(|| OFF.to_owned(), |crashes| crashes.to_string())
 }
 
 fn up_to(text: &str, most: usize) -> Result<usize, String> {

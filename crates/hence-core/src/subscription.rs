@@ -197,6 +197,9 @@ pub struct Options {
     pub retry_budget: Option<RetryBudget>,
     /// How many events may cause one another before one becomes a dead letter.
     pub causation_depth: u32,
+    /// At how many crashes in a row an event is seen before it becomes a dead letter; `None`: they are
+    /// not counted, and nothing is stored for it.
+    pub crashes: Option<u32>,
     /// How many bytes of events one call of a batch handler gets at most, but always one event.
     pub batch_bytes: usize,
     /// All events of one batch have the same value of this attribute; `None`: any events.
@@ -236,6 +239,7 @@ impl Default for Options {
             breaker: Some(Breaker::default()),
             retry_budget: Some(RetryBudget::default()),
             causation_depth: 64,
+            crashes: Some(3),
             batch_bytes: 1 << 20,
             batch_by: None,
             limit: None,

@@ -123,6 +123,13 @@ impl Prepared {
         let letters = edits.chain(discards).chain(redrives);
         appends.chain(changes).chain(letters).chain(errors).sum()
     }
+
+    /// Whether it settles, or decides about dead letters and publishes nothing: later events of
+    /// their keys may be all that fills the memory.
+    pub(crate) fn makes_room(&self) -> bool {
+        let letters = [self.redrive.len(), self.discard.len(), self.edit.len()];
+        !self.settle.is_empty() || (self.publish.is_empty() && letters.iter().any(|&some| some > 0))
+    }
 }
 
 /// What is decided and not stored yet.
@@ -390,7 +397,8 @@ impl<W: Window> Turn<'_, W> {
     /// of a later one, cannot: its worker is a zombie.
     fn is_open(&self, id: u32, position: u64, attempt: u32) -> bool {
         match self.status(id, position) {
-            Status::Open { attempts, .. } => attempt > attempts,
+            // Nothing could end an attempt behind the largest number.
+            Status::Open { attempts, .. } => attempt > attempts && attempt < u32::MAX,
             Status::Settled | Status::Dead { .. } => false,
         }
     }

@@ -44,7 +44,9 @@ impl Expected {
         let mut own = attempts.iter().filter(|a| a.subscription == subscription);
         match self {
             Self::Nothing => true,
-            Self::Done => own.any(|a| matches!(a.outcome, "done" | "expired" | DISCARDED)),
+            Self::Done => {
+                own.any(|a| matches!(a.outcome, "done" | "skipped" | "expired" | DISCARDED))
+            }
             Self::Rejected(times) => {
                 own.filter(|a| a.outcome == "reject").count() >= times as usize
             }
@@ -134,5 +136,30 @@ impl History {
     pub(crate) fn of(&self, position: u64) -> Vec<Attempt> {
         let at = |attempt: &&Attempt| attempt.position == position;
         self.0.iter().filter(at).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hence_core::Skip;
+
+    use super::*;
+
+    /// Whoever looks for the last attempt at what is settled has found it, and reads no further.
+    #[test]
+    fn what_was_skipped_is_the_end_of_a_search() {
+        let ended = Ended {
+            subscription: 1,
+            position: 1,
+            after: 0,
+            attempt: 1,
+            ran: Duration::ZERO,
+            how: How::Skipped {
+                why: Skip::RateLimited,
+                by: None,
+            },
+        };
+        let attempt = Attempt::new(&ended, Timestamp::from_micros(1), Emitted::default());
+        assert!(Expected::Done.is_in(1, &[attempt]));
     }
 }

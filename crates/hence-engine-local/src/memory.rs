@@ -34,7 +34,8 @@ pub(crate) enum Taken {
     Full(Box<Prepared>),
 }
 
-/// Commits, or waits, or gives back. A commit that settles never waits: it is what makes room.
+/// Commits, or waits, or gives back. A commit that makes room, or sends on what stands in the way
+/// of what would, never waits behind one that takes it.
 pub(crate) fn submit(
     core: &mut Core,
     commit: Prepared,
@@ -46,10 +47,10 @@ pub(crate) fn submit(
         return Taken::Now(Err(closed()));
     }
     fire(core, (limit, now), key);
-    let settles = !commit.settle.is_empty();
-    if settles || (core.queue.is_empty() && fits(core, &commit, limit)) {
+    let makes_room = commit.makes_room();
+    if makes_room || (core.queue.is_empty() && fits(core, &commit, limit)) {
         let receipts = run(core, commit, now);
-        if settles {
+        if makes_room {
             serve(core, limit, now);
         }
         return Taken::Now(receipts);

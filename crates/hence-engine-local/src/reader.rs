@@ -145,6 +145,8 @@ impl Tailing {
         let Some(until) = self.skip() else {
             return Ok(Vec::new());
         };
+        // The log has a commit a moment before the tables, which are asked about what is read here.
+        let until = until.min(last);
         if !matches!(&self.cold, Some((at, _)) if *at == self.next) {
             let tags = (!self.filter.types.is_empty() && self.filter.type_prefixes.is_empty())
                 .then(|| {
@@ -161,6 +163,7 @@ impl Tailing {
             return Ok(Vec::new());
         };
         let (found, upto) = reader.chunk(last, until)?;
+        let upto = upto.min(until);
         let end = self.end.unwrap_or(u64::MAX);
         let mut entries = Vec::new();
         self.next = upto + 1;

@@ -215,9 +215,10 @@ impl Snapshots {
     }
 }
 
-/// A commit of the group, with what its publisher will hear.
+/// A commit of the group, with what its publisher will hear once the group is stored. A refusal waits,
+/// too: it may rest on what is in the group.
 struct Decided {
-    receipts: Vec<Receipt>,
+    result: Result<Vec<Receipt>>,
     answer: Option<Answer<Vec<Receipt>>>,
 }
 
@@ -366,8 +367,9 @@ impl Lead {
                     let (locked, result) = self.decide((&shared, core), commit, batch);
                     core = locked;
                     match result {
-                        Ok(receipts) => decided.push(Decided { receipts, answer }),
-                        Err(error) => refuse(answer, error),
+                        // It rests on nothing that is not stored yet.
+                        Err(error) if batch.is_empty() => refuse(answer, error),
+                        result => decided.push(Decided { result, answer }),
                     }
                 }
                 Request::Subscribe(subscribe) if batch.is_empty() => {
@@ -388,9 +390,12 @@ impl Lead {
         match self.store(level) {
             Ok(()) => {
                 self.show(batch);
-                for Decided { receipts, answer } in decided {
-                    // Whoever gave up waiting is not told.
-                    drop(answer.map(|answer| answer.send(Ok(receipts))));
+                for Decided { result, answer } in decided {
+                    match result {
+                        // Whoever gave up waiting is not told.
+                        Ok(receipts) => drop(answer.map(|answer| answer.send(Ok(receipts)))),
+                        Err(error) => refuse(answer, error),
+                    }
                 }
             }
             Err(error) => {
@@ -510,8 +515,10 @@ impl Lead {
 
     fn store(&mut self, level: Level) -> Result<()> {
         let begin = Instant::now();
+        // What repeats and what is refused stage nothing, and no disk is so fast.
+        let syncs = level == Level::Synced && !(self.writer.is_empty() && self.writer.is_synced());
         let stored = self.writer.commit(level);
-        if level == Level::Synced {
+        if syncs {
             let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
             let figures = &self.shared.figures;
             figures.syncs.fetch_add(1, Ordering::Relaxed);

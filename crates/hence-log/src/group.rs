@@ -231,11 +231,14 @@ impl Writer {
             return Ok(());
         }
         self.commit(Level::Synced)?;
-        let header = &self.tail.segment.header;
-        if position - header.base > POSITIONS_MAX {
-            let (name, end) = (&self.tail.segment.name, u64::from(self.tail.end));
-            let what = "the gap behind it has more positions than a segment can tell";
-            return Err(Error::corrupt(name, end, what));
+        // Where a segment cannot tell of so many, it ends as far as it can, and another goes on there:
+        // a seal always names the base of its successor, from which a lost header is told.
+        while position - self.tail.segment.header.base > POSITIONS_MAX {
+            self.attempt(Level::Synced, |writer, created| {
+                let farthest = writer.tail.segment.header.base + POSITIONS_MAX;
+                writer.tail.next_position = writer.tail.next_position.max(farthest);
+                writer.roll(created)
+            })?;
         }
         self.tail.next_position = position;
         self.next_position = position;
@@ -251,6 +254,11 @@ impl Writer {
     /// Whether nothing is staged.
     pub fn is_empty(&self) -> bool {
         self.drafts.is_empty()
+    }
+
+    /// Whether all that was written is durable.
+    pub fn is_synced(&self) -> bool {
+        self.tail.synced >= self.tail.end
     }
 
     /// Stores the staged group and shows it to readers; with nothing staged, brings what was

@@ -6,14 +6,20 @@ use std::sync::Arc;
 use crate::check::{Problem, Report, at_rest, check_on, existing, names, salvage_on};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{APPEND, FORMAT_VERSION, Frame, Op, StoredOp};
-use crate::group::{Level, RESERVATION, Writer};
+use crate::group::{Level, Writer};
 use crate::index_file;
 use crate::log::{Log, Options};
-use crate::recovery::take_lock;
+use crate::recovery::{each_head, take_lock};
 use crate::retention;
-use crate::segment::{Header, SEGMENT_BYTES_MIN, Segment, generation_of};
+use crate::segment::{
+    HEADER_BYTES, Header, POSITIONS_MAX, SEGMENT_BYTES_MIN, Segment, file_name, generation_of,
+};
 use crate::snapshot::{self, Snapshot};
 use crate::storage::{DiskStorage, Storage};
+
+/// Segments behind the last with a readable header that are believed to have been there: their names
+/// tell of them, and a name may be anything.
+const LOST_MAX: u64 = 64;
 
 /// What a new log got of a damaged one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,9 +138,35 @@ pub fn salvage_to_on(from: &dyn Storage, to: Arc<dyn Storage>) -> Result<Rescued
     }
     copy.rescued.left_out = left_out(salvaged.holes, &report);
     let doubt = !report.clean || !copy.rescued.left_out.is_empty();
-    // Positions that the last segment may have had, or may have promised.
-    let doubtful = u64::from(last.bytes).max(RESERVATION);
-    copy.finish(if doubt { doubtful } else { 0 })
+    let end = if doubt {
+        farthest(from, last, &report)?
+    } else {
+        told_end(from, last)?
+    };
+    copy.finish(end)
+}
+
+/// A position that no commit of the old log reached. Of a segment whose end is not known, bytes say
+/// nothing of its positions, for gaps have none; but the writer goes no further than
+/// [`POSITIONS_MAX`] in one, and begins the next where it ended.
+fn farthest(storage: &dyn Storage, last: &Header, report: &Report) -> Result<u64> {
+    let names = names(storage)?;
+    let missing = report.problems.iter().map(|problem| &problem.file);
+    let generations = names.iter().chain(missing).map(|name| generation_of(name));
+    let newest = generations.flatten().max().unwrap_or(last.generation);
+    let lost = newest.saturating_sub(last.generation).min(LOST_MAX);
+    Ok(last.base + (1 + lost) * POSITIONS_MAX)
+}
+
+/// The position with which an intact log goes on, gap and all.
+fn told_end(storage: &dyn Storage, last: &Header) -> Result<u64> {
+    let segment = Segment::open(storage, &file_name(last.generation))?;
+    let mut farthest = 0;
+    each_head(&segment, HEADER_BYTES, |_, head| {
+        farthest = head.position.max(farthest);
+        true
+    })?;
+    Ok(last.base + u64::from(farthest))
 }
 
 /// Every hole, and what the check found that left no hole because nothing readable follows.
@@ -236,8 +268,8 @@ impl Copy {
         Ok(())
     }
 
-    /// Passes over so many positions behind the end, stores the snapshot, and closes the log.
-    fn finish(mut self, doubtful: u64) -> Result<Rescued> {
+    /// Passes over the positions before this one, stores the snapshot, and closes the log.
+    fn finish(mut self, end: u64) -> Result<Rescued> {
         let (snapshot, reflected) = (self.snapshot.take(), self.reflected);
         // If nothing at all was readable the headers still tell how far the old log had come.
         let (number, base) = self.last;
@@ -245,7 +277,7 @@ impl Copy {
         let Some((mut writer, log)) = self.writer else {
             return Ok(self.rescued);
         };
-        writer.skip_to(writer.next_position().max(base) + doubtful)?;
+        writer.skip_to(end)?;
         let first = log.first_frame();
         if let Some(snapshot) = snapshot.filter(|_| first > 1) {
             log.store_snapshot(first - 1 + reflected, &snapshot.bytes)?;

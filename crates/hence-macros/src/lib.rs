@@ -52,6 +52,7 @@ pub fn derive_events(input: TokenStream) -> TokenStream {
 /// | `after = "reserve-stock"` | other subscriptions that must have handled an event first | none |
 /// | `from = "earliest"` | where it begins when it is new: `latest` or `earliest` | `latest` |
 /// | `after_dead_letter = "continue"` | later events of the key `hold` or `continue` | `hold` |
+/// | `crashes = 5` | crashes in a row at which an event is seen before it is a dead letter, or `"off"` | 3 |
 /// | `retry(attempts = 5, first = "1s", factor = 2, max = "1m")` | attempts and the waits between them | 8, 200 ms, 3, 1 min |
 /// | `retry_budget(share = 0.1, per_second = 10)` | retries beyond which they wait longer, or `"off"` | as shown |
 /// | `breaker(failures = 10, share = 0.5, probe = "30s")` | when a storm of failures stops it, or `"off"` | as shown |

@@ -11,7 +11,6 @@ use hence_core::subscription::BREAKER_ATTEMPTS;
 use hence_core::{Breaker, Options, RetryBudget};
 
 use crate::app::DRAIN_MAX;
-use crate::runtime::crash::CRASHES_MAX;
 use crate::runtime::lanes::{BLOCKED_MAX, BLOCKED_PER_KEY_MAX, PARKED_MAX, WAITING_BYTES_MAX};
 
 /// One default.
@@ -105,6 +104,7 @@ fn poison(rows: &mut Vec<Default>) {
     let Options {
         timeout,
         causation_depth,
+        crashes,
         ..
     } = Options::default();
     let mut row = |name, when: &str, then: String, because| {
@@ -120,8 +120,10 @@ fn poison(rows: &mut Vec<Default>) {
         "an_event_that_ends_the_process_is_quarantined",
         "a process ends while a handler has an event",
         format!(
-            "it is delivered again; seen at {CRASHES_MAX} crashes in a row it becomes a dead letter, \
-             with the reason `quarantined`, and `hence.event.quarantined` says so"
+            "it is delivered again; seen at {} counted crashes in a row (the first of a new event is \
+             not counted) it becomes a dead letter, with the reason `quarantined`, and \
+             `hence.event.quarantined` says so",
+            crashes.unwrap_or(u32::MAX)
         ),
         "one poisonous event must not end every process",
     );

@@ -77,6 +77,8 @@ fn what_makes_no_sense_is_refused_with_its_name() {
         ("timeout", "1000d"),
         ("deadletter", "forget"),
         ("causationdepth", "0"),
+        ("crashes", "0"),
+        ("crashes", "never"),
         ("retry.attempts", "0"),
         ("retry.first", "-1s"),
         ("retry.factor", "0.5"),

@@ -10,6 +10,8 @@ use crate::deliveries::Attached;
 use crate::op::{Subscribed, Taken};
 
 const TYPE: &str = "t";
+/// No space left on the device.
+const ENOSPC: i32 = 28;
 
 /// An engine without its thread, so that it can stop between any two steps.
 fn lead(disk: &SimStorage) -> Lead {
@@ -206,4 +208,64 @@ fn the_size_of_a_commit_has_its_copies_and_texts() {
         };
         assert!(size(commit) >= least);
     }
+}
+
+/// Who is told that an id is taken gives up. If what had taken it is not stored, it never was.
+#[tokio::test]
+async fn a_refusal_that_rests_on_a_group_that_failed_is_not_given() {
+    let disk = SimStorage::new();
+    let mut lead = lead(&disk);
+    lead.store_and_show(publish("a"));
+    let mut other = publish("b");
+    other.publish = vec![Message::new(
+        other.publish.remove(0).attributes().clone(),
+        Some("2".into()),
+    )];
+    let mut work = VecDeque::new();
+    let answers = [publish("b"), other].map(|commit| {
+        let (answer, receipts) = tokio::sync::oneshot::channel();
+        let commit = Prepared::new(lead.shared.key, commit);
+        work.push_back(Request::Commit(commit, Some(answer)));
+        receipts
+    });
+    disk.plan(1, hence_log::sim::Fault::Error(ENOSPC));
+    lead.group(&mut work, &mut Batch::default());
+    for answer in answers {
+        let error = answer.await.unwrap().unwrap_err();
+        assert_eq!(error.code(), hence_core::Code::STORAGE_FULL);
+    }
+}
+
+/// Nothing is synced for a commit that repeats, and nobody may take that for a fast disk.
+#[test]
+fn what_repeats_counts_as_no_sync() {
+    let mut lead = lead(&SimStorage::new());
+    lead.store_and_show(publish("a"));
+    let syncs = |lead: &Lead| lead.shared.figures.syncs.load(Ordering::Relaxed);
+    let before = syncs(&lead);
+    lead.store_and_show(publish("a"));
+    assert_eq!(syncs(&lead), before);
+    lead.store_and_show(publish("b"));
+    assert_eq!(syncs(&lead), before + 1);
+}
+
+/// The tables are asked about what a reader gives out.
+#[tokio::test]
+async fn what_the_log_has_before_the_tables_is_not_read() {
+    use hence_core::engine::Reader as _;
+    let disk = SimStorage::new();
+    let mut before = lead(&disk);
+    before.store_and_show(publish("a"));
+    drop(before);
+    disk.kill();
+    let mut lead = lead(&disk);
+    let shared = Arc::clone(&lead.shared);
+    let mut reader = crate::reader::Tailing::new(shared, 1, None, hence_core::Filter::default());
+    let mut batch = lead.store_only(publish("b"));
+    let places = |entries: Vec<hence_core::Entry>| -> Vec<u64> {
+        entries.iter().map(|entry| entry.position.0).collect()
+    };
+    assert_eq!(places(reader.next(8).await.unwrap()), [1]);
+    lead.show(&mut batch);
+    assert_eq!(places(reader.next(8).await.unwrap()), [2]);
 }

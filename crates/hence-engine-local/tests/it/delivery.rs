@@ -24,6 +24,20 @@ on_both! {
         assert_eq!((report.lag, report.in_flight, report.settled), (6, 6, position(0)));
     }
 
+    async fn no_attempt_ends_under_a_number_that_none_can_follow(bench: Bench) {
+        let engine = bench.open();
+        let mut deliveries = subscribe(&engine, "s").await;
+        publish_range(&engine, 1, 1).await;
+        let mut got = pull(&mut deliveries, 1).await;
+        let attempt = std::mem::replace(&mut got[0].attempt, u32::MAX);
+        drop(settle(&engine, "s", &got[0], reject(true)).await);
+        let report = &engine.subscriptions()[0];
+        assert_eq!((report.lag, report.dead), (1, 0));
+        got[0].attempt = attempt;
+        done(&engine, "s", &got).await;
+        assert_eq!(engine.subscriptions()[0].lag, 0);
+    }
+
     async fn a_pull_gives_no_more_than_asked_for(bench: Bench) {
         let engine = bench.open();
         let mut deliveries = subscribe(&engine, "s").await;

@@ -84,6 +84,41 @@ fn memory_waits_when_it_is_full_until_something_is_settled() {
     });
 }
 
+/// What is held behind a dead letter may be all that fills the memory, and nothing is settled then
+/// before somebody sends the letter again or gives it up.
+#[test]
+fn a_full_memory_takes_what_is_decided_of_dead_letters() {
+    block_on(async {
+        for discards in [false, true] {
+            let mut bench = Bench::memory();
+            bench.options.memory_events = 2;
+            let engine = bench.open();
+            let mut deliveries = subscribe(&engine, "s").await;
+            publish_range(&engine, 1, 2).await;
+            let got = pull(&mut deliveries, 2).await;
+            let rejected = settle(&engine, "s", &got[0], reject(true)).await;
+            rejected.unwrap();
+            publish_range(&engine, 3, 3).await;
+            let mut waiting = Box::pin(publish(&engine, vec![event("4")]));
+            tokio::select! {
+                biased;
+                _ = &mut waiting => panic!("there is no room"),
+                () = tokio::task::yield_now() => {}
+            }
+            if discards {
+                discard(&engine, &["s.1"]).await.unwrap();
+            } else {
+                redrive(&engine, &["s.1"]).await.unwrap();
+                let again = pull(&mut deliveries, 1).await;
+                assert_eq!(positions(&again), [1]);
+                done(&engine, "s", &again).await;
+            }
+            done(&engine, "s", &got[1..]).await;
+            assert_eq!(waiting.await.unwrap()[0].position, Some(position(4)));
+        }
+    });
+}
+
 #[test]
 fn memory_forgets_what_is_settled_but_nothing_else() {
     block_on(async {

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::{Level, Writer};
+use crate::backup::{backup_on, restore_on};
+use crate::check::check_on;
 use crate::frame::Op;
 use crate::log::{Log, Options};
+use crate::salvage::salvage_to_on;
 use crate::segment::POSITIONS_MAX;
 use crate::sim::SimStorage;
 
@@ -52,4 +55,52 @@ fn a_reservation_behind_the_largest_gap_is_read_after_a_restart() {
     let (writer, log) = opened(&storage);
     assert!(log.read(position).expect("it is intact").is_some());
     assert!(writer.next_position() > position + 2, "they were promised");
+}
+
+#[test]
+fn a_gap_may_be_larger_than_a_segment_can_tell() {
+    let storage = SimStorage::new();
+    let (mut writer, _) = opened(&storage);
+    let first = append(&mut writer, Level::Synced);
+    let target = 3 * POSITIONS_MAX + 5;
+    writer.skip_to(target).expect("it takes more segments");
+    assert_eq!(append(&mut writer, Level::Written), target);
+    writer.close().expect("no fault was planned");
+    storage.kill();
+    assert_eq!(check_on(&storage).expect("it is a log").problems, []);
+    let (writer, log) = opened(&storage);
+    assert!(writer.next_position() >= target + 2);
+    for position in [first, target] {
+        let found = log.read(position).expect("it is intact");
+        assert_eq!(found.expect("it was stored").body, "one");
+    }
+    let mut reader = log.reader(first + 2);
+    let behind = reader.next_record().expect("it is intact");
+    assert_eq!(behind.map(|record| record.position), Some(target));
+}
+
+#[test]
+fn a_log_that_has_skipped_all_it_can_is_restored_and_salvaged() {
+    let (storage, backup) = (SimStorage::new(), SimStorage::new());
+    let (mut writer, _) = opened(&storage);
+    let first = append(&mut writer, Level::Synced);
+    // As far as it is after many rounds of restoring what was restored.
+    let end = POSITIONS_MAX - 1;
+    writer.skip_to(end).expect("a segment can tell of it");
+    writer.close().expect("no fault was planned");
+    backup_on(&storage, &backup).expect("it is intact");
+    let restored = SimStorage::new();
+    restore_on(&backup, Arc::new(restored.clone())).expect("it is whole");
+    assert_eq!(check_on(&restored).expect("it is a log").problems, []);
+    let (mut writer, log) = opened(&restored);
+    let restart = append(&mut writer, Level::Synced);
+    assert!(restart > end && log.read(first).expect("intact").is_some());
+    writer.close().expect("no fault was planned");
+
+    let salvaged = SimStorage::new();
+    let rescued = salvage_to_on(&restored, Arc::new(salvaged.clone())).expect("it is intact");
+    assert_eq!((rescued.frames, &*rescued.left_out), (2, &[][..]));
+    let (writer, log) = opened(&salvaged);
+    assert!(log.read(restart).expect("it is intact").is_some());
+    assert_eq!(writer.next_position(), restart + 2);
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use hence_log::{
-    ErrorKind, Level, Log, Op, Options, Retention, check, rebuild, salvage, salvage_to,
-    would_rebuild, would_salvage,
+    ErrorKind, Level, Log, Op, Options, Retention, backup, check, rebuild, restore, salvage,
+    salvage_to, would_rebuild, would_salvage,
 };
 
 fn tiny() -> Options {
@@ -237,4 +237,72 @@ fn positions_do_not_come_back_when_nothing_was_readable() {
     assert_eq!(log.first_frame(), frames);
     let next = writer.next_position();
     assert!(next > last, "{next} may have been one of {last}");
+}
+
+/// A log of ten commits that was restored from a backup, and where its next append goes.
+fn restored(home: &Path) -> (std::path::PathBuf, u64) {
+    let [data, copy, again] = ["data", "copy", "again"].map(|name| home.join(name));
+    // With room for all that follows in one segment.
+    let (mut writer, _, _) = Log::open(&data, Options::default().segment_bytes(1 << 20)).unwrap();
+    for at in 1..=10 {
+        writer.stage(at, [Op::append(1, &body(at))]).unwrap();
+        writer.commit(Level::Synced).unwrap();
+    }
+    writer.close().unwrap();
+    backup(&data, &copy).unwrap();
+    restore(&copy, &again).unwrap();
+    let (writer, _, _) = Log::open(&again, tiny()).unwrap();
+    let next = writer.next_position();
+    writer.close().unwrap();
+    assert!(next > 1 << 26, "{next}");
+    (again, next)
+}
+
+#[test]
+fn positions_behind_a_gap_do_not_come_back_when_its_end_is_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let (again, next) = restored(home.path());
+    // An event behind the gap, then a crash after one that was only written, and one more.
+    let mut last = next;
+    for level in [Level::Synced, Level::Written, Level::Synced] {
+        let (mut writer, log, _) = Log::open(&again, tiny()).unwrap();
+        let staged = writer.stage(11, [Op::append(1, b"behind the gap")]);
+        last = staged.unwrap().first_position;
+        writer.commit(level).unwrap();
+        drop((writer, log));
+    }
+    assert!(last > next + 1000, "a reservation made a gap, too: {last}");
+    let path = segment(&again, 1);
+    assert!(!segment(&again, 2).exists());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[512..].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let new = home.path().join("new");
+    let rescued = salvage_to(&again, &new).unwrap();
+    assert_eq!(rescued.frames, 0, "{rescued:?}");
+    let goes_on = Log::open(&new, tiny()).unwrap().0.next_position();
+    assert!(goes_on > last, "{goes_on} may have been one of {last}");
+}
+
+#[test]
+fn an_intact_log_with_a_gap_at_its_end_goes_on_behind_the_gap() {
+    let home = tempfile::tempdir().unwrap();
+    let (again, next) = restored(home.path());
+    let new = home.path().join("new");
+    assert_eq!(salvage_to(&again, &new).unwrap().left_out, []);
+    assert_eq!(Log::open(&new, tiny()).unwrap().0.next_position(), next);
+}
+
+#[test]
+fn positions_of_a_last_segment_that_is_gone_do_not_come_back() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(old.path(), 200);
+    let last = (1..).find(|&at| !segment(old.path(), at).exists()).unwrap() - 1;
+    std::fs::remove_file(segment(old.path(), last)).unwrap();
+    let rescued = salvage_to(old.path(), new.path()).unwrap();
+    assert!(rescued.positions.1 < 200, "{rescued:?}");
+    let next = Log::open(new.path(), tiny()).unwrap().0.next_position();
+    // In a segment positions may be so far from its base.
+    assert!(next > 3 << 30, "{next}");
+    assert_eq!(check(new.path()).unwrap().problems, []);
 }

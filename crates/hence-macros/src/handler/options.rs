@@ -18,6 +18,7 @@ const OPTIONS: &[&str] = &[
     "from",
     "after_dead_letter",
     "causation_depth",
+    "crashes",
     "retry_budget",
     "breaker",
     "batch",
@@ -144,8 +145,25 @@ fn setting(option: &Ident, input: ParseStream<'_>) -> Result<TokenStream> {
             let events = from_one(input, "events that may cause one another")?;
             quote!(options.causation_depth = #events;)
         }
+        "crashes" => {
+            let crashes = crashes(input)?;
+            quote!(options.crashes = #crashes;)
+        }
         _ => return Err(option::unknown(option, OPTIONS)),
     })
+}
+
+/// A number of crashes, or `"off"`.
+fn crashes(input: ParseStream<'_>) -> Result<TokenStream> {
+    if input.peek(LitStr) {
+        option::one_of(input, &[("off", ())])?;
+        return Ok(quote!(::core::option::Option::None));
+    }
+    let crashes = from_one(
+        input,
+        "crashes in a row at which an event is seen, or `\"off\"`",
+    )?;
+    Ok(quote!(::core::option::Option::Some(#crashes)))
 }
 
 /// Names of subscriptions, with commas between them.

@@ -274,6 +274,7 @@ struct OrderPlaced {
     timeout = "15s",
     after_dead_letter = "continue",
     causation_depth = 3,
+    crashes = 5,
     retry(attempts = 2, first = "1s", factor = 2, max = "5m"),
     retry_budget(share = 0.2, per_second = 3),
     breaker(failures = 5, share = 0.25, probe = "1m"),
@@ -299,6 +300,7 @@ concurrency = 8
 timeout = "15s"
 deadletter = "continue"
 causationdepth = 3
+crashes = 5
 retry = { attempts = 2, first = "1s", factor = 2, max = "5m" }
 retrybudget = { share = 0.2, persecond = 3 }
 breaker = { failures = 5, share = 0.25, probe = "1m" }
@@ -345,6 +347,7 @@ fn every_option_is_the_same_in_code_attribute_and_configuration() {
             share: 0.2,
             per_second: 3.0,
         })
+        .crashes(5)
         .breaker(Breaker {
             failures: 5,
             share: 0.25,
@@ -397,10 +400,13 @@ fn every_option_is_the_same_in_code_attribute_and_configuration() {
         assert_eq!(attribute.get(name), Some(value), "{name} in the attribute");
         assert_eq!(file.get(name), Some(value), "{name} in the file");
     }
+    off += "crashes = \"off\"\n";
     let text = format!("[[subscription]]\nid = \"everything\"\n[subscription.config]\n{off}");
     let [attribute] = handlers![everything];
     let none = configured(&text, attribute.options()).settings();
-    assert_eq!((&*none["breaker"], &*none["retrybudget"]), ("off", "off"));
+    for name in ["breaker", "crashes", "retrybudget"] {
+        assert_eq!(none[name], "off", "{name}");
+    }
     assert!(
         !none.keys().any(|name| name.starts_with("throttle")),
         "{none:?}"

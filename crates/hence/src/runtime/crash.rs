@@ -5,7 +5,7 @@
 //! removes it. A mark that is found is a crash that its event was seen at:
 //!
 //! ```text
-//!   crashes   0            1 … CRASHES_MAX-1                     CRASHES_MAX
+//!   crashes   0            1 or more                             as many as `Options::crashes`
 //!             handled      handled while no other such one is    dead letter
 //! ```
 //!
@@ -23,8 +23,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The most calls of a subscription, counted from the start of a process, before which marks are
 /// stored. What a crash has left open comes first, so that this is enough to find it.
 pub(crate) const SUSPECTS_MAX: usize = 1_000;
-/// An event that was seen at so many crashes in a row becomes a dead letter.
-pub(crate) const CRASHES_MAX: u32 = 3;
 /// How the keys of the runtime's own values begin.
 const OWN: char = '\u{1}';
 
@@ -65,6 +63,8 @@ impl Watch {
 pub(crate) struct Suspects {
     watch: Option<Watch>,
     subscription: Arc<str>,
+    /// What was seen at so many crashes in a row becomes a dead letter.
+    most: u32,
     /// Before so many more calls marks are stored.
     left: usize,
     marks: HashMap<Position, Mark>,
@@ -82,12 +82,19 @@ struct Mark {
 pub(crate) type Marked = Option<OwnedSemaphorePermit>;
 
 impl Suspects {
-    pub(crate) fn new(watch: Option<Watch>, subscription: &Arc<str>) -> Self {
+    /// Those of a subscription of which an event may be seen at so many crashes; `None`: crashes are
+    /// not counted.
+    pub(crate) fn new(watch: Option<Watch>, subscription: &Arc<str>, most: Option<u32>) -> Self {
         let some = watch.as_ref().is_some_and(|watch| watch.upto.0 > 0);
         Self {
             watch,
             subscription: Arc::clone(subscription),
-            left: if some { SUSPECTS_MAX } else { 0 },
+            most: most.unwrap_or(u32::MAX),
+            left: if some && most.is_some() {
+                SUSPECTS_MAX
+            } else {
+                0
+            },
             marks: HashMap::new(),
         }
     }
@@ -96,6 +103,11 @@ impl Suspects {
     pub(crate) fn are_among(&self, deliveries: &[Delivery]) -> bool {
         let is_old = |upto: Position| deliveries.iter().any(|one| one.position <= upto);
         self.left > 0 && self.watch.as_ref().is_some_and(|watch| is_old(watch.upto))
+    }
+
+    /// Whether an event that was seen at so many crashes is not handled again.
+    pub(crate) fn are_too_many(&self, crashes: u32) -> bool {
+        crashes >= self.most
     }
 
     /// Looks up how many crashes each of these was seen at. What cannot be read is no accusation.

@@ -124,7 +124,7 @@ impl Pump {
         let width = batch.as_ref().map_or(1, |batch| batch.events);
         metrics.meter.runs_with(options.clone(), &engine);
         Self {
-            suspects: Suspects::new(watch, &subscription.name),
+            suspects: Suspects::new(watch, &subscription.name, options.crashes),
             intake: Intake::new(options),
             lanes: Lanes::new(options, deliveries.held(), clock, width),
             breaker: Breaker::new(options.breaker),

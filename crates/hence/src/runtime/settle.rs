@@ -275,7 +275,7 @@ impl Settler {
 }
 
 fn quarantine(crashes: u32) -> String {
-    format!("the process ended {crashes} times in a row while a handler had it")
+    format!("crashes counted in a row while a handler had it: {crashes}")
 }
 
 fn rejected(reason: RejectReason, error: &str, hold: bool) -> Outcome {

@@ -175,7 +175,7 @@ async fn an_event_that_ends_the_process_is_quarantined() {
         (RejectReason::Quarantined, Some("a"))
     );
     assert!(
-        letter.hold && letter.error.contains("3 times in a row"),
+        letter.hold && letter.error.ends_with("in a row while a handler had it: 3"),
         "{letter:?}"
     );
     let told: Vec<Told> = all(&running).await;
@@ -247,6 +247,60 @@ async fn of_a_batch_that_ends_the_process_only_one_event_is_quarantined() {
     )
     .await;
     assert_eq!(crashes(test, dir.path()), 3);
+}
+
+/// Handles one event that ends the process, in a subscription with this number of crashes.
+async fn live_with(crashes: Option<u32>, (dir, number): (PathBuf, u32)) {
+    let work = work.from(Start::Earliest).crashes(crashes);
+    let app = app(number).subscribe("work", work);
+    let running = app.start(&url(&dir)).await.unwrap();
+    until(&running, &[(QUARANTINED, 1)]).await;
+    running.drain().await;
+}
+
+#[tokio::test]
+async fn a_subscription_may_have_its_own_number_of_crashes() {
+    let test = "crash::a_subscription_may_have_its_own_number_of_crashes";
+    if let Some(life) = life() {
+        return live_with(Some(1), life).await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    publish(dir.path(), [tick("beside", 1), tick("a", POISON)]).await;
+    assert_eq!(crashes(test, dir.path()), 1);
+}
+
+#[tokio::test]
+async fn where_crashes_are_not_counted_nothing_is_quarantined() {
+    let test = "crash::where_crashes_are_not_counted_nothing_is_quarantined";
+    if let Some(life) = life() {
+        return live_with(None, life).await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    publish(dir.path(), [tick("beside", 1), tick("a", POISON)]).await;
+    for number in 1..=5 {
+        assert_eq!(live(test, dir.path(), number).status.code(), None);
+    }
+    assert_eq!(marks(dir.path()).await, 0);
+    let running = App::new("shop")
+        .subscribe("work", mended)
+        .start(&url(dir.path()))
+        .await
+        .unwrap();
+    until(&running, &[(Tock::TYPE, 2)]).await;
+    running.drain().await;
+}
+
+/// How many marks of the first positions are stored.
+async fn marks(dir: &Path) -> usize {
+    let running = App::new("shop").start(&url(dir)).await.unwrap();
+    let mut found = 0;
+    for position in 1..100 {
+        let key = format!("\u{1}began.{position}");
+        let value = running.engine().keyed("work", &key).await.unwrap();
+        found += usize::from(value.is_some());
+    }
+    running.drain().await;
+    found
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Pump;
 use crate::runtime::call::Ended;
-use crate::runtime::crash::{CRASHES_MAX, Marked};
+use crate::runtime::crash::Marked;
 use crate::runtime::settle::Verdict;
 
 /// Deliveries on their way to a handler, which have come one step further.
@@ -72,7 +72,7 @@ impl Pump {
         }
         self.suspects.note(&deliveries, &crashes);
         match crashes.iter().max() {
-            Some(most) if *most >= CRASHES_MAX => {
+            Some(most) if self.suspects.are_too_many(*most) => {
                 self.trying -= deliveries.len();
                 self.settle_without(deliveries, Verdict::Quarantined(*most));
             }

@@ -76,7 +76,7 @@ async fn everything(
     Ok(None)
 }
 
-#[handler(name = "batch", batch(events = 10, age = "20ms"), breaker = "off")]
+#[handler(name = "batch", batch(events = 10, age = "20ms"), breaker = "off", crashes = "off")]
 async fn batch(_: Batch<StockRefused>) -> Result<(), String> {
     Ok(())
 }
