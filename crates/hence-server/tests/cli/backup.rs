@@ -128,8 +128,10 @@ fn a_killed_backup_leaves_none_and_is_taken_again() {
     let (data, copy) = (place("data"), place("copy"));
     small_segments(&data);
     let mut killed = 0;
-    // From a kill before anything was done to one that comes too late.
-    for patience in (0..).map(|step| std::time::Duration::from_micros(step * 1500)) {
+    // From a kill before anything was done to one that comes too late, in steps that grow with what
+    // the machine takes for it.
+    let steps = (0..).map(|step| 1.2_f64.powi(step) - 1.0);
+    for patience in steps.map(|step| std::time::Duration::from_millis(3).mul_f64(step)) {
         let mut child = hence(&["backup", text(&data), "--to", text(&copy)])
             .stdout(std::process::Stdio::null())
             .spawn()
