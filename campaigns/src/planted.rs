@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::Extent;
+use crate::powercut;
 use crate::process::myself;
 use crate::report::{FOLDER, Report, Row, Verdict, say};
 
@@ -149,6 +150,11 @@ fn try_out(plant: &Plant, seed: u64) -> Result<(Verdict, String)> {
         return Ok((Verdict::Fail, "the campaign broke down".to_owned()));
     };
     let found: Report = serde_json::from_slice(&text).context("the report of a campaign")?;
+    // What one way sees may hide that the other sees nothing.
+    let blind = powercut::blind_way(&found).filter(|_| !plant.bug.is_empty());
+    if let Some(way) = blind {
+        return Ok((Verdict::Invalid, format!("nothing found by {way}")));
+    }
     let first = found
         .problems
         .first()

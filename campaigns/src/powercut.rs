@@ -148,8 +148,10 @@ impl Power {
         }
     }
 
-    /// Cuts, ends the subject, and brings the file system back. Says when doubt begins, if it does.
-    fn cut(&mut self, subject: &mut Process, freeze: bool) -> Result<Option<u64>> {
+    /// Cuts, ends the subject, and brings the file system back. Says whether the subject was alive
+    /// until then, and when doubt begins, if it does.
+    fn cut(&mut self, subject: &mut Process, freeze: bool) -> Result<Struck> {
+        let fired = subject.is_alive()?;
         let doubt = match self {
             Self::Disk { disk, dice, .. } => {
                 // Whoever waits for the disk dies before it is answered.
@@ -158,7 +160,7 @@ impl Power {
             }
             Self::Shutdown { image, switch } => {
                 // The power takes the processors, too.
-                if freeze {
+                if freeze && fired {
                     subject.freeze()?;
                 }
                 Some(switch.cut(image.root())?)
@@ -171,7 +173,7 @@ impl Power {
             disk.revive();
         }
         self.image().mount()?;
-        Ok(doubt)
+        Ok(Struck { fired, doubt })
     }
 }
 
@@ -183,8 +185,7 @@ impl Disaster for Power {
     }
 
     fn strike(&mut self, subject: &mut Process) -> Result<Struck> {
-        let doubt = self.cut(subject, true)?;
-        Ok(Struck { fired: true, doubt })
+        self.cut(subject, true)
     }
 
     fn loses_power(&self) -> bool {
@@ -236,7 +237,7 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
 fn bare(way: Way, cuts: u64, seed: u64, report: &mut Report) -> Result<()> {
     let (place, mut dice) = (Place::in_memory()?, Dice::new(seed));
     let mut power = way.on(&place, seed)?;
-    let mut found = bare::Found::default();
+    let (mut found, mut struck) = (bare::Found::default(), 0);
     for life in 0..cuts {
         let dir = power.image().root().to_owned();
         let arguments = [
@@ -249,30 +250,42 @@ fn bare(way: Way, cuts: u64, seed: u64, report: &mut Report) -> Result<()> {
         let after = dice.below(BARE_WORK_MAX.as_micros() as u64);
         std::thread::sleep(Duration::from_micros(after));
         // It goes on through the cut, so that it shows what a sync is told meanwhile.
-        let cut = power.cut(&mut subject, false)?;
+        let Struck { fired, doubt } = power.cut(&mut subject, false)?;
         told.extend(subject.until(|_| false)?);
-        bare::look(&dir, &told, cut, &mut found)?;
+        bare::look(&dir, &told, doubt, &mut found)?;
+        struck += u64::from(fired);
     }
     if found.lost > 0 {
         let text = format!("{}: {} syncs were a lie", way.as_str(), found.lost);
         report.problem(text);
     }
-    report.rows.push(Row {
+    report.rows.push(bare_row(way, cuts, struck, &found));
+    Ok(())
+}
+
+/// What was seen of the program that only writes and syncs. A cut to one that had ended proves
+/// nothing, nor do all of them if nothing was synced.
+fn bare_row(way: Way, cuts: u64, struck: u64, found: &bare::Found) -> Row {
+    let synced = found.kept + found.lost;
+    let (passed, failed) = match (synced, found.lost) {
+        (0, _) => (0, 0),
+        (_, 0) => (struck, 0),
+        _ => (0, struck),
+    };
+    Row {
         case: format!("only writes and syncs: {}", way.as_str()),
         runs: cuts,
-        fired: cuts,
-        passed: if found.lost == 0 { cuts } else { 0 },
-        failed: if found.lost == 0 { 0 } else { cuts },
+        fired: struck,
+        passed,
+        failed,
+        invalid: cuts - passed - failed,
         lost: found.lost,
         note: format!(
-            "{} syncs before the cut began, {} succeeded later, and {} of these were dropped",
-            found.kept + found.lost,
-            found.doubtful,
-            found.doubtful_lost
+            "{synced} syncs before the cut began, {} succeeded later, and {} of these were dropped",
+            found.doubtful, found.doubtful_lost
         ),
         ..Row::default()
-    });
-    Ok(())
+    }
 }
 
 /// Cuts the log.
@@ -294,14 +307,33 @@ fn log(way: Way, cuts: u64, seed: u64, report: &mut Report) -> Result<()> {
         lived?;
         sum.add(&cycle, report);
     }
-    let mut row = sum.row(way.as_str());
-    row.note = format!("{} cuts took unsynced bytes; {}", sum.lossy(), row.note);
-    if sum.lossy() * 100 < cuts * LOSSY_PERCENT {
-        row.invalid = cuts;
+    report
+        .rows
+        .push(log_row(sum.row(way.as_str()), sum.lossy()));
+    Ok(())
+}
+
+/// The way in which the log was cut and nothing was found, if there is one.
+pub(crate) fn blind_way(report: &Report) -> Option<&'static str> {
+    let ways = Way::ALL.iter().map(|way| way.as_str());
+    let mut blind = ways.filter(|way| {
+        let row = report.rows.iter().find(|row| row.case == *way);
+        row.is_some_and(|row| row.failed == 0)
+    });
+    blind.next()
+}
+
+/// The row of cuts of which so many took unsynced bytes; if too few did, none proves anything that
+/// found nothing.
+fn log_row(mut row: Row, lossy: u64) -> Row {
+    row.note = format!("{lossy} cuts took unsynced bytes; {}", row.note);
+    if lossy * 100 < row.runs * LOSSY_PERCENT {
+        row.passed = 0;
         row.note = format!("too few cuts could have hurt; {}", row.note);
     }
-    report.rows.push(row);
-    Ok(())
+    // One that found something counts as that, even if nothing was alive any more.
+    row.invalid = row.runs.saturating_sub(row.passed + row.failed);
+    row
 }
 
 fn lives(cycle: &mut Cycle, power: &mut Power, count: u64) -> Result<()> {
@@ -316,3 +348,6 @@ fn lives(cycle: &mut Cycle, power: &mut Power, count: u64) -> Result<()> {
     let dir = power.dir();
     cycle.finish(&dir, true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,6 +128,11 @@ impl Process {
         Ok(all)
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn is_alive(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Has it killed, without waiting for its end: no thread of it that is in a call comes back.
     pub(crate) fn shoot(&mut self) -> Result<()> {
         Ok(self.child.kill()?)

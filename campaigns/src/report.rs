@@ -224,8 +224,14 @@ fn versions() -> Vec<(String, String)> {
         ("hence".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("commit".to_owned(), commit()),
         ("build".to_owned(), build.to_owned()),
-        ("kernel".to_owned(), kernel.trim().to_owned()),
+        ("kernel".to_owned(), version(&kernel)),
     ]
+}
+
+/// The version in the release of a kernel, which may end with how this machine calls its own.
+pub(crate) fn version(release: &str) -> String {
+    let is_part = |letter: &char| letter.is_ascii_digit() || *letter == '.';
+    release.trim().chars().take_while(is_part).collect()
 }
 
 fn commit() -> String {
@@ -240,4 +246,22 @@ fn commit() -> String {
 pub(crate) fn say(text: &str) {
     // Whoever closed the screen does not read it.
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn a_kernel_is_told_by_its_version_alone() {
+        for (release, told) in [
+            ("6.18.44-of-mine-7\n", "6.18.44"),
+            ("6.8.0-45-generic", "6.8.0"),
+            ("6.12.1+", "6.12.1"),
+            ("6.12", "6.12"),
+            ("", ""),
+        ] {
+            assert_eq!(version(release), told);
+        }
+    }
 }

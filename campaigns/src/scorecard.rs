@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Result, ensure};
+use serde::de::DeserializeOwned;
 
 use crate::fuzz::TARGETS;
-use crate::report::{FOLDER, Report, Verdict, say};
+use crate::report::{FOLDER, Report, Verdict, say, version};
 
 const PAGE: &str = "docs/reference/reliability.md";
 const CAMPAIGNS: &[&str] = &[
@@ -48,11 +49,8 @@ const TAIL: &str = "\
 pub(crate) fn run() -> Result<bool> {
     let mut reports = Vec::new();
     for name in CAMPAIGNS {
-        let read = |form: &str| fs::read(format!("{FOLDER}/{name}{form}.json")).ok();
-        // The long form tells more.
-        if let Some(bytes) = read("").or_else(|| read("-short")) {
-            reports.push(serde_json::from_slice::<Report>(&bytes)?);
-        }
+        let [long, short] = [read::<Report>(name, "")?, read(name, "-short")?];
+        reports.extend(telling(long, short, |report| report.verdict));
     }
     ensure!(
         !reports.is_empty(),
@@ -73,6 +71,7 @@ pub(crate) fn run() -> Result<bool> {
 /// What a run of `cargo xtask fuzz` wrote down.
 #[derive(serde::Deserialize)]
 struct Fuzzed {
+    target: String,
     passed: bool,
     executions: Option<u64>,
     covered: Option<u64>,
@@ -80,24 +79,52 @@ struct Fuzzed {
     seconds: u64,
 }
 
+impl Fuzzed {
+    const fn verdict(&self) -> Verdict {
+        match self.passed {
+            true => Verdict::Pass,
+            false => Verdict::Fail,
+        }
+    }
+}
+
+/// What the last run of one form left, if there was one.
+fn read<T: DeserializeOwned>(name: &str, form: &str) -> Result<Option<T>> {
+    let bytes = fs::read(format!("{FOLDER}/{name}{form}.json")).ok();
+    Ok(bytes
+        .map(|bytes| serde_json::from_slice(&bytes))
+        .transpose()?)
+}
+
+/// The long form tells more, unless what the short one tells is worse: it may be newer.
+fn telling<T>(long: Option<T>, short: Option<T>, verdict: fn(&T) -> Verdict) -> Option<T> {
+    let weight = |run: &Option<T>| match run.as_ref().map(verdict) {
+        None => 0,
+        Some(Verdict::NotRun) => 1,
+        Some(Verdict::Pass) => 2,
+        Some(Verdict::Invalid) => 3,
+        Some(Verdict::Fail) => 4,
+    };
+    match weight(&short) > weight(&long) {
+        true => short,
+        false => long,
+    }
+}
+
 /// What `cargo xtask fuzz` did in its last runs.
 fn fuzzing(page: &mut String) -> Result<()> {
     let mut rows = String::new();
     for (name, _) in TARGETS {
-        let read = |form: &str| fs::read(format!("{FOLDER}/fuzz-{name}{form}.json")).ok();
-        // The long form tells more.
-        let Some(bytes) = read("").or_else(|| read("-short")) else {
+        let name = format!("fuzz-{name}");
+        let [long, short] = [read::<Fuzzed>(&name, "")?, read(&name, "-short")?];
+        let Some(told) = telling(long, short, Fuzzed::verdict) else {
             continue;
-        };
-        let told: Fuzzed = serde_json::from_slice(&bytes)?;
-        let verdict = match told.passed {
-            true => Verdict::Pass,
-            false => Verdict::Fail,
         };
         writeln!(
             rows,
-            "| {name} | {} | {} | {} | {} | {} |",
-            verdict.as_str(),
+            "| {} | {} | {} | {} | {} | {} |",
+            told.target,
+            told.verdict().as_str(),
             told.executions.unwrap_or(0),
             told.covered.unwrap_or(0),
             told.findings,
@@ -147,7 +174,11 @@ fn details(page: &mut String, report: &Report) -> Result<()> {
     let settings = report
         .settings
         .iter()
-        .map(|(name, value)| format!("{name} {value}"));
+        // Earlier reports have the release of the kernel whole.
+        .map(|(name, value)| match name.as_str() {
+            "kernel" => format!("{name} {}", version(value)),
+            _ => format!("{name} {value}"),
+        });
     let settings: Vec<_> = settings.collect();
     writeln!(
         page,
@@ -177,4 +208,28 @@ fn details(page: &mut String, report: &Report) -> Result<()> {
         writeln!(page, "Found: {problem}\n")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Verdict, telling};
+
+    #[test]
+    fn a_long_run_does_not_hide_a_short_one_that_went_wrong() {
+        let told = |long, short| {
+            let own = |run: &(&str, Verdict)| run.1;
+            let run = |form: &'static str, verdict: Option<Verdict>| verdict.map(|v| (form, v));
+            telling(run("long", long), run("short", short), own).map(|run| run.0)
+        };
+        let (pass, fail) = (Some(Verdict::Pass), Some(Verdict::Fail));
+        assert_eq!(told(pass, fail), Some("short"));
+        assert_eq!(told(pass, Some(Verdict::Invalid)), Some("short"));
+        assert_eq!(told(pass, pass), Some("long"));
+        assert_eq!(told(fail, fail), Some("long"));
+        assert_eq!(told(fail, pass), Some("long"));
+        assert_eq!(told(pass, Some(Verdict::NotRun)), Some("long"));
+        assert_eq!(told(None, Some(Verdict::NotRun)), Some("short"));
+        assert_eq!(told(pass, None), Some("long"));
+        assert_eq!(told(None, None), None);
+    }
 }

@@ -167,7 +167,14 @@ struct Pages {
     /// Lives in which what was not synced may be lost.
     disturbed: u32,
     fired: Fired,
-    problems: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+/// What should not have been.
+struct Problem {
+    what: String,
+    /// Whether it can be so because something was not stored.
+    excusable: bool,
 }
 
 /// A handle to the book.
@@ -285,17 +292,18 @@ impl Book {
     }
 
     /// What was seen in the life that ended; the next one knows nothing. Where storage failed, what
-    /// a handler did may not have been stored, and it may be called again at once.
+    /// a handler did may not have been stored, and it may be called again at once; but no failure to
+    /// store lets a later event of a key go first.
     pub(super) fn verdict(&self, storage_failed: bool) -> Result<()> {
         let mut pages = self.pages();
         if storage_failed {
-            pages.problems.clear();
+            pages.problems.retain(|problem| !problem.excusable);
         }
         (pages.ending, pages.ended) = (false, false);
         pages.had.clear();
         pages.lanes.clear();
         match pages.problems.first() {
-            Some(problem) => bail!("{problem}"),
+            Some(problem) => bail!("{}", problem.what),
             None => Ok(()),
         }
     }
@@ -352,8 +360,15 @@ impl Book {
             Last::Dead(before) => by == "go" && number > before,
         };
         if !fits || attempt > self.attempts || attempt == 0 {
-            let problem = format!("{by}: {step:?} came as attempt {attempt} after {last:?}");
-            pages.problems.push(problem);
+            let overtakes = match last {
+                Last::Running(before, _) | Last::Failed(before, _) => number > before,
+                Last::Dead(before) => by == "hold" && number > before,
+                Last::Fresh | Last::Done(_) => false,
+            };
+            pages.problems.push(Problem {
+                what: format!("{by}: {step:?} came as attempt {attempt} after {last:?}"),
+                excusable: !overtakes,
+            });
         }
         Call {
             book: self.clone(),
@@ -423,8 +438,9 @@ impl Drop for Call {
             let ends = pages.ends.entry(event).or_default();
             *ends += 1;
             if *ends > ENDS_MAX + pages.disturbed {
-                let problem = format!("{}: {:?} ended too many processes", self.by, self.step);
-                pages.problems.push(problem);
+                let what = format!("{}: {:?} ended too many processes", self.by, self.step);
+                let excusable = true;
+                pages.problems.push(Problem { what, excusable });
             }
         } else {
             pages.ends.remove(&event);
@@ -468,4 +484,28 @@ pub(super) async fn go(
     Attempt(attempt): Attempt,
 ) -> Result<Went, Failure> {
     book.act("go", step.data, attempt).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Book, Step};
+
+    /// Whether these calls, each of which ends without a word, are a fault of theirs.
+    fn blamed(numbers: &[u64], storage_failed: bool) -> bool {
+        let book = Book::new(1, 3, true);
+        for &number in numbers {
+            let key = "k0".to_owned();
+            drop(book.begin("hold", &Step { key, number }, 1));
+        }
+        book.verdict(storage_failed).is_err()
+    }
+
+    #[test]
+    fn storage_that_failed_excuses_a_second_call_and_no_overtaking() {
+        for storage_failed in [false, true] {
+            assert!(!blamed(&[1], storage_failed));
+            assert_eq!(blamed(&[1, 1], storage_failed), !storage_failed);
+            assert!(blamed(&[1, 2], storage_failed));
+        }
+    }
 }

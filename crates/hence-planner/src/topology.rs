@@ -101,13 +101,14 @@ const READ: [&str; 7] = [
 ];
 
 /// The options, by the first part of their names, that models follow or that change no figure.
-const FOLLOWED: [&str; 11] = [
+const FOLLOWED: [&str; 12] = [
     "order",
     "from",
     "concurrency",
     "timeout",
     "deadletter",
     "causationdepth",
+    "crashes",
     "retry",
     "retrybudget",
     "breaker",

@@ -92,6 +92,9 @@ pub struct Progress {
     pub absorbed: AtomicU64,
     /// The position of the last event that was looked at, zero before the first.
     pub position: AtomicU64,
+    /// The first position that it is not through with, zero before the first event is done: a replay
+    /// from here does the rest, and calls the handler for nothing that it was called for to the end.
+    pub next: AtomicU64,
     findings: Mutex<Findings>,
 }
 
@@ -100,6 +103,16 @@ impl Progress {
     #[must_use]
     pub fn findings(&self) -> Findings {
         self.found().clone()
+    }
+
+    /// Begins to look at an event.
+    fn look(&self, position: Position) {
+        self.position.store(position.0, Relaxed);
+    }
+
+    /// Nothing is left to do for an event.
+    fn through(&self, position: Position) {
+        self.next.store(position.0.saturating_add(1), Relaxed);
     }
 
     fn fail(&self, position: Position, error: String) {
@@ -175,15 +188,17 @@ impl Replayer {
         let mut walk = self.walk(wanted).await?;
         while let Some((entry, open)) = walk.next().await? {
             let position = entry.position;
-            progress.position.store(position.0, Relaxed);
+            progress.look(position);
             if open {
                 progress.passed.fetch_add(1, Relaxed);
+                progress.through(position);
                 continue;
             }
             match self.call(id, wanted, entry, true, progress).await? {
                 Ok(messages) => self.publish(messages, progress).await?,
                 Err(error) => progress.fail(position, error),
             }
+            progress.through(position);
             pause(wanted.rate).await;
         }
         Ok(())
@@ -202,9 +217,10 @@ impl Replayer {
         let mut walk = self.walk(wanted).await?;
         while let Some((entry, open)) = walk.next().await? {
             let position = entry.position;
-            progress.position.store(position.0, Relaxed);
+            progress.look(position);
             if open {
                 progress.passed.fetch_add(1, Relaxed);
+                progress.through(position);
                 continue;
             }
             let then = self.published(&wanted.subscription, &entry).await?;
@@ -212,6 +228,7 @@ impl Replayer {
                 Ok(now) => differ(position, then, now, &mut progress.found()),
                 Err(error) => progress.fail(position, error),
             }
+            progress.through(position);
             pause(wanted.rate).await;
         }
         Ok(())

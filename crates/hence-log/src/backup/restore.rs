@@ -11,7 +11,7 @@ use crate::check::{check_on, existing};
 use crate::error::{Error, Result};
 use crate::log::Options;
 use crate::recovery;
-use crate::segment::{HEADER_BYTES, Header, generation_of};
+use crate::segment::{HEADER_BYTES, Header, SEGMENT_BYTES_MIN, generation_of};
 use crate::storage::{Lock, Storage, read_full};
 
 /// Positions that a restored log passes over: the log that was lost may have given them to commits
@@ -91,6 +91,7 @@ pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Backup> {
 pub fn restore_on(from: &dyn Storage, to: Arc<dyn Storage>) -> Result<Backup> {
     let manifest = verified(from)?;
     let lock = claim(&*to)?;
+    let mut largest = SEGMENT_BYTES_MIN;
     for entry in &manifest.entries {
         let name = &entry.name;
         let file = from.open(name).map_err(|e| Error::io("open", name, e))?;
@@ -99,15 +100,22 @@ pub fn restore_on(from: &dyn Storage, to: Arc<dyn Storage>) -> Result<Backup> {
             return Err(unusable(name, "the file changed while it was read"));
         }
         if generation_of(name).is_some() {
-            let length = u64::from(header(from, name)?.bytes);
-            let stretched = target.set_len(length).and_then(|()| target.sync_data());
+            let length = header(from, name)?.bytes;
+            largest = length.max(largest);
+            let stretched = target
+                .set_len(length.into())
+                .and_then(|()| target.sync_data());
             stretched.map_err(|e| Error::io("stretch", name, e))?;
         }
     }
     sync_names(&*to)?;
     let about = manifest.about;
     compare(&*to, &about)?;
-    begin(Arc::clone(&to), lock)?;
+    begin(
+        Arc::clone(&to),
+        lock,
+        Options::default().segment_bytes(largest),
+    )?;
     finish(&*to)?;
     Ok(about)
 }
@@ -126,8 +134,8 @@ fn compare(to: &dyn Storage, about: &Backup) -> Result<()> {
 }
 
 /// Opens the log for the first time, and closes it behind the positions that are passed over.
-fn begin(to: Arc<dyn Storage>, lock: Box<dyn Lock>) -> Result<()> {
-    let (mut writer, _, recovered) = recovery::open_locked(to, Options::default(), lock)?;
+fn begin(to: Arc<dyn Storage>, lock: Box<dyn Lock>, options: Options) -> Result<()> {
+    let (mut writer, _, recovered) = recovery::open_locked(to, options, lock)?;
     drop(recovered);
     writer.skip_to(writer.next_position() + PASSED_OVER)?;
     writer.close()

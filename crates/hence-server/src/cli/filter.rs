@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::moment;
 use super::query::Query;
+use super::shell::{flag, quoted};
 
 /// Which events a command is about.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -89,6 +90,17 @@ impl Filter {
             }
         }
         object.into()
+    }
+
+    /// The filter as words of a command.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let word = |(name, value): (&str, String)| match name {
+            "type" => quoted(&value).into_owned(),
+            "typeprefix" => quoted(&format!("{value}*")).into_owned(),
+            "correlationid" => flag("correlation", &value),
+            _ => flag(name, &value),
+        };
+        self.parts().into_iter().map(word).collect()
     }
 
     /// Its parts, by the names of the API.

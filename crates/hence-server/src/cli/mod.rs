@@ -34,6 +34,7 @@ mod reference;
 mod remote;
 mod replay;
 mod restore;
+mod shell;
 mod simulate;
 mod status;
 mod table;

@@ -1,5 +1,6 @@
 //! `hence replay`: old events to one handler again, or compared with what it published then.
 
+use hence::core::Timestamp;
 use serde_json::Map;
 
 use super::error::{Exit, Fault, Result};
@@ -9,6 +10,7 @@ use super::global::Global;
 use super::jobs::{Finding, Job, Work};
 use super::moment;
 use super::output::{Form, Output, Style, clean};
+use super::shell::flag;
 use super::table::counted;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -23,7 +25,8 @@ const EFFECT: &str = "the handler is called, and what it does outside of Hence i
 ///
 /// It is a job of the server, on what was there when it was previewed. Nothing that is settled moves,
 /// what waits or is a dead letter is passed over, and what the handler publishes and is known is not
-/// published twice. With findings it exits with 7, or with 1 when calls failed.
+/// published twice. It exits with 1 when calls failed; with `--compare` with 7 when there are findings,
+/// failed calls among them.
 #[derive(clap::Args, Debug)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Replay {
@@ -88,18 +91,11 @@ impl Replay {
         if out.form() == Form::Human {
             self.tell(out, &job)?;
         }
-        let name = clean(&self.to_handler);
-        let rest = match &job.position {
-            Some(position) => {
-                format!("the rest: hence replay --to-handler {name} --from {position}")
-            }
-            None => "the same command does all of it".to_owned(),
-        };
-        job.check(&rest)?;
+        job.check(&format!("the rest: {}", self.rest(&job)))?;
         if job.found == 0 {
             return Ok(());
         }
-        let count = counted(job.found, "finding");
+        let (name, count) = (clean(&self.to_handler), counted(job.found, "finding"));
         Err(match self.compare {
             true => Fault::FINDINGS.error(format!("{name} would do otherwise now: {count}")),
             false => Fault::FINDINGS
@@ -139,6 +135,25 @@ impl Replay {
         }
     }
 
+    /// The command that does what is left of a job: the same events, in the same way.
+    fn rest(&self, job: &Job) -> String {
+        let mut filter = self.filter.clone();
+        let mut to = self.to.as_ref();
+        // The end of what was previewed is a position; an end in time goes on beside it.
+        if let Some(time) = to.and_then(|to| Timestamp::parse(to).ok()) {
+            filter.until = Some(filter.until.map_or(time, |until| until.min(time)));
+            to = None;
+        }
+        let mut words = vec!["hence replay".to_owned()];
+        words.push(flag("to-handler", &self.to_handler));
+        words.push(flag("from", job.next.as_ref().unwrap_or(&self.from)));
+        words.extend(job.upto.as_ref().or(to).map(|to| flag("to", to)));
+        words.extend(self.compare.then(|| "--compare".to_owned()));
+        words.extend(self.rate.map(|rate| flag("rate", &rate.to_string())));
+        words.extend(filter.words());
+        words.join(" ")
+    }
+
     fn tell(&self, out: &mut Output, job: &Job) -> Result<()> {
         for finding in &job.findings {
             let line = line(out, finding);
@@ -158,7 +173,11 @@ impl Replay {
             0 => String::new(),
             passed => format!("; {passed} passed over: they wait, or are dead letters"),
         };
-        out.line(&format!("{head}{passed}"))
+        let failed = match job.failed {
+            0 => String::new(),
+            failed => format!(", {} failed", counted(failed, "call")),
+        };
+        out.line(&format!("{head}{failed}{passed}"))
     }
 }
 

@@ -13,6 +13,7 @@ fn job(state: &str) -> String {
     let event = |amount: u8| format!(r#"{{"type":"card.charged","data":{{"amount":{amount}}}}}"#);
     format!(
         r#"{{"id":"j-1","kind":"compare","state":"{state}","matches":7,"done":5,"position":"6",
+        "next":"7","upto":"9",
         "passed":2,"published":1,"absorbed":3,"failed":1,"found":6,"findings":[
         {{"position":"2","what":"failed","error":"no money"}},
         {{"position":"4","what":"missing","then":{}}},
@@ -41,7 +42,7 @@ fn a_comparison_with_findings_tells_them_and_exits_with_7() {
                 5  added  card.charged {\"amount\":2}\n  \
                 6  changed  card.charged {\"amount\":3} → card.charged {\"amount\":4}\n  \
                 and 2 findings more\n\
-                5 events compared, 6 findings; 2 passed over: they wait, or are dead letters\n";
+                5 events compared, 6 findings, 1 call failed; 2 passed over: they wait, or are dead letters\n";
     assert_eq!((ran.code, ran.stdout.as_str()), (7, told));
     assert!(ran.stderr.contains("HN0613"), "{}", ran.stderr);
     for part in [
@@ -64,16 +65,67 @@ fn a_replay_with_failures_exits_with_1_and_one_that_ended_early_says_where() {
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     assert!(
         ran.stdout
-            .contains("5 events replayed, 1 published, 3 known already")
+            .contains("5 events replayed, 1 published, 3 known already, 1 call failed; 2 passed")
     );
     assert!(ran.stderr.contains("HN0613"), "{}", ran.stderr);
     let (ran, _) = asked_of(&job("cancelled"), &["--force"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     assert!(ran.stderr.contains("HN0614"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("--from 6"), "{}", ran.stderr);
+    let rest = "the rest: hence replay --to-handler charge --from 7 --to 9\n";
+    assert!(ran.stderr.contains(rest), "{}", ran.stderr);
     let (ran, _) = asked_of(&job("done"), &["--force", "--json"]);
     let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(object["found"], 6);
+}
+
+/// What is left of a comparison is a comparison, with every limit that it had.
+#[test]
+fn the_way_out_of_a_job_that_ended_early_is_the_same_job_from_there_on() {
+    let more = [
+        "--compare",
+        "--force",
+        "order.*",
+        "card.charged",
+        "--to",
+        "2026-11-20T10:00:00Z",
+        "--rate",
+        "10",
+        "--source",
+        "/shop",
+        "--subject=-s",
+        "--key",
+        "it's 7",
+        "--correlation",
+        "c-1",
+        "--since",
+        "2026-11-19T10:00:00Z",
+        "--until",
+        "2026-11-21T10:00:00Z",
+    ];
+    let (ran, _) = asked_of(&job("failed"), &more);
+    let rest = "the rest: hence replay --to-handler charge --from 7 --to 9 --compare --rate 10 \
+                'order.*' card.charged --source /shop --subject=-s --key 'it'\\''s 7' \
+                --correlation c-1 --since 2026-11-19T10:00:00.000000Z \
+                --until 2026-11-20T10:00:00.000000Z\n";
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains(rest), "{}", ran.stderr);
+    // It was stopped before its first event.
+    let none = job("cancelled").replace(r#""next":"7","#, "");
+    let (ran, _) = asked_of(&none, &["--force"]);
+    assert!(ran.stderr.contains("--from 2 --to 9\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_question_says_that_there_are_more_than_were_counted() {
+    let preview = PREVIEW.replace(r#""more":false"#, r#""more":true"#);
+    let stand_in = StandIn::of(vec![answer(200, &preview), answer(200, &preview)]);
+    let replay = [&REPLAY[..], &["--server", &stand_in.url]].concat();
+    let ran = run(&replay);
+    let sentence = "a replay of at least 7 events needs a yes";
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains(sentence), "{}", ran.stderr);
+    let ran = run(&[&replay[..], &["--dry-run"]].concat());
+    assert_eq!(ran.stdout, "at least 7 events would be replayed\n");
 }
 
 #[test]

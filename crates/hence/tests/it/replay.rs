@@ -183,6 +183,37 @@ on_both_engines! {
         assert_eq!(standing(&running), [("refuses".to_owned(), 1, 1)], "as it was before");
     }
 
+    async fn the_rest_of_a_replay_begins_behind_what_is_done(place: Place) {
+        let seen = Seen::default();
+        let app = App::new("test").state(seen.clone()).subscribe("notes", notes);
+        let running = place.start(app).await;
+        handled(&running, 3).await;
+        let mut slow = wanted("notes");
+        slow.rate = Some(1);
+        let progress = Progress::default();
+        let replayer = running.replayer();
+        // Both are polled by turns, so it is dropped while it pauses after the first event.
+        let first_is_done = async {
+            while progress.next.load(SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = replayer.run("r", &slow, &progress) => panic!("it came to its end: {ended:?}"),
+            () = first_is_done => {}
+        }
+        let next = progress.next.load(SeqCst);
+        assert_eq!((progress.position.into_inner(), next), (1, 2));
+        let mut rest = wanted("notes");
+        rest.from = Start::Position(Position(next));
+        let progress = Progress::default();
+        replayer.run("r", &rest, &progress).await.unwrap();
+        let again: Vec<_> = seen.all().into_iter().skip(3).map(|(_, number)| number).collect();
+        assert_eq!(again, [1, 2, 3], "each is called for once");
+        assert_eq!(progress.next.into_inner(), 4);
+    }
+
     async fn a_replay_to_nobody_is_refused(place: Place) {
         let running = place.start(App::new("test").subscribe("other", other)).await;
         let mut strange = wanted("other");

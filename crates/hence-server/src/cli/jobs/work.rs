@@ -59,8 +59,13 @@ pub(crate) struct Job {
     #[serde(default)]
     pub(crate) began: String,
     pub(crate) error: Option<String>,
-    /// Of a replay: the event that was looked at last.
-    pub(crate) position: Option<String>,
+    /// Of a replay: where the rest begins.
+    pub(crate) next: Option<String>,
+    /// The last position that it takes.
+    pub(crate) upto: Option<String>,
+    /// Calls that failed to the end.
+    #[serde(default)]
+    pub(crate) failed: u64,
     #[serde(default)]
     pub(crate) passed: u64,
     #[serde(default)]
@@ -117,14 +122,14 @@ impl Work {
                 Form::Json => out.raw(&raw)?,
                 Form::Plain => out.row([&*found.matches.to_string(), self.would])?,
                 Form::Human => {
-                    let count = counted(found.matches, self.noun);
+                    let count = self.count(&found);
                     out.line(&format!("{count} {}", self.would))?;
                 }
             }
             out.note(self.nothing);
             return Ok(None);
         }
-        if !self.agreed(out, global, found.matches)? {
+        if !self.agreed(out, global, &found)? {
             out.note(self.nothing);
             return Ok(None);
         }
@@ -164,13 +169,23 @@ impl Work {
         }
     }
 
+    /// How many it acts on. A replay also takes what a preview no longer counts; of dead letters a
+    /// job takes no more than these.
+    fn count(&self, found: &Preview) -> String {
+        let count = counted(found.matches, self.noun);
+        match found.more && self.effect.is_some() {
+            true => format!("at least {count}"),
+            false => count,
+        }
+    }
+
     /// Whether somebody says yes. Without a terminal nobody is asked, and what needs a yes fails.
-    fn agreed(&self, out: &mut Output, global: &Global, count: u64) -> Result<bool> {
+    fn agreed(&self, out: &mut Output, global: &Global, found: &Preview) -> Result<bool> {
         if self.force {
             return Ok(true);
         }
         let may_ask = !global.no_input && io::stdin().is_terminal();
-        let count = counted(count, self.noun);
+        let count = self.count(found);
         if !may_ask {
             let Some(effect) = self.effect else {
                 return Ok(true);

@@ -49,14 +49,16 @@ impl Events {
 
     pub(super) fn report(&self, whole: bool) -> Report<'_> {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let place = |place: &AtomicU64| match load(place) {
+            0 => None,
+            position => Some(position.to_string()),
+        };
         let findings = self.progress.findings();
         Report {
             subscription: &self.wanted.subscription,
             upto: self.wanted.upto.map(|upto| upto.to_string()),
-            position: match load(&self.progress.position) {
-                0 => None,
-                position => Some(position.to_string()),
-            },
+            position: place(&self.progress.position),
+            next: place(&self.progress.next),
             failed: self.failed(),
             passed: load(&self.progress.passed),
             published: load(&self.progress.published),
@@ -76,6 +78,9 @@ pub(super) struct Report<'a> {
     /// The event that was looked at last.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<String>,
+    /// Where the rest begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
     failed: u64,
     passed: u64,
     published: u64,

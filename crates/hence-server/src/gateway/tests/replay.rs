@@ -120,13 +120,22 @@ async fn a_replay_is_cancelled_and_says_how_far_it_came() {
     body["rate"] = 1.into();
     let answer = job(&server, &body).await;
     let path = answer.header("location");
-    while server.json(path).await["done"] == 0 {
+    while server.json(path).await["next"].is_null() {
         tokio::task::yield_now().await;
     }
     let end = server.ask("DELETE", path).send().await.json();
     assert_eq!(end["state"], "cancelled");
     assert!(end["done"].as_u64() < Some(3), "{end}");
     assert!(end["position"].is_string(), "{end}");
+    // The rest begins behind what is done.
+    let next: u64 = end["next"].as_str().unwrap().parse().unwrap();
+    assert!([2, 4].contains(&next), "{end}");
+    let mut rest = replay("replay");
+    rest["from"] = end["next"].clone();
+    let rest = run(&server, &rest).await;
+    let left = [1, 3, 5].iter().filter(|order| **order >= next).count();
+    assert_eq!(rest["done"], left, "{rest}");
+    assert_eq!(rest["next"], "6", "{rest}");
     server.stop().await;
 }
 
