@@ -72,6 +72,11 @@ impl Breaker {
         self.state == State::Closed
     }
 
+    /// Whether a call for these may begin that was let in before.
+    pub(crate) fn still_permits(&self, deliveries: &[Delivery]) -> bool {
+        self.is_closed() || self.is_probe(deliveries)
+    }
+
     /// Whether it is time to try with one event.
     pub(crate) fn is_ready(&mut self) -> bool {
         if matches!(self.state, State::Open { until } if Instant::now() >= until) {

@@ -15,6 +15,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use hence_core::commit::{Change, What};
 use hence_core::engine::Feature;
 use hence_core::{Commit, Delivery, Durability, Engine, Position};
@@ -57,6 +58,12 @@ impl Watch {
             alone: Arc::new(Semaphore::new(1)),
         })
     }
+
+    /// Whether nobody has the turn.
+    #[cfg(test)]
+    pub(crate) fn is_free(&self) -> bool {
+        self.alone.available_permits() == 1
+    }
 }
 
 /// The suspects of one subscription.
@@ -76,6 +83,8 @@ struct Mark {
     before: u32,
     /// Its turn, if it was seen at any.
     turn: Option<OwnedSemaphorePermit>,
+    /// A commit that removes it is with the engine.
+    ends: bool,
 }
 
 /// What became of a mark: the turn of a delivery that has to have one.
@@ -110,17 +119,24 @@ impl Suspects {
         crashes >= self.most
     }
 
-    /// Looks up how many crashes each of these was seen at. What cannot be read is no accusation.
+    /// Looks up how many crashes each of these was seen at. What cannot be read is no accusation, nor
+    /// is a mark of this process.
     pub(crate) fn look(
         &mut self,
         deliveries: &[Delivery],
     ) -> impl Future<Output = Vec<u32>> + Send + use<> {
         self.left = self.left.saturating_sub(1);
         let (watch, name) = (self.watch.clone(), Arc::clone(&self.subscription));
-        let keys: Vec<_> = deliveries.iter().map(|one| key(one.position)).collect();
+        let positions = deliveries.iter().map(|one| one.position);
+        let own = |position| self.marks.get(&position).map(|mark| mark.before);
+        let known: Vec<_> = positions.map(|one| (key(one), own(one))).collect();
         async move {
-            let mut crashes = Vec::with_capacity(keys.len());
-            for key in keys {
+            let mut crashes = Vec::with_capacity(known.len());
+            for (key, own) in known {
+                if let Some(before) = own {
+                    crashes.push(before);
+                    continue;
+                }
                 let value = match &watch {
                     Some(watch) => watch.engine.keyed(&name, &key).await.ok().flatten(),
                     None => None,
@@ -137,7 +153,11 @@ impl Suspects {
     /// Notes that these were seen at so many crashes: whatever ends them removes their marks.
     pub(crate) fn note(&mut self, deliveries: &[Delivery], crashes: &[u32]) {
         for (delivery, before) in deliveries.iter().zip(crashes.iter().copied()) {
-            let mark = Mark { before, turn: None };
+            let mark = Mark {
+                before,
+                turn: None,
+                ends: false,
+            };
             self.marks.insert(delivery.position, mark);
         }
     }
@@ -187,14 +207,68 @@ impl Suspects {
     }
 
     /// Lets a commit that ends attempts remove their marks.
-    pub(crate) fn end_with(&self, commit: &mut Commit) {
-        if self.marks.is_empty() {
+    pub(crate) fn end_with(&mut self, commit: &mut Commit) {
+        let Some(upto) = self.watch.as_ref().map(|watch| watch.upto) else {
             return;
+        };
+        for settlement in &commit.settle {
+            let position = settlement.position;
+            if position > upto {
+                continue;
+            }
+            let is_marked = match self.marks.get_mut(&position) {
+                Some(mark) => {
+                    mark.ends = true;
+                    true
+                }
+                None => self.may_be_marked(position),
+            };
+            if is_marked {
+                commit.change.push(self.change(position, 0));
+            }
         }
-        let positions = commit.settle.iter().map(|settlement| settlement.position);
-        let marked = positions.filter(|position| self.marks.contains_key(position));
-        let removals: Vec<_> = marked.map(|position| self.change(position, 0)).collect();
-        commit.change.extend(removals);
+    }
+
+    /// Whether a process before this one may have left a mark at what was not looked at here.
+    fn may_be_marked(&self, position: Position) -> bool {
+        let Some(watch) = &self.watch else {
+            return false;
+        };
+        let key = key(position);
+        let value = watch.engine.keyed(&self.subscription, &key);
+        !matches!(value.now_or_never(), Some(Ok(None)))
+    }
+
+    /// A commit that was to end attempts was not taken, and is tried again.
+    pub(crate) fn goes_on(&mut self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            if let Some(mark) = self.marks.get_mut(&delivery.position) {
+                mark.ends = false;
+            }
+        }
+    }
+
+    /// Nothing ends these attempts in this process: it is the turn of another.
+    pub(crate) fn wait(&mut self, deliveries: &[Delivery]) {
+        self.goes_on(deliveries);
+        for delivery in deliveries {
+            if let Some(mark) = self.marks.get_mut(&delivery.position) {
+                mark.turn = None;
+            }
+        }
+    }
+
+    /// Takes back the marks of what goes back to its lane: a crash until it comes again is none of
+    /// its own.
+    pub(crate) fn put_back(&mut self, deliveries: &[Delivery]) {
+        self.wait(deliveries);
+        let positions = deliveries.iter().map(|one| one.position);
+        let marked = positions.filter_map(|one| Some((one, self.marks.get(&one)?.before)));
+        self.take_back(
+            marked
+                .map(|(one, before)| self.change(one, before))
+                .collect(),
+        );
     }
 
     /// The commit that ended an attempt was taken: it is the turn of another.
@@ -209,10 +283,14 @@ impl Suspects {
     /// closes, so nobody waits for it.
     pub(crate) fn give_up(&mut self) {
         let marks: Vec<_> = self.marks.drain().collect();
-        let change: Vec<_> = marks
-            .iter()
-            .map(|(position, mark)| self.change(*position, mark.before))
-            .collect();
+        let left = marks.iter().filter(|(_, mark)| !mark.ends);
+        self.take_back(
+            left.map(|(position, mark)| self.change(*position, mark.before))
+                .collect(),
+        );
+    }
+
+    fn take_back(&self, change: Vec<Change>) {
         let Some(watch) = self.watch.as_ref().filter(|_| !change.is_empty()) else {
             return;
         };
@@ -222,7 +300,7 @@ impl Suspects {
             ..Commit::default()
         };
         if let Err(error) = watch.engine.try_commit(commit) {
-            tracing::warn!(?error, "what is given up counts as a crash");
+            tracing::warn!(?error, "what is not handled counts as a crash");
         }
     }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use hence_core::flow::{Shedding, While};
 use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Position, Skip, States};
 use tokio::sync::{mpsc, oneshot};
@@ -173,6 +173,10 @@ impl Pump {
             self.breaker.reopen();
         }
         self.pump(deliveries, &drain, &stop).await;
+        // What is settled goes to the engine first: what is given up is what remains.
+        while let Some(Some(answered)) = self.commits.next().now_or_never() {
+            self.answered(answered);
+        }
         self.suspects.give_up();
         if !drain.is_cancelled() && !stop.is_cancelled() {
             tracing::error!(subscription = %self.subscription.name, "the subscription stands still");
@@ -313,10 +317,12 @@ impl Pump {
                 let fit = deliveries.into_iter().filter_map(|one| self.fit(one));
                 let fit: Vec<_> = fit.collect();
                 if !fit.is_empty() {
-                    self.let_in(&fit);
-                    match self.suspects.are_among(&fit) {
-                        true => self.look(fit),
-                        false => self.start(fit),
+                    self.pace.begin();
+                    if self.suspects.are_among(&fit) {
+                        self.look(fit);
+                    } else {
+                        self.count_first(&fit);
+                        self.start(fit);
                     }
                 }
             }
@@ -362,7 +368,8 @@ impl Pump {
     }
 
     fn has_worker(&self) -> bool {
-        self.breaker.is_closed() && self.turn < TURN_MAX && self.calls.len() < self.adaptive.calls()
+        let calls = self.calls.len() + self.trials.len();
+        self.breaker.is_closed() && self.turn < TURN_MAX && calls < self.adaptive.calls()
     }
 
     /// Starts a call for a delivery that is fit for one, and says whether there is a call.
@@ -371,18 +378,19 @@ impl Pump {
         let is_fit = fit.is_some();
         if let Some(delivery) = fit {
             let one = std::slice::from_ref(&delivery);
-            self.let_in(one);
-            match self.suspects.are_among(one) {
-                true => self.look(vec![delivery]),
-                false => self.start_one(delivery),
+            self.pace.begin();
+            if self.suspects.are_among(one) {
+                self.look(vec![delivery]);
+            } else {
+                self.count_first(one);
+                self.start_one(delivery);
             }
         }
         is_fit
     }
 
-    /// Counts deliveries of one call for the rates that are kept.
-    fn let_in(&mut self, deliveries: &[Delivery]) {
-        self.pace.begin();
+    /// Counts the first attempts of a call that begins, of which retries may be a part.
+    fn count_first(&mut self, deliveries: &[Delivery]) {
         let first = deliveries.iter().filter(|d| d.turn() == 1).count();
         self.budget.delivered(first);
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use hence::core::{Breaker, DeadLetterQuery, Read, RejectReason};
+use hence::core::{Breaker, DeadLetterQuery, Order, Read, RejectReason};
 use hence::{App, Batch, Event, HandlerExt as _, Running, Start, State};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -301,6 +301,77 @@ async fn marks(dir: &Path) -> usize {
     }
     running.drain().await;
     found
+}
+
+#[tokio::test]
+async fn after_a_restart_no_more_calls_run_than_may() {
+    for order in [Order::PerKey, Order::Lifo] {
+        let dir = tempfile::tempdir().unwrap();
+        let old = (0..8).map(|number| tick(&format!("k{number}"), number));
+        publish(dir.path(), old).await;
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (running_now, top) = (Arc::clone(&now), Arc::clone(&most));
+        let handler = move |job: Tick| {
+            let (now, most) = (Arc::clone(&running_now), Arc::clone(&top));
+            async move {
+                most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                // Whoever else was to begin has begun by then.
+                for _ in 0..1_000 {
+                    tokio::task::yield_now().await;
+                }
+                now.fetch_sub(1, SeqCst);
+                let Tick { key, number } = job;
+                Tock { key, number }
+            }
+        };
+        let handler = handler.from(Start::Earliest).concurrency(1).order(order);
+        let app = App::new("shop").subscribe("work", handler);
+        let running = app.start(&url(dir.path())).await.unwrap();
+        until(&running, &[(Tock::TYPE, 8)]).await;
+        running.drain().await;
+        assert_eq!(most.load(SeqCst), 1, "{order:?}");
+    }
+}
+
+/// A job that does not decode as one.
+#[derive(Deserialize, Serialize)]
+struct Torn {
+    key: String,
+}
+
+impl Event for Torn {
+    const TYPE: &'static str = Tick::TYPE;
+
+    fn key(&self) -> Option<std::borrow::Cow<'_, str>> {
+        Some(self.key.as_str().into())
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_decode_accuses_nothing_of_its_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let some = |numbers: std::ops::Range<u64>| numbers.map(|n| tick(&format!("k{n}"), n));
+    publish(dir.path(), some(0..2)).await;
+    let running = App::new("shop").start(&url(dir.path())).await.unwrap();
+    let key = "torn".to_owned();
+    running.publish(Torn { key }).await.unwrap();
+    running.drain().await;
+    publish(dir.path(), some(2..5)).await;
+    let sizes = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&sizes);
+    let handler = move |jobs: Batch<Tick>| {
+        told.lock().unwrap().push(jobs.len());
+        async {}
+    };
+    let handler = handler.from(Start::Earliest);
+    let app = App::new("shop").subscribe("work", handler);
+    let running = app.start(&url(dir.path())).await.unwrap();
+    while running.metrics()["work"].done() < 5 {
+        tokio::task::yield_now().await;
+    }
+    running.drain().await;
+    assert_eq!(*sizes.lock().unwrap(), [2, 3]);
+    assert_eq!(marks(dir.path()).await, 0);
 }
 
 #[tokio::test]

@@ -109,6 +109,7 @@ impl Pump {
 
     /// Gives deliveries back to their lanes, from which they come again.
     pub(super) fn put_back(&mut self, deliveries: Vec<Delivery>) {
+        self.suspects.put_back(&deliveries);
         for delivery in deliveries {
             let due = None;
             self.lanes.back_off(Delivery { due, ..delivery });
@@ -187,8 +188,10 @@ impl Pump {
     /// Counts a call that has ended, and stops or resumes the subscription.
     fn note(&mut self, deliveries: &[Delivery], verdict: &Verdict, ran: Duration) {
         let change = match verdict {
-            Verdict::Expired(_) | Verdict::Cycle(_) | Verdict::Shed => return,
-            Verdict::Quarantined(_) => return self.breaker.neither(deliveries),
+            // What was to be tried with may have become this while it waited for its turn.
+            Verdict::Expired(_) | Verdict::Cycle(_) | Verdict::Shed | Verdict::Quarantined(_) => {
+                return self.breaker.neither(deliveries);
+            }
             Verdict::Done(_) => self.breaker.done(deliveries),
             Verdict::Failed { .. } => self.breaker.failed(deliveries, Instant::now()),
             Verdict::Rejected { .. } | Verdict::Undecodable { .. } | Verdict::Skipped { .. } => {
@@ -388,6 +391,7 @@ impl Pump {
         let passes = error.code() == Code::STORAGE && self.engine.health().is_ok();
         if error.is_retryable() || passes {
             tracing::warn!(subscription = %name, %error, "cannot settle now, trying again");
+            self.suspects.goes_on(&deliveries);
             self.commit(deliveries, commit, Some(COMMIT_AGAIN));
             return;
         }
@@ -426,6 +430,7 @@ impl Pump {
         }
         tracing::error!(subscription = %name, %error, "cannot settle; the key waits for a restart");
         self.metrics.trouble.set(format!("cannot settle: {error}"));
+        self.suspects.wait(&deliveries);
         self.committing -= deliveries.len();
     }
 

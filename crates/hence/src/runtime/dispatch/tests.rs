@@ -3,6 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use hence_core::commit::{Change, What};
 use hence_core::engine::Deliveries;
 use hence_core::flow::Throttle;
 use hence_core::{
@@ -18,6 +20,7 @@ use super::pulling::Credit;
 use crate::runtime::breaker::Breaker;
 use crate::runtime::budget::Pace;
 use crate::runtime::call::Ended;
+use crate::runtime::crash::{Suspects, Watch};
 use crate::runtime::lanes::{BLOCKED_PER_KEY_MAX, Lanes};
 use crate::runtime::settle::Verdict;
 use crate::subscription::Subscription;
@@ -59,7 +62,10 @@ struct Stand {
 
 /// A pump that has one event to handle.
 async fn stand() -> Stand {
-    let engine = hence_engine_local::open("memory:").unwrap();
+    stand_on(hence_engine_local::open("memory:").unwrap()).await
+}
+
+async fn stand_on(engine: Arc<dyn Engine>) -> Stand {
     let handled = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&handled);
     let handler = move |_: Tick| {
@@ -311,6 +317,121 @@ async fn a_draining_pump_with_an_open_breaker_rests_while_a_call_runs() {
     assert_eq!(turns.load(SeqCst), 1, "it asked to be asked again");
     stop.cancel();
     pump.await.unwrap();
+}
+
+/// A pump whose one event was there when the process began, and was seen at a crash.
+async fn accused(dir: &tempfile::TempDir) -> (Stand, Watch, Delivery) {
+    let engine = hence_engine_local::open(&format!("log:{}", dir.path().display())).unwrap();
+    let mut stand = stand_on(engine).await;
+    let pulled = stand.deliveries.next(1).await.unwrap().remove(0);
+    let commit = Commit {
+        change: vec![Change {
+            subscription: "count".into(),
+            key: mark_of(&pulled),
+            what: What::Write("1".into()),
+        }],
+        durability: Durability::Written,
+        ..Commit::default()
+    };
+    stand.engine.commit(commit).await.unwrap();
+    let watch = Watch::of(&stand.engine).unwrap();
+    let name = "count".into();
+    stand.pump.suspects = Suspects::new(Some(watch.clone()), &name, Some(3));
+    (stand, watch, pulled)
+}
+
+fn mark_of(delivery: &Delivery) -> String {
+    format!("\u{1}began.{}", delivery.position)
+}
+
+async fn mark(stand: &Stand, delivery: &Delivery) -> Option<String> {
+    let value = stand.engine.keyed("count", &mark_of(delivery)).await;
+    let value = value.unwrap()?;
+    Some(String::from_utf8(value.to_vec()).unwrap())
+}
+
+/// Lets a delivery come one step further on its way to the handler.
+async fn step(pump: &mut Pump) {
+    let tried = pump.trials.next().await.unwrap();
+    pump.tried(tried);
+}
+
+async fn commit_all(pump: &mut Pump) {
+    pump.flush();
+    while let Some(answered) = pump.commits.next().await {
+        pump.answered(answered);
+    }
+}
+
+#[tokio::test]
+async fn what_waited_for_its_turn_does_not_begin_in_a_storm() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut stand, watch, delivery) = accused(&dir).await;
+    stand.pump.lanes.push(delivery.clone());
+    stand.pump.start_calls();
+    step(&mut stand.pump).await;
+    let (none, now) = (Position(u64::MAX), Instant::now());
+    stand.pump.breaker.probe(none);
+    let other = Delivery {
+        position: none,
+        ..delivery.clone()
+    };
+    stand.pump.breaker.failed(&[other], now);
+    step(&mut stand.pump).await;
+    assert_eq!((stand.handled.load(SeqCst), stand.pump.running), (0, 0));
+    assert!(watch.is_free() && stand.pump.lanes.has_next());
+    // The engine takes commits in their order: once this one is in, that of the mark is.
+    let behind = Commit {
+        change: vec![Change {
+            subscription: "count".into(),
+            key: "behind".to_owned(),
+            what: What::Write("1".into()),
+        }],
+        durability: Durability::Written,
+        ..Commit::default()
+    };
+    stand.engine.commit(behind).await.unwrap();
+    assert_eq!(mark(&stand, &delivery).await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_settlement_that_is_refused_for_good_gives_the_turn_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut stand, watch, delivery) = accused(&dir).await;
+    stand.pump.lanes.push(delivery);
+    stand.pump.start_calls();
+    step(&mut stand.pump).await;
+    step(&mut stand.pump).await;
+    assert!(!watch.is_free());
+    // The engine knows no such subscription.
+    stand.pump.settler.subscription = "nobody".into();
+    while let Some(ended) = stand.pump.calls.join_next().await {
+        stand.pump.settle(ended.unwrap());
+    }
+    commit_all(&mut stand.pump).await;
+    assert!(stand.metrics.trouble().is_some());
+    assert!(watch.is_free());
+}
+
+#[tokio::test]
+async fn what_expires_while_it_was_to_be_tried_with_lets_another_try() {
+    let mut stand = stand().await;
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    stand.pump.breaker.probe(pulled[0].position);
+    stand.pump.running = 1;
+    let verdict = Verdict::Expired(hence_core::Timestamp::now());
+    stand.pump.settle_without(pulled, verdict);
+    assert!(stand.pump.breaker.is_waiting());
+}
+
+#[tokio::test]
+async fn what_is_settled_without_a_look_leaves_no_mark() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut stand, _, delivery) = accused(&dir).await;
+    stand.pump.running = 1;
+    (stand.pump).settle_without(vec![delivery.clone()], Verdict::Shed);
+    commit_all(&mut stand.pump).await;
+    assert_eq!(mark(&stand, &delivery).await, None);
 }
 
 /// Deliveries of which there are none.

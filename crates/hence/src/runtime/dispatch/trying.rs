@@ -1,5 +1,6 @@
 //! The careful side of the pump: calls for deliveries that may have ended the process before.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hence_core::Delivery;
@@ -28,6 +29,7 @@ impl Pump {
     pub(super) fn look(&mut self, deliveries: Vec<Delivery>) {
         self.running += deliveries.len();
         self.trying += deliveries.len();
+        self.show_running();
         let looking = self.suspects.look(&deliveries);
         self.trials.push(Box::pin(async move {
             let step = Step::Looked(looking.await);
@@ -52,10 +54,21 @@ impl Pump {
                     Some(verdict) => self.settle_without(deliveries, verdict),
                     None => {
                         self.running -= deliveries.len();
-                        self.start(deliveries);
+                        self.show_running();
+                        self.begin_tried(deliveries);
                     }
                 }
             }
+        }
+    }
+
+    /// Begins the call, unless a storm has stopped the subscription meanwhile.
+    fn begin_tried(&mut self, deliveries: Vec<Delivery>) {
+        if self.breaker.still_permits(&deliveries) {
+            self.count_first(&deliveries);
+            self.start(deliveries);
+        } else {
+            self.put_back(deliveries);
         }
     }
 
@@ -68,6 +81,7 @@ impl Pump {
             let later = deliveries.split_off(at.max(1));
             self.running -= later.len();
             self.trying -= later.len();
+            self.show_running();
             self.put_back(later);
         }
         self.suspects.note(&deliveries, &crashes);
@@ -102,5 +116,10 @@ impl Pump {
     pub(super) fn begin_no_more(&mut self) {
         self.trials.clear();
         self.running -= std::mem::take(&mut self.trying);
+        self.show_running();
+    }
+
+    fn show_running(&self) {
+        self.metrics.running.store(self.running as u64, Relaxed);
     }
 }
