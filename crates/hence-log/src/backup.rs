@@ -359,10 +359,11 @@ pub(crate) fn refuse(names: &[String]) -> Result<()> {
     }
 }
 
-/// A directory to write to: empty, new, or with what an earlier try left.
+/// A directory to write to: empty, new, or with what an earlier try left, be it the lock alone.
 fn directory(path: &Path) -> Result<DiskStorage> {
     let shown = path.display().to_string();
-    match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+    let is_lock = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|e| e.file_name() == LOCK);
+    match fs::read_dir(path).map(|mut entries| entries.all(is_lock)) {
         Ok(true) => {}
         Ok(false) if path.join(UNFINISHED).is_file() => {}
         Ok(false) => return Err(Error::new(ErrorKind::NotEmpty)),

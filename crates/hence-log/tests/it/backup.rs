@@ -162,6 +162,21 @@ fn what_was_acknowledged_before_the_backup_is_in_it_while_the_log_is_written_and
     );
 }
 
+/// A kill may come when the new directory has its lock and nothing else.
+#[test]
+fn a_directory_with_a_lock_alone_is_empty() {
+    let home = tempfile::tempdir().unwrap();
+    let place = |name: &str| home.path().join(name);
+    let written = on_disk(&place("data"), 3);
+    for name in ["copy", "back"] {
+        std::fs::create_dir(place(name)).unwrap();
+        std::fs::write(place(name).join("lock"), "").unwrap();
+    }
+    backup(place("data"), place("copy")).unwrap();
+    restore(place("copy"), place("back")).unwrap();
+    assert_eq!(commits_in(&place("back")), written);
+}
+
 #[test]
 fn segments_stay_while_a_backup_is_taken() {
     let disk = SimStorage::new();
