@@ -78,7 +78,7 @@ fn place(text: &str) -> Result<String, String> {
 fn from(text: &str) -> Result<String, String> {
     match text {
         "earliest" => Ok(text.to_owned()),
-        _ => place(text),
+        _ => place(text).map_err(|error| format!("{error}; `earliest` is the beginning")),
     }
 }
 

@@ -94,7 +94,9 @@ pub(crate) async fn explain(
         return Ok(json(StatusCode::OK, &answer));
     }
     if let Some(other) = members.keys().find(|name| *name != "position") {
-        let detail = format!("'{other}' is not a member of this request; it takes position");
+        let detail = format!(
+            "'{other}' is not a member of this request; it takes position, or it is a whole event with its specversion"
+        );
         return Err(Code::UNKNOWN
             .problem(&detail)
             .at(format!("/{other}"), detail));

@@ -123,14 +123,16 @@ fn a_backup_that_is_not_whole_is_refused_by_code_and_file() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_killed_backup_leaves_none_and_is_taken_again() {
+    /// The last of them comes after nine seconds.
+    const KILLS_MAX: i32 = 45;
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let (data, copy) = (place("data"), place("copy"));
     small_segments(&data);
-    let mut killed = 0;
+    let (mut killed, mut taken) = (0, false);
     // From a kill before anything was done to one that comes too late, in steps that grow with what
     // the machine takes for it.
-    let steps = (0..).map(|step| 1.2_f64.powi(step) - 1.0);
+    let steps = (0..KILLS_MAX).map(|step| 1.2_f64.powi(step) - 1.0);
     for patience in steps.map(|step| std::time::Duration::from_millis(3).mul_f64(step)) {
         let mut child = hence(&["backup", text(&data), "--to", text(&copy)])
             .stdout(std::process::Stdio::null())
@@ -151,6 +153,7 @@ fn a_killed_backup_leaves_none_and_is_taken_again() {
         ]);
         if ended.success() {
             assert_eq!(whole.code, 0, "{whole:?}");
+            taken = true;
             break;
         }
         killed += 1;
@@ -164,4 +167,5 @@ fn a_killed_backup_leaves_none_and_is_taken_again() {
         }
     }
     assert!(killed > 0, "the first kill comes before anything");
+    assert!(taken, "a backup that was killed is never taken again");
 }

@@ -138,7 +138,13 @@ impl Suspects {
                     continue;
                 }
                 let value = match &watch {
-                    Some(watch) => watch.engine.keyed(&name, &key).await.ok().flatten(),
+                    Some(watch) => {
+                        let value = watch.engine.keyed(&name, &key).await;
+                        value.unwrap_or_else(|error| {
+                            tracing::warn!(%error, "the crashes that an event was seen at are unknown");
+                            None
+                        })
+                    }
                     None => None,
                 };
                 let text = value
