@@ -374,6 +374,17 @@ pub enum CommitNow {
     Waits(Commit),
 }
 
+/// A delivery that is done, with nothing that follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Of which message.
+    pub position: Position,
+    /// Which attempt ended, from 1.
+    pub attempt: u32,
+    /// How long the handler ran.
+    pub ran: Duration,
+}
+
 /// What carries messages: keeps them, orders them, delivers them, remembers what was settled.
 pub trait Engine: Send + Sync + 'static {
     /// What it promises.
@@ -397,6 +408,14 @@ pub trait Engine: Send + Sync + 'static {
     /// that has nothing to wait for saves its callers a future with it.
     fn commit_now(&self, commit: Commit) -> CommitNow {
         CommitNow::Waits(commit)
+    }
+
+    /// Settles deliveries of one subscription on the spot, as a commit would that does nothing else;
+    /// or says false, and nothing has happened: then they are for [`Engine::commit`]. An engine
+    /// that has nothing to wait for saves its callers a commit with it.
+    fn done_now(&self, subscription: &str, done: &[Done]) -> bool {
+        let _ = (subscription, done);
+        false
     }
 
     /// Takes a commit at once or gives it back.

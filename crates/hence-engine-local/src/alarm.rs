@@ -100,8 +100,7 @@ async fn ring(shared: &Shared, bell: &Bell) {
     match bell {
         Bell::Inline { limit } => {
             let now = shared.clock.now();
-            memory::fire(&mut shared.lock(), (*limit, now), shared.key);
-            shared.appended.notify_waiters();
+            shared.change(|core| memory::fire(core, (*limit, now), shared.key));
         }
         Bell::Writer(queue) => {
             let (answer, answered) = oneshot::channel();

@@ -1,5 +1,7 @@
 //! `Core`: the state with everything that hangs on it in memory, behind the engine's one lock.
 
+mod at_once;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -19,9 +21,9 @@ use crate::identity::{self, Append, IdentityKey};
 use crate::journal::Store;
 use crate::memory::Waiting;
 use crate::op::{Discarded, Edited, Ended, How, Op, Subscribed, Taken};
-use crate::outlet::{Found, Outlet, when};
+use crate::outlet::{Found, Outlet, behind, delay};
 use crate::planted::is_planted;
-use crate::state::{SUBSCRIPTIONS_MAX, State};
+use crate::state::{SUBSCRIPTIONS_MAX, State, Taker};
 use crate::subscription::{Status, Subscription};
 use crate::tail::Tail;
 use crate::timers::{TIMERS_AT_A_TIME, Timer, TimerId};
@@ -67,6 +69,8 @@ pub(crate) struct Core {
     pub(crate) queue: VecDeque<Waiting>,
     /// Kept for its memory.
     pub(crate) scratch: Batch,
+    /// A reader waits at the end for more.
+    pub(crate) followed: bool,
     pub(crate) closed: bool,
     /// Why no more commits are taken.
     pub(crate) failed: Option<Error>,
@@ -118,6 +122,7 @@ impl Core {
             alarm: Arc::new(Notify::new()),
             queue: VecDeque::new(),
             scratch: Batch::default(),
+            followed: false,
             closed: false,
             failed: None,
         }
@@ -271,21 +276,17 @@ impl Core {
             appended: time,
             message,
         };
-        let event_type = entry.message.attributes().event_type();
+        let delay = delay(&entry, time);
         let mut open = 0;
-        for id in self.state.takers(tag) {
-            let Some(subscription) = self.state.subscription(*id) else {
-                continue;
-            };
-            if !subscription.takes(position, tag, event_type)
-                || subscription.settled.contains(position)
-            {
+        for taker in self.state.takers(tag, entry.message.attributes().event_type()) {
+            let subscription = self.state.subscription(taker.subscription);
+            if !subscription.is_some_and(|found| taker.has_open(found, position)) {
                 continue;
             }
             open += 1;
-            if let Some(Some(outlet)) = self.outlets.get_mut(*id as usize) {
-                let gate = self.gates.of(&self.state, *id);
-                outlet.offer(position, when(&entry, gate, time));
+            if let Some(Some(outlet)) = self.outlets.get_mut(taker.subscription as usize) {
+                let gate = self.gates.of(&self.state, taker.subscription);
+                outlet.offer(position, behind(gate, &entry, delay));
             }
         }
         self.tail.push(entry, tag, size, open);
@@ -297,11 +298,10 @@ impl Core {
             position,
             ..
         } = *ended;
-        let was_redriven = self.is_redriven(id, position);
         if let Some(history) = &mut self.history {
             history.push(Attempt::new(ended, time, emitted));
         }
-        self.state.end(ended, time);
+        let was_redriven = self.state.end(ended, time);
         if matches!(ended.how, How::Retry { .. }) {
             return;
         }
@@ -322,14 +322,6 @@ impl Core {
                 outlet.open(position);
             }
         }
-    }
-
-    fn is_redriven(&self, id: u32, position: u64) -> bool {
-        let status = self
-            .state
-            .subscription(id)
-            .map(|found| found.status(position));
-        matches!(status, Some(Status::Open { redriven: true, .. }))
     }
 
     fn outlet(&mut self, id: u32) -> Option<&mut Outlet> {
@@ -534,10 +526,10 @@ impl Core {
     /// the last of these will be.
     pub(crate) fn deliveries_of(&self, entry: &Entry) -> Vec<(u32, Expected, DeliveryReport)> {
         let position = entry.position.0;
-        let tag = identity::tag(entry.message.attributes().event_type());
-        let report = |id: &u32| {
-            let subscription = self.state.subscription(*id)?;
-            let outlet = self.outlets.get(*id as usize)?.as_ref();
+        let report = |taker: &Taker| {
+            let id = taker.subscription;
+            let subscription = self.state.subscription(id)?;
+            let outlet = self.outlets.get(id as usize)?.as_ref();
             let held = outlet.is_some_and(|outlet| outlet.holds(position));
             subscription.takes_entry(entry).then(|| {
                 let report = DeliveryReport {
@@ -545,10 +537,11 @@ impl Core {
                     state: subscription.delivery_state(position, held),
                     attempts: Vec::new(),
                 };
-                (*id, subscription.expected(position), report)
+                (id, subscription.expected(position), report)
             })
         };
-        self.state.takers(tag).iter().filter_map(report).collect()
+        let takers = self.state.takers_of(entry).iter();
+        takers.filter_map(report).collect()
     }
 
     /// The attempts at a message that memory remembers; `None` when the journal has to be asked.
@@ -559,16 +552,16 @@ impl Core {
     /// Waits for an attached subscription to settle an entry; `None` when all have.
     pub(crate) fn unsettled(&mut self, entry: &Entry) -> Option<oneshot::Receiver<()>> {
         let position = entry.position.0;
-        let tag = identity::tag(entry.message.attributes().event_type());
-        let is_open = |id: &u32| {
-            let subscription = self.state.subscription(*id);
-            self.is_attached(*id)
+        let is_open = |taker: &Taker| {
+            let id = taker.subscription;
+            let subscription = self.state.subscription(id);
+            self.is_attached(id)
                 && subscription.is_some_and(|found| {
                     found.takes_entry(entry)
                         && matches!(found.status(position), Status::Open { .. })
                 })
         };
-        if !self.state.takers(tag).iter().any(is_open) {
+        if !self.state.takers_of(entry).iter().any(is_open) {
             return None;
         }
         let (settled, wait) = oneshot::channel();

@@ -124,6 +124,15 @@ impl Prepared {
         appends.chain(changes).chain(letters).chain(errors).sum()
     }
 
+    /// Whether it settles and publishes, and that is all.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.redrive.is_empty()
+            && self.discard.is_empty()
+            && self.edit.is_empty()
+            && self.change.is_empty()
+            && self.sequence.is_none()
+    }
+
     /// Whether it settles, or decides about dead letters and publishes nothing: later events of
     /// their keys may be all that fills the memory.
     pub(crate) fn makes_room(&self) -> bool {
@@ -396,11 +405,7 @@ impl<W: Window> Turn<'_, W> {
     /// Whether an attempt can still end. One that has ended already, or that was given up in favour
     /// of a later one, cannot: its worker is a zombie.
     fn is_open(&self, id: u32, position: u64, attempt: u32) -> bool {
-        match self.status(id, position) {
-            // Nothing could end an attempt behind the largest number.
-            Status::Open { attempts, .. } => attempt > attempts && attempt < u32::MAX,
-            Status::Settled | Status::Dead { .. } => false,
-        }
+        can_end(self.status(id, position), attempt)
     }
 
     fn known(&self, id: u64) -> Option<Known> {
@@ -410,10 +415,7 @@ impl<W: Window> Turn<'_, W> {
 
     fn publish(&mut self, append: Append, level: Durability) -> Result<Receipt> {
         if let Some(known) = self.known(append.id) {
-            if known.content == append.content {
-                return Ok(receipt(&append, Some(known.position), level, true));
-            }
-            return Err(conflict(&append, known.position));
+            return known_before(&append, known, level);
         }
         let position = self.pending.note(self.state, &append);
         let receipt = receipt(&append, Some(position), level, false);
@@ -599,6 +601,23 @@ impl<W: Window> Turn<'_, W> {
         }));
         Ok(())
     }
+}
+
+/// Whether an attempt can still end at a delivery that stands so.
+pub(crate) fn can_end(status: Status, attempt: u32) -> bool {
+    match status {
+        // Nothing could end an attempt behind the largest number.
+        Status::Open { attempts, .. } => attempt > attempts && attempt < u32::MAX,
+        Status::Settled | Status::Dead { .. } => false,
+    }
+}
+
+/// The receipt of an event whose id is known: of the one before, unless that said something else.
+pub(crate) fn known_before(append: &Append, known: Known, level: Durability) -> Result<Receipt> {
+    if known.content == append.content {
+        return Ok(receipt(append, Some(known.position), level, true));
+    }
+    Err(conflict(append, known.position))
 }
 
 /// Whether a dead letter has this copy already, or will have it.

@@ -9,7 +9,7 @@ use hence_core::commit::{Change, Commit, Durability, Receipt, What};
 use hence_core::dead_letter::{DeadLetter, DeadLetterQuery};
 use hence_core::delivery::Position;
 use hence_core::engine::{
-    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Engine, EngineReport, Entry,
+    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Done, Engine, EngineReport, Entry,
     Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
@@ -72,6 +72,20 @@ impl Shared {
     /// does no harm.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the tables of `memory:`, and tells readers that wait when there is more.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.lock();
+        let before = core.state.next;
+        let changed = change(&mut core);
+        // To tell them costs a lock of its own, and mostly there are none.
+        let tells = core.state.next != before && std::mem::take(&mut core.followed);
+        drop(core);
+        if tells {
+            self.appended.notify_waiters();
+        }
+        changed
     }
 }
 
@@ -220,14 +234,10 @@ impl Local {
                     append.size = append.size.max(*floor);
                 }
                 let now = self.shared.clock.now();
-                let publishes = !commit.publish.is_empty();
-                let mut core = self.shared.lock();
                 let key = self.shared.key;
-                let taken = memory::submit(&mut core, commit, (*limit, now), key, wait);
-                drop(core);
-                if publishes || wait {
-                    self.shared.appended.notify_waiters();
-                }
+                let taken = self.shared.change(|core| {
+                    memory::submit(core, commit, (*limit, now), key, wait)
+                });
                 match taken {
                     Taken::Now(receipts) => Submitted::Now(receipts),
                     Taken::Later(receipts) => Submitted::Later(receipts, None),
@@ -495,6 +505,15 @@ impl Engine for Local {
                 CommitNow::Done(Err(Code::INTERNAL.error("what was not to wait waits")))
             }
         }
+    }
+
+    fn done_now(&self, subscription: &str, done: &[Done]) -> bool {
+        let Path::Inline { limit, .. } = &self.path else {
+            return false;
+        };
+        let (now, key) = (self.shared.clock.now(), self.shared.key);
+        self.shared
+            .change(|core| memory::done(core, (subscription, done), (*limit, now), key))
     }
 
     fn try_commit(&self, commit: Commit) -> Result<Committing, TryCommitError> {

@@ -14,7 +14,7 @@
 //! journal alone, so that what tests run on answers as what runs in production.
 //!
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`, `keyed`,
-//! `timers`, `senders`, `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`,
+//! `timers`, `senders`, `dead_letters`, `state`, `decide`, `tail`, `held`, `outlet`, `journal`, `core`,
 //! `memory`, `queue`, `writer`, `lead`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`,
 //! `index`, `history`, `report`, `beside`, `promise`, `engine`.
 
@@ -28,6 +28,7 @@ mod dedup;
 mod deliveries;
 mod engine;
 mod gates;
+mod held;
 mod history;
 mod identity;
 mod index;

@@ -1,6 +1,7 @@
 //! How `memory:` commits: at once, on the caller's thread, under the engine's lock.
 
 use hence_core::commit::Receipt;
+use hence_core::engine::Done;
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
 use tokio::sync::oneshot;
@@ -63,6 +64,24 @@ pub(crate) fn submit(
     Taken::Later(receipts)
 }
 
+/// Settles deliveries of one subscription as done; see [`Core::done`].
+pub(crate) fn done(
+    core: &mut Core,
+    (subscription, done): (&str, &[Done]),
+    (limit, now): (usize, Timestamp),
+    key: IdentityKey,
+) -> bool {
+    if core.closed {
+        return false;
+    }
+    fire(core, (limit, now), key);
+    let settled = core.done(subscription, done.iter().copied(), now);
+    if settled {
+        serve(core, limit, now);
+    }
+    settled
+}
+
 /// Lets timers fire that are due, as far as there is room for their events.
 pub(crate) fn fire(core: &mut Core, (limit, now): (usize, Timestamp), key: IdentityKey) {
     let due = core.due(now);
@@ -84,7 +103,10 @@ fn fits(core: &Core, commit: &Prepared, limit: usize) -> bool {
     core.tail.open_bytes() + commit.size() <= limit || core.tail.open_bytes() == 0
 }
 
-fn run(core: &mut Core, commit: Prepared, now: Timestamp) -> Result<Vec<Receipt>> {
+fn run(core: &mut Core, mut commit: Prepared, now: Timestamp) -> Result<Vec<Receipt>> {
+    if let Some(receipts) = core.at_once(&mut commit, now) {
+        return receipts;
+    }
     let mut batch = std::mem::take(&mut core.scratch);
     let receipts = core.decide(commit, now, &mut batch);
     core.apply(&mut batch);

@@ -4,7 +4,7 @@
 //! only. When the queue is full the outlet falls behind: it is left alone until it has room, then
 //! reads on from where it stopped. So its memory is bounded, and it blocks nobody.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hence_core::delivery::{Delivery, Position};
@@ -13,7 +13,7 @@ use hence_core::time::Timestamp;
 use tokio::sync::Notify;
 
 use crate::gates::{Gate, Waiting};
-use crate::identity::Direct;
+use crate::held::Held;
 use crate::subscription::Subscription;
 use crate::tail::Tail;
 
@@ -71,7 +71,7 @@ pub(crate) struct Outlet {
     live: bool,
     ready: VecDeque<Ready>,
     /// What the runtime holds, and the last open position before each.
-    in_flight: HashMap<u64, u64, Direct>,
+    in_flight: Held,
     /// By the moment when they are due: the last open position before each.
     delayed: BTreeMap<(Timestamp, u64), u64>,
     /// Due, and read from the disk, in the order in which they were due.
@@ -97,7 +97,7 @@ impl Outlet {
             after: low,
             live: false,
             ready: VecDeque::new(),
-            in_flight: HashMap::default(),
+            in_flight: Held::default(),
             delayed: BTreeMap::new(),
             fetched: VecDeque::new(),
             waiting: Waiting::default(),
@@ -116,12 +116,12 @@ impl Outlet {
 
     /// Whether the runtime has a delivery.
     pub(crate) fn holds(&self, position: u64) -> bool {
-        self.in_flight.contains_key(&position)
+        self.in_flight.contains(position)
     }
 
     /// The last position before a delivery that may be open too.
     pub(crate) fn after(&self, position: u64) -> Option<u64> {
-        self.in_flight.get(&position).copied()
+        self.in_flight.after(position)
     }
 
     /// A new message of its types.
@@ -185,7 +185,7 @@ impl Outlet {
 
     /// A delivery was settled, perhaps before it was given out.
     pub(crate) fn settle(&mut self, position: u64) {
-        if self.in_flight.remove(&position).is_none() {
+        if !self.in_flight.remove(position) {
             self.redriven.remove(&position);
             self.ready.retain(|ready| ready.position != position);
             self.delayed.retain(|(_, delayed), _| *delayed != position);
@@ -204,7 +204,7 @@ impl Outlet {
     /// A dead letter was discarded: later events of its key need not wait for it.
     pub(crate) fn release(&mut self, position: u64, key: Option<String>) {
         // As long as it was dead, nothing else had it.
-        self.in_flight.remove(&position);
+        self.in_flight.remove(position);
         self.redriven.remove(&position);
         self.released.insert(Position(position), key);
         self.wake();
@@ -510,17 +510,22 @@ impl Outlet {
 }
 
 /// The moment before which an entry is not delivered, if it is still to come.
-fn delay(entry: &Entry, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn delay(entry: &Entry, now: Timestamp) -> Option<Timestamp> {
     let due = entry.message.attributes().deliver_at()?;
     (due > now).then_some(due)
 }
 
 /// When an entry may be given out to the subscription behind a gate.
-pub(crate) fn when(entry: &Entry, gate: Gate<'_>, now: Timestamp) -> When {
+fn when(entry: &Entry, gate: Gate<'_>, now: Timestamp) -> When {
+    behind(gate, entry, delay(entry, now))
+}
+
+/// The same for an entry of which it is known how long it is delayed.
+pub(crate) fn behind(gate: Gate<'_>, entry: &Entry, delay: Option<Timestamp>) -> When {
     if gate.is_shut(entry) {
         return When::Shut;
     }
-    delay(entry, now).map_or(When::Now, When::Due)
+    delay.map_or(When::Now, When::Due)
 }
 
 fn next_attempt(subscription: &Subscription, position: u64) -> (u32, Option<Timestamp>) {

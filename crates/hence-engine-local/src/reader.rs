@@ -75,12 +75,13 @@ impl Tailing {
 
     fn look(&mut self, max: usize) -> Look {
         let shared = Arc::clone(&self.shared);
-        let core = shared.lock();
+        let mut core = shared.lock();
         if core.closed {
             return Look::Closed;
         }
         let end = self.end.unwrap_or(u64::MAX).min(core.state.last());
         if self.next > end {
+            core.followed = true;
             return Look::End;
         }
         if !core.tail.covers(self.next) {

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
+use hence_core::engine::Entry;
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
 
 use crate::dedup::{Dedup, Known};
-use crate::identity::{Append, Direct};
+use crate::identity::{self, Append, Direct};
 use crate::keyed::{Keyed, Room};
 use crate::op::{Ended, Op, Subscribed};
 use crate::senders::Senders;
@@ -28,8 +29,30 @@ pub(crate) struct State {
     pub(crate) senders: Senders,
     subscriptions: Vec<Subscription>,
     names: HashMap<String, u32>,
-    /// Which subscriptions may take a type, by its tag; types that nobody takes cost nothing.
-    takers: HashMap<u32, Vec<u32>, Direct>,
+    /// Which subscriptions take a type, by its tag; types that nobody takes cost nothing.
+    takers: HashMap<u32, Vec<Taken>, Direct>,
+}
+
+/// A type that is taken, and who takes it.
+#[derive(Clone, Debug)]
+struct Taken {
+    name: String,
+    takers: Vec<Taker>,
+}
+
+/// A subscription that takes a type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taker {
+    pub(crate) subscription: u32,
+    /// From which position on.
+    since: u64,
+}
+
+impl Taker {
+    /// Whether a message of the type is to be settled by the subscription, which is this one.
+    pub(crate) fn has_open(&self, subscription: &Subscription, position: u64) -> bool {
+        self.since <= position && !subscription.settled.contains(position)
+    }
 }
 
 impl State {
@@ -79,9 +102,15 @@ impl State {
             .ok_or_else(|| no_subscription(name))
     }
 
-    /// The subscriptions that may take a type, by its tag.
-    pub(crate) fn takers(&self, tag: u32) -> &[u32] {
-        self.takers.get(&tag).map_or(&[], Vec::as_slice)
+    /// The subscriptions that take a type, by tag and name.
+    pub(crate) fn takers(&self, tag: u32, event_type: &str) -> &[Taker] {
+        takers(&self.takers, tag, event_type)
+    }
+
+    /// The subscriptions that may take an entry.
+    pub(crate) fn takers_of(&self, entry: &Entry) -> &[Taker] {
+        let event_type = entry.message.attributes().event_type();
+        self.takers(identity::tag(event_type), event_type)
     }
 
     /// Gives a message the next position.
@@ -91,10 +120,10 @@ impl State {
         let content = append.content;
         self.dedup.insert(append.id, Known { position, content });
         let event_type = append.message.attributes().event_type();
-        for id in self.takers.get(&append.tag).map_or(&[][..], Vec::as_slice) {
-            if let Some(subscription) = self.subscriptions.get_mut(*id as usize)
-                && subscription.takes(position, append.tag, event_type)
-                && !subscription.settled.contains(position)
+        for taker in takers(&self.takers, append.tag, event_type) {
+            let found = self.subscriptions.get_mut(taker.subscription as usize);
+            if let Some(subscription) = found
+                && taker.has_open(subscription, position)
             {
                 subscription.lag += 1;
             }
@@ -108,7 +137,9 @@ impl State {
             Op::Append(append) => {
                 self.append(append);
             }
-            Op::Ended(ended) => self.end(ended, time),
+            Op::Ended(ended) => {
+                self.end(ended, time);
+            }
             Op::Redriven {
                 subscription,
                 position,
@@ -149,11 +180,14 @@ impl State {
         room
     }
 
-    /// Notes the end of an attempt.
-    pub(crate) fn end(&mut self, ended: &Ended, time: Timestamp) {
-        if let Some(subscription) = self.subscription_mut(ended.subscription) {
-            subscription.end(ended, time);
-        }
+    /// Notes the end of an attempt; whether it was one at a dead letter that was sent again.
+    pub(crate) fn end(&mut self, ended: &Ended, time: Timestamp) -> bool {
+        let Some(subscription) = self.subscription_mut(ended.subscription) else {
+            return false;
+        };
+        let was_redriven = subscription.is_redriven(ended.position);
+        subscription.end(ended, time);
+        was_redriven
     }
 
     fn subscribe(&mut self, subscribed: &Subscribed) {
@@ -162,8 +196,8 @@ impl State {
             Some(known) => {
                 known.types.clone_from(&subscribed.types);
                 known.lag = subscribed.lag;
-                for takers in self.takers.values_mut() {
-                    takers.retain(|taker| *taker != id);
+                for taken in self.takers.values_mut().flatten() {
+                    taken.takers.retain(|taker| taker.subscription != id);
                 }
                 self.index(id);
             }
@@ -181,14 +215,35 @@ impl State {
 
     fn index(&mut self, id: u32) {
         let subscription = self.subscriptions.get(id as usize);
-        for taken in subscription.map_or(&[][..], |found| &found.types) {
-            let takers = self.takers.entry(taken.tag).or_default();
-            if takers.last() != Some(&id) {
-                takers.push(id);
+        for own in subscription.map_or(&[][..], |found| &found.types) {
+            let of_tag = self.takers.entry(own.tag).or_default();
+            let taker = Taker {
+                subscription: id,
+                since: own.since,
+            };
+            match of_tag.iter_mut().find(|taken| taken.name == own.name) {
+                Some(taken) => taken.takers.push(taker),
+                None => of_tag.push(Taken {
+                    name: own.name.clone(),
+                    takers: vec![taker],
+                }),
             }
         }
-        self.takers.retain(|_, takers| !takers.is_empty());
+        for of_tag in self.takers.values_mut() {
+            of_tag.retain(|taken| !taken.takers.is_empty());
+        }
+        self.takers.retain(|_, of_tag| !of_tag.is_empty());
     }
+}
+
+fn takers<'a>(
+    all: &'a HashMap<u32, Vec<Taken>, Direct>,
+    tag: u32,
+    event_type: &str,
+) -> &'a [Taker] {
+    let of_tag = all.get(&tag).map_or(&[][..], Vec::as_slice);
+    let taken = of_tag.iter().find(|taken| taken.name == event_type);
+    taken.map_or(&[], |taken| &taken.takers)
 }
 
 fn no_subscription(name: &str) -> Error {

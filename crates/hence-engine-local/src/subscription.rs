@@ -225,6 +225,11 @@ impl Subscription {
         }
     }
 
+    /// Whether a dead letter is being sent again.
+    pub(crate) fn is_redriven(&self, position: u64) -> bool {
+        self.redriven.contains(&position)
+    }
+
     /// The positions of dead letters that are being sent again.
     pub(crate) fn redriven(&self) -> impl ExactSizeIterator<Item = u64> {
         self.redriven.iter().copied()

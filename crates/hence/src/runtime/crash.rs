@@ -108,6 +108,11 @@ impl Suspects {
         }
     }
 
+    /// Whether marks are kept at all.
+    pub(crate) fn are_watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
     /// Whether marks are to be stored before a call for these.
     pub(crate) fn are_among(&self, deliveries: &[Delivery]) -> bool {
         let is_old = |upto: Position| deliveries.iter().any(|one| one.position <= upto);

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::pulling::{Again, Credit, pull};
-use self::settling::{Answered, Done};
+use self::settling::{AllDone, Answered};
 use self::trying::Tried;
 use super::adaptive::Adaptive;
 use super::breaker::Breaker;
@@ -93,7 +93,7 @@ pub(crate) struct Pump {
     /// How many calls were made here in this turn.
     turn: usize,
     /// What is settled as done and will be committed together.
-    done: Done,
+    done: AllDone,
     questions: mpsc::Receiver<Question>,
     /// What was just taken from the lanes; kept for its memory.
     popped: Vec<Delivery>,
@@ -142,7 +142,7 @@ impl Pump {
             closed: false,
             brevity: Brevity::default(),
             turn: 0,
-            done: Done::default(),
+            done: AllDone::default(),
             questions,
             subscription,
             engine,

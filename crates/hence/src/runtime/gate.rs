@@ -1,7 +1,6 @@
 //! `Gate`: at most so many calls at a time for each group; what is beyond waits here.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 use hence_core::flow::Limit;
 use hence_core::{Delivery, Position};
@@ -9,7 +8,8 @@ use hence_core::{Delivery, Position};
 /// What waits for its group: the lane of a key, or a delivery without one.
 #[derive(Debug)]
 pub(crate) enum Unit {
-    Lane(Arc<str>),
+    /// By its number.
+    Lane(u32),
     Free(Delivery),
 }
 

@@ -6,16 +6,18 @@
 //! no keys, wait in one [`Pool`].
 
 mod batch;
+mod lane;
 mod place;
+mod shelf;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
-use foldhash::quality::RandomState;
 use hence_core::{Delivery, Message, Options, Order, Position, Timestamp};
 
+use self::lane::{Lane, Tally};
+use self::shelf::{Number, Shelf};
 use super::clock::Clock;
 use super::gate::{Gate, Unit};
 use super::pool::Pool;
@@ -69,197 +71,6 @@ impl Load {
     }
 }
 
-/// As what the deliveries of one lane count.
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    blocked: Load,
-    ready: Load,
-    parked: Load,
-    crowded: usize,
-}
-
-struct Lane {
-    name: Arc<str>,
-    /// Deliveries in order; those from the dead letters stand before the others.
-    redriven: VecDeque<Delivery>,
-    queue: VecDeque<Delivery>,
-    /// About how many bytes these have.
-    bytes: usize,
-    /// How many of the lane are with a handler or with the engine: several only in one batch.
-    busy: usize,
-    /// How many of the lane wait for their next attempt.
-    retrying: usize,
-    /// Dead letters: what is behind one of them waits for it, redriven or not.
-    held: BTreeSet<Position>,
-    /// Dead letters that were discarded while some of the lane were busy, perhaps with them.
-    discarded: BTreeSet<Position>,
-    /// The lane stands in the list of lanes that have something to give.
-    listed: bool,
-    /// It waits at the gate.
-    gated: bool,
-}
-
-impl Lane {
-    fn new(name: Arc<str>) -> Self {
-        Self {
-            name,
-            redriven: VecDeque::new(),
-            queue: VecDeque::new(),
-            bytes: 0,
-            busy: 0,
-            retrying: 0,
-            held: BTreeSet::new(),
-            discarded: BTreeSet::new(),
-            listed: false,
-            gated: false,
-        }
-    }
-
-    /// As what its deliveries count, where so many of them may be handled in one call.
-    fn tally(&self, width: usize) -> Tally {
-        let (length, bytes) = (self.len(), self.bytes);
-        if self.is_blocked() {
-            return Tally {
-                blocked: Load {
-                    events: length,
-                    bytes,
-                },
-                crowded: usize::from(length >= BLOCKED_PER_KEY_MAX),
-                ..Tally::default()
-            };
-        }
-        let ready = match self.busy {
-            0 if !self.gated => length.min(width),
-            _ => 0,
-        };
-        Tally {
-            ready: Load {
-                events: ready,
-                bytes: 0,
-            },
-            parked: Load {
-                events: length - ready,
-                bytes,
-            },
-            ..Tally::default()
-        }
-    }
-
-    fn has_next(&self) -> bool {
-        self.busy == 0
-            && self.retrying == 0
-            && (self.goes(&self.redriven) || self.goes(&self.queue))
-    }
-
-    /// Whether the first of a queue has no dead letter before it.
-    fn goes(&self, queue: &VecDeque<Delivery>) -> bool {
-        queue.front().is_some_and(|first| !self.is_behind(first))
-    }
-
-    fn is_behind(&self, delivery: &Delivery) -> bool {
-        self.held.range(..delivery.position).next().is_some()
-    }
-
-    /// What it would give next.
-    fn head(&self) -> Option<&Delivery> {
-        if self.goes(&self.redriven) {
-            self.redriven.front()
-        } else {
-            self.queue.front()
-        }
-    }
-
-    /// Takes deliveries that may be handled in one call, from the first on as long as they fit, and
-    /// says how many.
-    fn take_while(
-        &mut self,
-        mut fits: impl FnMut(&Delivery) -> bool,
-        taken: &mut Vec<Delivery>,
-    ) -> usize {
-        let redriven = self.goes(&self.redriven);
-        let from = if redriven {
-            &self.redriven
-        } else {
-            &self.queue
-        };
-        let going = from.iter().take_while(|next| !self.is_behind(next));
-        let count = going.take_while(|next| fits(next)).count();
-        self.busy = count;
-        let from = if redriven {
-            &mut self.redriven
-        } else {
-            &mut self.queue
-        };
-        for delivery in from.drain(..count) {
-            self.bytes -= Load::of(&delivery).bytes;
-            taken.push(delivery);
-        }
-        count
-    }
-
-    /// Puts a delivery behind all others.
-    fn push(&mut self, delivery: Delivery) {
-        self.bytes += Load::of(&delivery).bytes;
-        // Most lanes have one at a time, and room for more would be most of what they take.
-        self.queue.reserve_exact(usize::from(self.queue.is_empty()));
-        self.queue.push_back(delivery);
-    }
-
-    /// Puts a delivery where its position belongs.
-    fn insert(&mut self, delivery: Delivery) {
-        self.bytes += Load::of(&delivery).bytes;
-        let queue = self.queue_for(&delivery);
-        let before = queue.partition_point(|other| other.position < delivery.position);
-        queue.insert(before, delivery);
-    }
-
-    /// Notes that a delivery is busy no longer; whether it is wanted, for it may be discarded.
-    fn free(&mut self, position: Position) -> bool {
-        self.busy -= 1;
-        let is_wanted = !self.discarded.remove(&position);
-        if self.busy == 0 {
-            self.discarded.clear();
-        }
-        is_wanted
-    }
-
-    /// Forgets a dead letter that was discarded, wherever it is.
-    fn release(&mut self, position: Position, backs_off: bool) {
-        self.held.remove(&position);
-        let at = self
-            .redriven
-            .iter()
-            .position(|sent| sent.position == position);
-        if let Some(sent) = at.and_then(|at| self.redriven.remove(at)) {
-            self.bytes -= Load::of(&sent).bytes;
-        }
-        self.retrying -= usize::from(backs_off);
-        if self.busy > 0 {
-            self.discarded.insert(position);
-        }
-    }
-
-    fn queue_for(&mut self, delivery: &Delivery) -> &mut VecDeque<Delivery> {
-        if delivery.redriven {
-            &mut self.redriven
-        } else {
-            &mut self.queue
-        }
-    }
-
-    fn is_blocked(&self) -> bool {
-        self.retrying > 0 || !self.held.is_empty()
-    }
-
-    fn len(&self) -> usize {
-        self.queue.len() + self.redriven.len()
-    }
-
-    fn is_idle(&self) -> bool {
-        self.busy + self.retrying + self.held.len() + self.len() == 0
-    }
-}
-
 /// A delivery that waits for a moment.
 struct Waiting {
     delivery: Delivery,
@@ -271,9 +82,9 @@ struct Waiting {
 pub(crate) struct Lanes {
     order: Order,
     clock: Clock,
-    lanes: HashMap<Arc<str>, Lane, RandomState>,
+    lanes: Shelf,
     /// Lanes that have something to give, in the order of their turns.
-    listed: Turns<Arc<str>>,
+    listed: Turns<Number>,
     /// Where those of a group wait that may not begin together.
     gate: Option<Gate>,
     /// Deliveries without a lane.
@@ -305,7 +116,7 @@ impl Lanes {
         let mut lanes = Self {
             order: options.order,
             clock,
-            lanes: HashMap::default(),
+            lanes: Shelf::default(),
             listed: Turns::new(options.fair.as_ref()),
             gate: options.limit.clone().map(Gate::new),
             free: Pool::new(options.order, options.fair.as_ref()),
@@ -320,9 +131,7 @@ impl Lanes {
         };
         for (position, key) in held {
             if let Some(key) = lanes.lane_of(key.as_deref()) {
-                lanes.change(key, |lane| {
-                    lane.held.insert(position);
-                });
+                lanes.change_key(key, |lane| lane.hold(position));
             }
         }
         lanes
@@ -331,22 +140,17 @@ impl Lanes {
     /// Takes a delivery from the engine.
     pub(crate) fn push(&mut self, delivery: Delivery) {
         if let Some(due) = delivery.due.filter(|due| *due > self.clock.now()) {
-            self.change_of(&delivery.message, |lane| lane.retrying += 1);
+            self.change_of(&delivery.message, Lane::backs_off);
             self.wait(delivery, due, false);
             return;
         }
-        // Kept for its key beside the delivery, which moves into the lane.
-        let message = match self.lane_of(delivery.message.attributes().key()) {
-            Some(_) => Some(delivery.message.clone()),
-            None => None,
-        };
-        let key = message.as_ref().map(|message| message.attributes().key());
-        let Some(key) = key.and_then(|key| self.lane_of(key)) else {
+        let key = self.lane_of(delivery.message.attributes().key());
+        let Some(number) = key.map(|key| self.lanes.open(key)) else {
             self.ready.add(Load::of(&delivery));
             self.free.push(delivery);
             return;
         };
-        self.change(key, |lane| {
+        self.change(number, |lane| {
             if delivery.redriven {
                 lane.insert(delivery);
             } else {
@@ -361,9 +165,9 @@ impl Lanes {
     pub(crate) fn pop(&mut self, max: usize, popped: &mut Vec<Delivery>) {
         loop {
             while popped.len() < max
-                && let Some(key) = self.listed.pop()
+                && let Some(number) = self.listed.pop()
             {
-                self.pop_lane(&key, max, popped);
+                self.pop_lane(number, max, popped);
             }
             while popped.len() < max
                 && let Some(delivery) = self.free.pop(|| self.clock.now())
@@ -387,16 +191,16 @@ impl Lanes {
     }
 
     /// Takes from a lane that has its turn, or lets it wait at the gate.
-    fn pop_lane(&mut self, key: &Arc<str>, max: usize, popped: &mut Vec<Delivery>) {
+    fn pop_lane(&mut self, number: Number, max: usize, popped: &mut Vec<Delivery>) {
         if let Some(gate) = &mut self.gate
-            && let Some(head) = self.lanes.get(key).and_then(Lane::head)
+            && let Some(head) = self.lanes.get(number).and_then(Lane::head)
             && !gate.admits(head)
         {
-            gate.wait(head, Unit::Lane(Arc::clone(key)));
-            return self.change(key, |lane| lane.gated = true);
+            gate.wait(head, Unit::Lane(number));
+            return self.change(number, |lane| lane.gated = true);
         }
         let first = popped.len();
-        self.change(key, |lane| {
+        self.change(number, |lane| {
             lane.listed = false;
             if lane.has_next() {
                 let mut left = max - popped.len();
@@ -436,13 +240,13 @@ impl Lanes {
                     self.ready.add(Load::of(&delivery));
                     self.free.put_back(delivery);
                 }
-                Unit::Lane(key) => {
-                    self.change(&key, |lane| {
+                Unit::Lane(number) => {
+                    self.change(number, |lane| {
                         lane.gated = false;
                         lane.listed = lane.head().is_some();
                     });
-                    if let Some(head) = self.lanes.get(&key).and_then(Lane::head) {
-                        self.listed.put_back(key, head);
+                    if let Some(head) = self.lanes.get(number).and_then(Lane::head) {
+                        self.listed.put_back(number, head);
                     }
                 }
             }
@@ -461,8 +265,7 @@ impl Lanes {
     pub(crate) fn done(&mut self, delivery: &Delivery) {
         self.end(delivery);
         self.change_of(&delivery.message, |lane| {
-            lane.free(delivery.position);
-            lane.held.remove(&delivery.position);
+            lane.done(delivery.position);
         });
     }
 
@@ -471,7 +274,7 @@ impl Lanes {
         self.end(delivery);
         self.change_of(&delivery.message, |lane| {
             if lane.free(delivery.position) {
-                lane.held.insert(delivery.position);
+                lane.hold(delivery.position);
             }
         });
     }
@@ -484,7 +287,7 @@ impl Lanes {
                 self.retrying.take(Load::of(&waiting.delivery));
             }
             if let Some(key) = self.lane_of(key.as_deref()) {
-                self.change(key, |lane| lane.release(position, waiting.is_some()));
+                self.change_key(key, |lane| lane.release(position, waiting.is_some()));
             } else if let Some(delivery) = self.free.forget(position) {
                 self.ready.take(Load::of(&delivery));
             }
@@ -507,7 +310,9 @@ impl Lanes {
         let mut is_wanted = true;
         self.change_of(&delivery.message, |lane| {
             is_wanted = lane.free(delivery.position);
-            lane.retrying += usize::from(is_wanted);
+            if is_wanted {
+                lane.backs_off();
+            }
         });
         if is_wanted {
             self.wait(delivery, due, shed);
@@ -547,16 +352,13 @@ impl Lanes {
                 continue;
             };
             self.retrying.take(Load::of(&delivery));
-            let message = delivery.message.clone();
-            match self.lane_of(message.attributes().key()) {
+            let key = self.lane_of(delivery.message.attributes().key());
+            match key.map(|key| self.lanes.open(key)) {
                 None => {
                     self.ready.add(Load::of(&delivery));
                     self.free.put_back(delivery);
                 }
-                Some(key) => self.change(key, |lane| {
-                    lane.retrying -= 1;
-                    lane.insert(delivery);
-                }),
+                Some(number) => self.change(number, |lane| lane.comes_back(delivery)),
             }
         }
     }
@@ -618,33 +420,33 @@ impl Lanes {
     fn change_of(&mut self, message: &Message, change: impl FnOnce(&mut Lane)) -> bool {
         let lane = self.lane_of(message.attributes().key());
         if let Some(key) = lane {
-            self.change(key, change);
+            self.change_key(key, change);
         }
         lane.is_some()
     }
 
-    fn change(&mut self, key: &str, change: impl FnOnce(&mut Lane)) {
-        let lane = match self.lanes.get_mut(key) {
-            Some(lane) => lane,
-            None => {
-                let name: Arc<str> = key.into();
-                let lane = Lane::new(Arc::clone(&name));
-                self.lanes.entry(name).or_insert(lane)
-            }
+    fn change_key(&mut self, key: &str, change: impl FnOnce(&mut Lane)) {
+        let number = self.lanes.open(key);
+        self.change(number, change);
+    }
+
+    fn change(&mut self, number: Number, change: impl FnOnce(&mut Lane)) {
+        let Some(lane) = self.lanes.get_mut(number) else {
+            return;
         };
         let before = lane.tally(self.width);
         change(lane);
         if lane.has_next() && !lane.listed {
             lane.listed = true;
             if let Some(head) = lane.head() {
-                self.listed.push(Arc::clone(&lane.name), head);
+                self.listed.push(number, head);
             }
         }
         let after = lane.tally(self.width);
-        let over = lane.is_idle() && !lane.listed;
+        let over = lane.is_idle();
         self.count(before, after);
         if over {
-            self.lanes.remove(key);
+            self.lanes.close(number);
         }
     }
 

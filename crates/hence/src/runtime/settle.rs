@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hence_core::commit::{Change, What};
 use hence_core::emit::TimerDraft;
+use hence_core::engine::Done;
 use hence_core::envelope::{CAUSATION, CORRELATION, DEPTH, KEY};
 use hence_core::notice::{CycleStopped, EventQuarantined, RESERVED};
 use hence_core::{
@@ -130,14 +131,19 @@ impl Settler {
         }
     }
 
-    /// How deliveries are settled that are done, with nothing that follows.
-    pub(crate) fn done(&self, delivery: &Delivery, ran: Duration) -> Settlement {
-        Settlement {
+    /// One commit for deliveries that are done, with nothing that follows.
+    pub(crate) fn done(&self, done: &[Done]) -> Commit {
+        let settle = done.iter().map(|one| Settlement {
             subscription: Arc::clone(&self.subscription),
-            position: delivery.position,
-            attempt: delivery.attempt,
+            position: one.position,
+            attempt: one.attempt,
             outcome: Outcome::Done,
-            ran,
+            ran: one.ran,
+        });
+        Commit {
+            settle: settle.collect(),
+            durability: self.durability,
+            ..Commit::default()
         }
     }
 

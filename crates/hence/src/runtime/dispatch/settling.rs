@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
+use hence_core::engine::Done;
 use hence_core::{
-    Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Settlement, Skip, Timestamp,
+    Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Skip, Timestamp,
 };
 use tokio::time::Instant;
 
@@ -35,9 +36,9 @@ pub(super) struct Answered {
 /// Deliveries that are done, with nothing that follows: they share a commit, because each of them
 /// alone would be as true without the others.
 #[derive(Default)]
-pub(super) struct Done {
+pub(super) struct AllDone {
     deliveries: Vec<Delivery>,
-    settle: Vec<Settlement>,
+    ended: Vec<Done>,
     /// What is to be measured of them: when each could begin, and its time.
     calls: Vec<(Option<Timestamp>, CallTime)>,
 }
@@ -141,7 +142,6 @@ impl Pump {
         (ran, at): (Duration, Instant),
         taken: Option<Taken>,
     ) {
-        let settle = self.settler.done(&delivery, ran);
         if let Some(taken) = taken
             && self.metrics.meter.is_on()
         {
@@ -150,9 +150,13 @@ impl Pump {
             (self.done.calls).push(((!delivery.redriven).then_some(ready), time));
         }
         self.committing += 1;
-        self.done.settle.push(settle);
+        self.done.ended.push(Done {
+            position: delivery.position,
+            attempt: delivery.attempt,
+            ran,
+        });
         self.done.deliveries.push(delivery);
-        if self.done.settle.len() >= TOGETHER_MAX {
+        if self.done.ended.len() >= TOGETHER_MAX {
             self.flush();
         }
     }
@@ -168,21 +172,44 @@ impl Pump {
 
     /// Commits what is done; whether the engine has answered on the spot.
     pub(super) fn flush(&mut self) -> bool {
-        if self.done.settle.is_empty() {
+        if self.done.ended.is_empty() {
             return false;
         }
         if !self.done.calls.is_empty() {
             self.metrics.meter.done(&mut self.done.calls);
         }
-        let deliveries = std::mem::take(&mut self.done.deliveries);
-        let settle = std::mem::take(&mut self.done.settle);
+        let mut deliveries = std::mem::take(&mut self.done.deliveries);
+        let mut ended = std::mem::take(&mut self.done.ended);
         self.committing -= deliveries.len();
-        let commit = Commit {
-            settle,
-            durability: self.settler.durability,
-            ..Commit::default()
-        };
-        self.commit(deliveries, commit, None)
+        // Where marks are kept, a commit ends them with their attempts.
+        let at_once = !self.suspects.are_watched()
+            && (self.engine).done_now(&self.settler.subscription, &ended);
+        if !at_once {
+            let commit = self.settler.done(&ended);
+            return self.commit(deliveries, commit, None);
+        }
+        self.ended_at = None;
+        ended.clear();
+        for delivery in deliveries.drain(..) {
+            self.settled(&delivery);
+            count(&self.metrics.done);
+            self.lanes.done(&delivery);
+        }
+        // Kept for their memory.
+        (self.done.deliveries, self.done.ended) = (deliveries, ended);
+        true
+    }
+
+    /// Forgets what may have been noted of a delivery that is settled for good.
+    fn settled(&mut self, delivery: &Delivery) {
+        self.intake.ended(delivery);
+        // Most subscriptions have none of these, and to hash for nothing costs.
+        if !self.cancels.is_empty() {
+            self.cancels.remove(&delivery.position);
+        }
+        if !self.cancelled.is_empty() {
+            self.cancelled.remove(&delivery.position);
+        }
     }
 
     /// Counts a call that has ended, and stops or resumes the subscription.
@@ -332,14 +359,7 @@ impl Pump {
         for (delivery, settlement) in deliveries.into_iter().zip(commit.settle) {
             self.suspects.ended(delivery.position);
             if !matches!(settlement.outcome, Outcome::Retry { .. }) {
-                self.intake.ended(&delivery);
-                // Most subscriptions have none of these, and to hash for nothing costs.
-                if !self.cancels.is_empty() {
-                    self.cancels.remove(&delivery.position);
-                }
-                if !self.cancelled.is_empty() {
-                    self.cancelled.remove(&delivery.position);
-                }
+                self.settled(&delivery);
             }
             match settlement.outcome {
                 Outcome::Skipped { .. } => {

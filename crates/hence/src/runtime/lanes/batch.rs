@@ -76,7 +76,7 @@ impl Lanes {
             return None;
         }
         let mut groups: HashMap<Box<str>, Load> = HashMap::new();
-        let lanes = self.listed.iter().filter_map(|key| self.lanes.get(key));
+        let lanes = self.listed.iter().filter_map(|number| self.lanes.get(*number));
         for lane in lanes {
             if let Some(head) = lane.head() {
                 let load = Load {
@@ -126,15 +126,15 @@ impl Lanes {
     fn fill_from_lanes(&mut self, filling: &mut Filling<'_>) {
         let mut others = Vec::new();
         while !filling.batch.is_full(filling.load)
-            && let Some(key) = self.listed.pop()
+            && let Some(number) = self.listed.pop()
         {
-            let head = self.lanes.get(&key).and_then(Lane::head);
+            let head = self.lanes.get(number).and_then(Lane::head);
             if head.is_some_and(|head| !filling.is_of(head)) {
-                others.push(key);
+                others.push(number);
                 continue;
             }
             let mut fits = true;
-            self.change(&key, |lane| {
+            self.change(number, |lane| {
                 lane.listed = false;
                 if lane.has_next() {
                     let mut taken = Vec::new();
@@ -147,9 +147,9 @@ impl Lanes {
                 break;
             }
         }
-        for key in others.into_iter().rev() {
-            if let Some(head) = self.lanes.get(&key).and_then(Lane::head) {
-                self.listed.put_back(key, head);
+        for number in others.into_iter().rev() {
+            if let Some(head) = self.lanes.get(number).and_then(Lane::head) {
+                self.listed.put_back(number, head);
             }
         }
     }

@@ -18,7 +18,7 @@ impl Lanes {
         let Some(key) = self.lane_of(key) else {
             return self.place_without_a_lane(position);
         };
-        let Some(lane) = self.lanes.get(key) else {
+        let Some(lane) = self.lanes.find(key) else {
             return Place::Elsewhere;
         };
         let ahead = lane.ahead(position);
@@ -50,10 +50,10 @@ impl Lanes {
     }
 
     fn behind(&self, key: &str, lane: &Lane, position: Position) -> Option<Behind> {
-        if let Some(dead) = lane.held.range(..position).next() {
-            return Some(Behind::DeadLetter(*dead));
+        if let Some(dead) = lane.dead_before(position) {
+            return Some(Behind::DeadLetter(dead));
         }
-        if lane.retrying > 0 {
+        if lane.retrying() > 0 {
             let all = self.waiting.values().map(|waiting| &waiting.delivery);
             let own = all.filter(|delivery| {
                 self.order == Order::Fifo || delivery.message.attributes().key() == Some(key)
@@ -67,16 +67,5 @@ impl Lanes {
             return Some(Behind::Group { name, most });
         }
         (lane.busy > 0).then_some(Behind::Running)
-    }
-}
-
-impl Lane {
-    /// How many stand before a delivery that waits in this lane.
-    fn ahead(&self, position: Position) -> Option<usize> {
-        let at = |queue: &std::collections::VecDeque<hence_core::Delivery>| {
-            queue.iter().position(|other| other.position == position)
-        };
-        let behind = || at(&self.queue).map(|ahead| self.redriven.len() + ahead);
-        at(&self.redriven).or_else(behind)
     }
 }

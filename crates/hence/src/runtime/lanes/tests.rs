@@ -416,7 +416,7 @@ fn idle_keys_cost_nothing() {
     while let Some(popped) = pop_one(&mut lanes) {
         lanes.done(&popped);
     }
-    assert!(lanes.lanes.is_empty() && lanes.listed.is_empty());
+    assert!(lanes.lanes.len() == 0 && lanes.listed.is_empty());
     assert_eq!(runnable(&lanes), 0);
 }
 
