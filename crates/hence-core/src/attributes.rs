@@ -46,6 +46,36 @@ pub struct Attributes {
     ends: [u32; FIXED],
     /// In the order of their names.
     extensions: Vec<Extension>,
+    /// Which of those that Hence knows are among them, because they are asked for again and again.
+    known: u8,
+}
+
+/// An extension that Hence knows, and its bit.
+#[derive(Clone, Copy)]
+struct Known(&'static str, u8);
+
+const OWN_KEY: Known = Known(KEY, 1);
+const OWN_CAUSATION: Known = Known(CAUSATION, 1 << 1);
+const OWN_CORRELATION: Known = Known(CORRELATION, 1 << 2);
+const OWN_DELIVER_AT: Known = Known(DELIVER_AT, 1 << 3);
+const OWN_EXPIRY: Known = Known(EXPIRY, 1 << 4);
+const OWN_DEPTH: Known = Known(DEPTH, 1 << 5);
+const OWN_PRIORITY: Known = Known(PRIORITY, 1 << 6);
+const OWN_VERSION: Known = Known(DATA_VERSION, 1 << 7);
+
+/// The bit of an extension, or none.
+fn bit(name: &str) -> u8 {
+    match name {
+        KEY => OWN_KEY.1,
+        CAUSATION => OWN_CAUSATION.1,
+        CORRELATION => OWN_CORRELATION.1,
+        DELIVER_AT => OWN_DELIVER_AT.1,
+        EXPIRY => OWN_EXPIRY.1,
+        DEPTH => OWN_DEPTH.1,
+        PRIORITY => OWN_PRIORITY.1,
+        DATA_VERSION => OWN_VERSION.1,
+        _ => 0,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -120,6 +150,7 @@ impl Attributes {
             text,
             ends,
             extensions: Vec::new(),
+            known: 0,
         })
     }
 
@@ -184,56 +215,64 @@ impl Attributes {
     }
 
     /// The ordering key (`partitionkey`), if there is one.
+    #[inline]
     #[must_use]
     pub fn key(&self) -> Option<&str> {
-        self.string(KEY)
+        self.string(OWN_KEY)
     }
 
     /// The id of the event that caused this one.
+    #[inline]
     #[must_use]
     pub fn causation_id(&self) -> Option<&str> {
-        self.string(CAUSATION)
+        self.string(OWN_CAUSATION)
     }
 
     /// The id of the first event of the chain that this one belongs to.
+    #[inline]
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {
-        self.string(CORRELATION)
+        self.string(OWN_CORRELATION)
     }
 
     /// The moment before which the event is not delivered.
+    #[inline]
     #[must_use]
     pub fn deliver_at(&self) -> Option<Timestamp> {
-        self.string(DELIVER_AT)
+        self.string(OWN_DELIVER_AT)
             .and_then(|text| Timestamp::parse(text).ok())
     }
 
     /// The moment after which the event is not handled any more.
+    #[inline]
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
-        self.string(EXPIRY)
+        self.string(OWN_EXPIRY)
             .and_then(|text| Timestamp::parse(text).ok())
     }
 
     /// How many events caused one another before this one; 0 for what no handler has emitted.
+    #[inline]
     #[must_use]
     pub fn causation_depth(&self) -> u32 {
-        u32::try_from(self.integer(DEPTH)).unwrap_or(0)
+        u32::try_from(self.integer(OWN_DEPTH)).unwrap_or(0)
     }
 
     /// How urgent it is; more is sooner.
+    #[inline]
     #[must_use]
     pub fn priority(&self) -> i32 {
-        self.integer(PRIORITY)
+        self.integer(OWN_PRIORITY)
     }
 
     /// In which version of its type the data is (`dataversion`); the first is 1, and what is no
     /// version is 0.
+    #[inline]
     #[must_use]
     pub fn data_version(&self) -> u32 {
-        match self.find(DATA_VERSION) {
+        match self.find_known(OWN_VERSION) {
             None => 1,
-            Some(_) => u32::try_from(self.integer(DATA_VERSION)).unwrap_or(0),
+            Some(_) => u32::try_from(self.integer(OWN_VERSION)).unwrap_or(0),
         }
     }
 
@@ -287,6 +326,7 @@ impl Attributes {
         let Ok(index) = self.index_of(name) else {
             return false;
         };
+        self.known &= !bit(name);
         let Extension { name, value } = self.extensions.remove(index);
         // The name stands behind the value, so that the value does not move first.
         self.splice(name.range(), "");
@@ -325,6 +365,7 @@ impl Attributes {
         let index = match self.index_of(name) {
             Ok(index) | Err(index) => index,
         };
+        self.known |= bit(name);
         let name = self.append(name);
         self.extensions.insert(index, Extension { name, value });
         Ok(())
@@ -401,17 +442,27 @@ impl Attributes {
             .map(|extension| extension.value)
     }
 
+    #[inline]
+    fn find_known(&self, Known(name, bit): Known) -> Option<Kept> {
+        if self.known & bit == 0 {
+            return None;
+        }
+        self.find(name)
+    }
+
     /// An integer that may have come as text, as it does in an HTTP header; 0 for anything else.
-    fn integer(&self, name: &str) -> i32 {
-        match self.find(name) {
+    #[inline]
+    fn integer(&self, known: Known) -> i32 {
+        match self.find_known(known) {
             Some(Kept::Integer(number)) => number,
             Some(Kept::Text(span)) => self.get(span).parse().unwrap_or(0),
             _ => 0,
         }
     }
 
-    fn string(&self, name: &str) -> Option<&str> {
-        match self.find(name) {
+    #[inline]
+    fn string(&self, known: Known) -> Option<&str> {
+        match self.find_known(known) {
             Some(Kept::Text(span)) => Some(self.get(span)),
             _ => None,
         }

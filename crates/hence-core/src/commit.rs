@@ -211,8 +211,13 @@ impl Commit {
     /// Whether it would change nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        self.publish.is_empty() && self.only_publishes()
+    }
+
+    /// Whether it would change nothing but for the events that it appends.
+    #[must_use]
+    pub fn only_publishes(&self) -> bool {
         self.settle.is_empty()
-            && self.publish.is_empty()
             && self.redrive.is_empty()
             && self.discard.is_empty()
             && self.edit.is_empty()

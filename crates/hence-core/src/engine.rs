@@ -410,9 +410,10 @@ pub trait Engine: Send + Sync + 'static {
         CommitNow::Waits(commit)
     }
 
-    /// Settles deliveries of one subscription on the spot, as a commit would that does nothing else;
-    /// or says false, and nothing has happened: then they are for [`Engine::commit`]. An engine
-    /// that has nothing to wait for saves its callers a commit with it.
+    /// Settles deliveries of one subscription on the spot, as a commit for each of them would that
+    /// does nothing else. When it says false, not all of them are settled, perhaps none: then they
+    /// are for [`Engine::commit`], which changes nothing where one has ended already. An engine that
+    /// has nothing to wait for saves its callers a commit with it.
     fn done_now(&self, subscription: &str, done: &[Done]) -> bool {
         let _ = (subscription, done);
         false

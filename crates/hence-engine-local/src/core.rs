@@ -308,6 +308,11 @@ impl Core {
         if let Some(outlet) = self.outlet(id) {
             outlet.settle(position);
         }
+        self.settled(id, position, was_redriven);
+    }
+
+    /// Tells everyone of a delivery that is settled for good.
+    fn settled(&mut self, id: u32, position: u64, was_redriven: bool) {
         self.open_followers(id, position);
         if !was_redriven {
             self.tail.release(position);

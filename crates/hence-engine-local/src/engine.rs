@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::core::{Core, attached};
 use crate::decide::Prepared;
 use crate::deliveries::Attached;
-use crate::identity::IdentityKey;
+use crate::identity::{Append, IdentityKey};
 use crate::index::{Index, Indexer};
 use crate::journal::{Store, no_entry};
 use crate::keeper::{Duty, Keeper};
@@ -267,6 +267,28 @@ impl Local {
         }
     }
 
+    /// Publishes what a commit has, which is one event and nothing else.
+    fn publish_now(&self, mut commit: Commit, (limit, floor): (usize, usize)) -> CommitNow {
+        if let Err(error) = check(&self.capability, &commit) {
+            return CommitNow::Done(Err(error));
+        }
+        let Some(message) = commit.publish.pop() else {
+            return CommitNow::Done(Ok(Vec::new()));
+        };
+        let mut append = Append::new(self.shared.key, message);
+        append.size = append.size.max(floor);
+        let (now, key, level) = (self.shared.clock.now(), self.shared.key, commit.durability);
+        let published = (self.shared)
+            .change(|core| memory::publish(core, append, level, (limit, now), key));
+        match published {
+            Ok(receipt) => CommitNow::Done(receipt.map(|receipt| vec![receipt])),
+            Err(append) => {
+                commit.publish.push(append.message);
+                CommitNow::Waits(commit)
+            }
+        }
+    }
+
     async fn begin(&self, spec: SubscriptionSpec) -> Result<Box<dyn Deliveries>> {
         loop {
             {
@@ -495,8 +517,11 @@ impl Engine for Local {
     }
 
     fn commit_now(&self, commit: Commit) -> CommitNow {
-        if matches!(self.path, Path::Writer { .. }) {
+        let Path::Inline { limit, floor } = &self.path else {
             return CommitNow::Waits(commit);
+        };
+        if commit.publish.len() == 1 && commit.only_publishes() {
+            return self.publish_now(commit, (*limit, *floor));
         }
         match self.submit(commit, false) {
             Submitted::Now(receipts) => CommitNow::Done(receipts),

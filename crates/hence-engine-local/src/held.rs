@@ -63,25 +63,28 @@ impl Held {
         }
     }
 
-    /// Lets go of a position; whether it was held.
-    pub(crate) fn remove(&mut self, position: u64) -> bool {
-        let Ok(at) = self.index(position) else {
-            return false;
+    /// Lets go of a position; gives the last open position before it, if it was held.
+    pub(crate) fn remove(&mut self, position: u64) -> Option<u64> {
+        let at = match self.ring.front() {
+            Some((first, _)) if *first == position => 0,
+            _ => self.index(position).ok()?,
         };
-        let Some(place) = self.ring.get_mut(at).filter(|place| place.1 != GONE) else {
-            return false;
-        };
-        place.1 = GONE;
-        self.gone += 1;
-        while self.ring.front().is_some_and(|(_, after)| *after == GONE) {
-            self.ring.pop_front();
-            self.gone -= 1;
+        let (_, place) = self.ring.get_mut(at)?;
+        let after = std::mem::replace(place, GONE);
+        if after == GONE {
+            return None;
         }
-        if self.gone > self.len() + EMPTY_MAX {
+        self.gone += 1;
+        if at == 0 {
+            while self.ring.front().is_some_and(|(_, after)| *after == GONE) {
+                self.ring.pop_front();
+                self.gone -= 1;
+            }
+        } else if self.gone > self.len() + EMPTY_MAX {
             self.ring.retain(|(_, after)| *after != GONE);
             self.gone = 0;
         }
-        true
+        Some(after)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How `memory:` commits: at once, on the caller's thread, under the engine's lock.
 
-use hence_core::commit::Receipt;
+use hence_core::commit::{Durability, Receipt};
 use hence_core::engine::Done;
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::core::Core;
 use crate::decide::{Prepared, Undecided};
-use crate::identity::IdentityKey;
+use crate::identity::{Append, IdentityKey};
 use crate::journal::no_entry;
 
 /// Memory that events may take which some subscription has not settled.
@@ -49,7 +49,7 @@ pub(crate) fn submit(
     }
     fire(core, (limit, now), key);
     let makes_room = commit.makes_room();
-    if makes_room || (core.queue.is_empty() && fits(core, &commit, limit)) {
+    if makes_room || (core.queue.is_empty() && has_room(core, commit.size(), limit)) {
         let receipts = run(core, commit, now);
         if makes_room {
             serve(core, limit, now);
@@ -62,6 +62,25 @@ pub(crate) fn submit(
     let (answer, receipts) = oneshot::channel();
     core.queue.push_back(Waiting { commit, answer });
     Taken::Later(receipts)
+}
+
+/// Publishes one event, or gives it back when there is no room for it now.
+pub(crate) fn publish(
+    core: &mut Core,
+    append: Append,
+    level: Durability,
+    (limit, now): (usize, Timestamp),
+    key: IdentityKey,
+) -> Result<Result<Receipt>, Append> {
+    if core.closed {
+        return Ok(Err(closed()));
+    }
+    fire(core, (limit, now), key);
+    if core.queue.is_empty() && has_room(core, append.size, limit) {
+        Ok(core.publish_one(append, level, now))
+    } else {
+        Err(append)
+    }
 }
 
 /// Settles deliveries of one subscription as done; see [`Core::done`].
@@ -99,8 +118,8 @@ pub(crate) fn fire(core: &mut Core, (limit, now): (usize, Timestamp), key: Ident
     core.scratch = batch;
 }
 
-fn fits(core: &Core, commit: &Prepared, limit: usize) -> bool {
-    core.tail.open_bytes() + commit.size() <= limit || core.tail.open_bytes() == 0
+fn has_room(core: &Core, bytes: usize, limit: usize) -> bool {
+    core.tail.open_bytes() + bytes <= limit || core.tail.open_bytes() == 0
 }
 
 fn run(core: &mut Core, mut commit: Prepared, now: Timestamp) -> Result<Vec<Receipt>> {
@@ -125,7 +144,7 @@ fn serve(core: &mut Core, limit: usize, now: Timestamp) {
             core.queue.pop_front();
             continue;
         }
-        if !fits(core, &next.commit, limit) {
+        if !has_room(core, next.commit.size(), limit) {
             return;
         }
         if let Some(Waiting { commit, answer }) = core.queue.pop_front() {

@@ -183,9 +183,15 @@ impl Outlet {
         self.wake();
     }
 
+    /// A delivery that the runtime holds is settled: gives the last position before it that may be
+    /// open too; `None` when the runtime does not hold it.
+    pub(crate) fn let_go(&mut self, position: u64) -> Option<u64> {
+        self.in_flight.remove(position)
+    }
+
     /// A delivery was settled, perhaps before it was given out.
     pub(crate) fn settle(&mut self, position: u64) {
-        if !self.in_flight.remove(position) {
+        if self.in_flight.remove(position).is_none() {
             self.redriven.remove(&position);
             self.ready.retain(|ready| ready.position != position);
             self.delayed.retain(|(_, delayed), _| *delayed != position);

@@ -14,6 +14,9 @@ pub(crate) struct Kept {
     open: u32,
 }
 
+/// Settled entries may take so much more memory, as a part of the whole, until one is added.
+const SLACK: usize = 8;
+
 /// The newest entries in a ring. Settled ones leave it when they take too much memory; open ones
 /// that stand in their way are kept aside, so that one slow delivery does not keep all behind it.
 #[derive(Debug)]
@@ -152,7 +155,10 @@ impl Tail {
         self.open_bytes -= size;
         if self.aside.remove(&position).is_none() {
             self.closed_bytes += size;
-            self.shrink();
+            // Whoever publishes the next event lets go of the oldest ones, and has their memory.
+            if self.closed_bytes > self.keep_bytes + self.keep_bytes / SLACK {
+                self.shrink();
+            }
         }
     }
 }

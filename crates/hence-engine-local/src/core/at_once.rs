@@ -4,7 +4,7 @@
 //! Whatever else a commit may say goes the long way, as everything does in `log:`; the tables are
 //! changed by the same functions on both.
 
-use hence_core::commit::{Durability, Receipt};
+use hence_core::commit::{Durability, Receipt, Settlement};
 use hence_core::delivery::{Outcome, Position};
 use hence_core::engine::Done;
 use hence_core::error::Result;
@@ -12,7 +12,7 @@ use hence_core::time::Timestamp;
 
 use super::Core;
 use crate::decide::{Prepared, can_end, known_before};
-use crate::history::Emitted;
+use crate::history::{Attempt, Emitted};
 use crate::identity::Append;
 use crate::op::{Ended, How};
 
@@ -35,15 +35,19 @@ impl Core {
             }
             ([first, rest @ ..], 0) => {
                 let name = &first.subscription;
-                let is_done = |outcome: &Outcome| matches!(outcome, Outcome::Done);
-                let plain = rest.iter().all(|one| one.subscription == *name)
-                    && commit.settle.iter().all(|one| is_done(&one.outcome));
-                let done = commit.settle.iter().map(|one| Done {
+                let done = |one: &Settlement| Done {
                     position: one.position,
                     attempt: one.attempt,
                     ran: one.ran,
-                });
-                (plain && self.done(name, done, now)).then(|| Ok(Vec::new()))
+                };
+                let outlet = self.outlets.get(self.state.id_of(name)? as usize)?.as_ref()?;
+                let are_plain = rest.iter().all(|one| one.subscription == *name)
+                    && (commit.settle.iter())
+                        .all(|one| matches!(one.outcome, Outcome::Done) && outlet.holds(one.position.0));
+                are_plain.then(|| {
+                    self.done(name, commit.settle.iter().map(done), now);
+                    Ok(Vec::new())
+                })
             }
             _ => None,
         }
@@ -64,52 +68,48 @@ impl Core {
         Ok(Receipt::new(message, Some(Position(self.newest)), level))
     }
 
-    /// Settles deliveries of one subscription as done, of which those that have ended already change
-    /// nothing; false when the runtime does not hold all of them, and then nothing has happened.
+    /// Settles deliveries of one subscription as done, each on its own; those that have ended already
+    /// change nothing. False when the runtime does not hold all of the others, which stay as they are.
     pub(crate) fn done(
         &mut self,
         name: &str,
-        done: impl Iterator<Item = Done> + Clone,
+        done: impl Iterator<Item = Done>,
         now: Timestamp,
     ) -> bool {
         let Some(id) = self.state.id_of(name) else {
             return false;
         };
-        let Some(Some(outlet)) = self.outlets.get(id as usize) else {
-            return false;
-        };
-        if !done.clone().all(|one| outlet.holds(one.position.0)) {
-            return false;
-        }
         let emitted = Emitted {
             first: self.state.next,
             count: 0,
         };
-        for Done {
-            position: Position(position),
-            attempt,
-            ran,
-        } in done
-        {
-            let found = self.state.subscription(id);
-            let status = found.map(|found| found.status(position));
-            let Some((outlet, true)) = self
-                .outlet(id)
-                .zip(status.map(|status| can_end(status, attempt)))
-            else {
+        let mut all = true;
+        for one in done {
+            let (Position(position), attempt) = (one.position, one.attempt);
+            let Some(found) = self.state.subscription(id) else {
+                return false;
+            };
+            if !can_end(found.status(position), attempt) {
+                continue;
+            }
+            let Some(after) = self.outlet(id).and_then(|outlet| outlet.let_go(position)) else {
+                all = false;
                 continue;
             };
-            let after = outlet.after(position).unwrap_or(position - 1);
             let ended = Ended {
                 subscription: id,
                 position,
                 after,
                 attempt,
-                ran,
+                ran: one.ran,
                 how: How::Done,
             };
-            self.end(&ended, now, emitted);
+            if let Some(history) = &mut self.history {
+                history.push(Attempt::new(&ended, now, emitted));
+            }
+            let was_redriven = self.state.end(&ended, now);
+            self.settled(id, position, was_redriven);
         }
-        true
+        all
     }
 }

@@ -200,7 +200,11 @@ async fn with_value(call: Call, engine: &dyn Engine) -> Result<Call, Failure> {
 }
 
 fn verdict(reply: Result<Effects, Unhandled>) -> Verdict {
-    reply.map_or_else(unhandled_verdict, Verdict::Done)
+    match reply {
+        Ok(effects) if effects.is_empty() => Verdict::Done,
+        Ok(effects) => Verdict::Follows(Box::new(effects)),
+        Err(unhandled) => unhandled_verdict(unhandled),
+    }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Verdict {

@@ -15,7 +15,9 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use hence_core::flow::{Shedding, While};
-use hence_core::{BoxFuture, Call, Deliveries, Delivery, Engine, Position, Skip, States};
+use hence_core::{
+    BoxFuture, Call, Deliveries, Delivery, Engine, Position, Skip, States, Timestamp,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -32,6 +34,7 @@ use super::clock::Clock;
 use super::crash::{Suspects, Watch};
 use super::intake::{Intake, Sorted};
 use super::lanes::{Batch, Lanes};
+use super::measure::CallTime;
 use super::metrics::SubscriptionMetrics;
 use super::settle::{Settler, Verdict};
 use super::shed::Shed;
@@ -97,8 +100,8 @@ pub(crate) struct Pump {
     questions: mpsc::Receiver<Question>,
     /// What was just taken from the lanes; kept for its memory.
     popped: Vec<Delivery>,
-    /// When the last call ended, while nothing else has been done since.
-    ended_at: Option<Instant>,
+    /// When the last call ended, by both clocks, while nothing else has been done since.
+    ended_at: Option<(Instant, Timestamp)>,
 }
 
 impl Pump {
@@ -314,8 +317,13 @@ impl Pump {
                 if deliveries.is_empty() {
                     break;
                 }
-                let fit = deliveries.into_iter().filter_map(|one| self.fit(one));
-                let fit: Vec<_> = fit.collect();
+                let mut fit = Vec::with_capacity(deliveries.len());
+                for delivery in deliveries {
+                    match self.unfit(&delivery) {
+                        None => fit.push(delivery),
+                        Some(unfit) => self.turn_away(delivery, unfit),
+                    }
+                }
                 if !fit.is_empty() {
                     self.pace.begin();
                     if self.suspects.are_among(&fit) {
@@ -335,8 +343,7 @@ impl Pump {
 
     /// The next delivery that may be handled.
     fn pop(&mut self) -> Option<Delivery> {
-        self.lanes.pop(1, &mut self.popped);
-        self.popped.pop()
+        self.lanes.pop_one(&mut self.popped)
     }
 
     /// Tries with one event, if it is time to; whether there is a call.
@@ -374,19 +381,19 @@ impl Pump {
 
     /// Starts a call for a delivery that is fit for one, and says whether there is a call.
     fn start_fit(&mut self, delivery: Delivery) -> bool {
-        let fit = self.fit(delivery);
-        let is_fit = fit.is_some();
-        if let Some(delivery) = fit {
-            let one = std::slice::from_ref(&delivery);
-            self.pace.begin();
-            if self.suspects.are_among(one) {
-                self.look(vec![delivery]);
-            } else {
-                self.count_first(one);
-                self.start_one(delivery);
-            }
+        if let Some(unfit) = self.unfit(&delivery) {
+            self.turn_away(delivery, unfit);
+            return false;
         }
-        is_fit
+        let one = std::slice::from_ref(&delivery);
+        self.pace.begin();
+        if self.suspects.are_among(one) {
+            self.look(vec![delivery]);
+        } else {
+            self.count_first(one);
+            self.start_one(delivery);
+        }
+        true
     }
 
     /// Counts the first attempts of a call that begins, of which retries may be a part.
@@ -395,28 +402,35 @@ impl Pump {
         self.budget.delivered(first);
     }
 
-    /// Gives back a delivery that is fit for a call; settles it or puts it off if it is not.
-    fn fit(&mut self, delivery: Delivery) -> Option<Delivery> {
-        let verdict = match self.unfit(&delivery) {
-            Some(verdict) => verdict,
-            None => match self.shed.refuses(&delivery, || self.clock.now()) {
-                None => return Some(delivery),
-                Some(Shedding::Reject) => Verdict::Shed,
-                Some(Shedding::Later) => {
-                    self.metrics.shed.fetch_add(1, Relaxed);
-                    let due = Some(self.clock.now().after(SHED_AGAIN));
-                    self.lanes.shed(Delivery { due, ..delivery });
-                    return None;
-                }
-            },
-        };
-        self.running += 1;
-        self.settle_without(vec![delivery], verdict);
-        None
+    /// Why there is no call for a delivery now; `None` when there is one.
+    fn unfit(&mut self, delivery: &Delivery) -> Option<Unfit> {
+        if let Some(verdict) = self.needs_no_call(delivery) {
+            return Some(Unfit::Settled(verdict));
+        }
+        let refused = self.shed.refuses(delivery, || self.clock.now());
+        refused.map(|then| match then {
+            Shedding::Reject => Unfit::Settled(Verdict::Shed),
+            Shedding::Later => Unfit::Later,
+        })
+    }
+
+    /// Settles a delivery that is not fit for a call, or puts it off.
+    fn turn_away(&mut self, delivery: Delivery, unfit: Unfit) {
+        match unfit {
+            Unfit::Settled(verdict) => {
+                self.running += 1;
+                self.settle_without(vec![delivery], verdict);
+            }
+            Unfit::Later => {
+                self.metrics.shed.fetch_add(1, Relaxed);
+                let due = Some(self.clock.now().after(SHED_AGAIN));
+                self.lanes.shed(Delivery { due, ..delivery });
+            }
+        }
     }
 
     /// Why a delivery is settled without a call.
-    fn unfit(&self, delivery: &Delivery) -> Option<Verdict> {
+    fn needs_no_call(&self, delivery: &Delivery) -> Option<Verdict> {
         let by = self.cancelled.get(&delivery.position).copied();
         let skipped = by.map(|by| Verdict::Skipped {
             why: Skip::Singleton,
@@ -457,12 +471,19 @@ impl Pump {
         }
         match self.call_here(call, one, taken) {
             None => {}
-            Some(Verdict::Done(effects)) if effects.is_empty() => {
+            Some(Verdict::Done) => {
                 let at = Instant::now();
                 let ran = at.duration_since(taken.at);
-                self.ended(one, &Verdict::Done(effects), ran, Some((taken, true)));
-                self.ended_at = Some(at);
-                self.done(delivery, (ran, at), Some(taken));
+                self.ended(one, &Verdict::Done, ran, Some((taken, true)));
+                let now = self.clock.at(at);
+                self.ended_at = Some((at, now));
+                let time = CallTime {
+                    ran,
+                    occupied: ran,
+                    now,
+                    beside: taken.beside,
+                };
+                self.done(delivery, ran, Some(time));
             }
             Some(verdict) => self.settle(Ended::here(vec![delivery], verdict, taken)),
         }
@@ -481,8 +502,10 @@ impl Pump {
     /// Counts a call that begins.
     fn begin(&mut self, deliveries: &[Delivery]) -> (Call, Taken) {
         // To ask the clock again for a call that follows at once would cost more than most calls.
-        let began = self.ended_at.take().unwrap_or_else(Instant::now);
-        let now = self.clock.at(began);
+        let (began, now) = self.ended_at.take().unwrap_or_else(|| {
+            let now = Instant::now();
+            (now, self.clock.at(now))
+        });
         for delivery in deliveries {
             self.metrics.wait.count(now.since(delivery.appended));
         }
@@ -544,6 +567,14 @@ impl Pump {
             _ => drop(self.calls.spawn(call)),
         }
     }
+}
+
+/// Why there is no call for a delivery now.
+enum Unfit {
+    /// It is settled without one.
+    Settled(Verdict),
+    /// Others go first.
+    Later,
 }
 
 async fn sleep_until(wake: Option<Instant>) {

@@ -159,6 +159,17 @@ impl Lanes {
         });
     }
 
+    /// Gives the next delivery that may be handled; `popped` is empty, before and after.
+    pub(crate) fn pop_one(&mut self, popped: &mut Vec<Delivery>) -> Option<Delivery> {
+        if self.gate.is_none() && self.listed.is_empty() {
+            let delivery = self.free.pop(|| self.clock.now())?;
+            self.ready.take(Load::of(&delivery));
+            return Some(delivery);
+        }
+        self.pop(1, popped);
+        popped.pop()
+    }
+
     /// Gives up to `max` deliveries that may be handled in one call, those of one key in their
     /// order. Their lanes are busy until each is [`done`](Self::done), [`hold`](Self::hold) or
     /// [`back_off`](Self::back_off).

@@ -20,8 +20,10 @@ use crate::{bus, id};
 
 /// How a delivery is settled, before it is committed.
 pub(crate) enum Verdict {
-    /// The handler is done; this follows.
-    Done(Effects),
+    /// The handler is done, and nothing follows.
+    Done,
+    /// The handler is done; this follows. In a box, because most verdicts are small.
+    Follows(Box<Effects>),
     /// The attempt failed.
     Failed {
         after: Option<Duration>,
@@ -174,7 +176,7 @@ impl Settler {
                 ran,
             });
         }
-        if let (Verdict::Done(effects), Some(cause)) = (verdict, deliveries.first()) {
+        if let (Verdict::Follows(effects), Some(cause)) = (verdict, deliveries.first()) {
             let cause = cause.message.attributes();
             let depth = cause.causation_depth().saturating_add(1);
             for (ordinal, draft) in effects.events.into_iter().enumerate() {
@@ -224,7 +226,7 @@ impl Settler {
     fn outcome(&self, delivery: &Delivery, verdict: &Verdict, due: Timestamp) -> Outcome {
         let hold = self.options.after_dead_letter == AfterDeadLetter::Hold;
         match verdict {
-            Verdict::Done(_) => Outcome::Done,
+            Verdict::Done | Verdict::Follows(_) => Outcome::Done,
             Verdict::Expired(at) => Outcome::Expired { at: *at },
             Verdict::Skipped { why, by } => Outcome::Skipped { why: *why, by: *by },
             Verdict::Shed => {

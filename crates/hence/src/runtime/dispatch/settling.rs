@@ -68,11 +68,11 @@ impl Pump {
             ran,
             taken.map(|taken| (taken, at_once)),
         );
-        if let (Verdict::Done(effects), [_]) = (&verdict, &*deliveries)
-            && effects.is_empty()
+        if let (Verdict::Done, [_]) = (&verdict, &*deliveries)
             && let Some(only) = deliveries.pop()
         {
-            return self.done(only, (ran, at), taken);
+            let time = taken.map(|taken| self.time(taken, ran, at));
+            return self.done(only, ran, time);
         }
         if let Verdict::Undecodable { position, .. } = &verdict {
             let bad = deliveries
@@ -139,14 +139,13 @@ impl Pump {
     pub(super) fn done(
         &mut self,
         delivery: Delivery,
-        (ran, at): (Duration, Instant),
-        taken: Option<Taken>,
+        ran: Duration,
+        time: Option<CallTime>,
     ) {
-        if let Some(taken) = taken
+        if let Some(time) = time
             && self.metrics.meter.is_on()
         {
             let ready = measure::ready(&delivery);
-            let time = self.time(taken, ran, at);
             (self.done.calls).push(((!delivery.redriven).then_some(ready), time));
         }
         self.committing += 1;
@@ -219,7 +218,7 @@ impl Pump {
             Verdict::Expired(_) | Verdict::Cycle(_) | Verdict::Shed | Verdict::Quarantined(_) => {
                 return self.breaker.neither(deliveries);
             }
-            Verdict::Done(_) => self.breaker.done(deliveries),
+            Verdict::Done | Verdict::Follows(_) => self.breaker.done(deliveries),
             Verdict::Failed { .. } => self.breaker.failed(deliveries, Instant::now()),
             Verdict::Rejected { .. } | Verdict::Undecodable { .. } | Verdict::Skipped { .. } => {
                 self.breaker.neither(deliveries);

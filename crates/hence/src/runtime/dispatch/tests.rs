@@ -179,7 +179,7 @@ async fn what_is_wrong_with_one_settlement_keeps_no_other_from_being_settled() {
     for delivery in pulled {
         pump.settle(Ended {
             deliveries: vec![delivery],
-            verdict: Verdict::Done(hence_core::emit::Effects::default()),
+            verdict: Verdict::Done,
             ran: Duration::ZERO,
             at: Instant::now(),
             taken: None,

@@ -47,7 +47,7 @@ impl Pump {
                 self.suspects.begin(&deliveries, marked);
                 // While it waited for its turn its time may have come to an end.
                 let unfit = match &*deliveries {
-                    [only] => self.unfit(only),
+                    [only] => self.needs_no_call(only),
                     _ => None,
                 };
                 match unfit {
