@@ -23,7 +23,8 @@ use crate::time::Timestamp;
 /// The most bytes of text that the attributes of one event have together; engines take far less.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
 
-/// Room for what almost every event has beside id, source and type: a time, a media type, a key.
+/// Room for what almost every event of an application has beside id, source and type: a time, a media
+/// type, a key.
 const USUAL_BYTES: usize = 27 + 16 + 21;
 
 /// Bytes that an extension attribute costs beside its texts.
@@ -128,16 +129,29 @@ impl Attributes {
         source: impl AsRef<str>,
         event_type: impl AsRef<str>,
     ) -> Result<Self> {
-        Self::of(id.as_ref(), source.as_ref(), event_type.as_ref())
+        Self::of(id.as_ref(), source.as_ref(), event_type.as_ref(), 0)
     }
 
-    fn of(id: &str, source: &str, event_type: &str) -> Result<Self> {
+    /// The same, with room for a time, a media type and a key, which are set next.
+    ///
+    /// # Errors
+    /// As [`Attributes::new`].
+    pub fn roomy(
+        id: impl AsRef<str>,
+        source: impl AsRef<str>,
+        event_type: impl AsRef<str>,
+    ) -> Result<Self> {
+        let (source, event_type) = (source.as_ref(), event_type.as_ref());
+        Self::of(id.as_ref(), source, event_type, USUAL_BYTES)
+    }
+
+    fn of(id: &str, source: &str, event_type: &str, room: usize) -> Result<Self> {
         rule::text("id", id)?;
         rule::uri_reference("source", source)?;
         rule::text("type", event_type)?;
         let length = id.len() + source.len() + event_type.len();
         check_length(length)?;
-        let mut text = String::with_capacity(length + USUAL_BYTES);
+        let mut text = String::with_capacity(length + room);
         let mut ends = [0; FIXED];
         for (end, part) in ends.iter_mut().zip([id, source, event_type]) {
             text.push_str(part);

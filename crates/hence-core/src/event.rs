@@ -40,6 +40,13 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
         None
     }
 
+    /// A copy, if the type is `Clone`: then an event that several subscriptions take is decoded once.
+    /// The derive writes it.
+    #[doc(hidden)]
+    fn copied(&self) -> Option<Self> {
+        None
+    }
+
     /// Reads data of a version.
     ///
     /// # Errors
@@ -116,6 +123,33 @@ impl<T: Display + 'static> KeyText for T {
         match (self as &dyn Any).downcast_ref::<String>() {
             Some(text) => Cow::Borrowed(text),
             None => Cow::Owned(self.to_string()),
+        }
+    }
+}
+
+/// How the derive copies an event whose type may be `Clone`: the method of the first of these traits
+/// that has one is taken (see "autoref specialization" by D. Tolnay).
+#[doc(hidden)]
+pub mod copy {
+    pub struct Copier<'a, E>(pub &'a E);
+
+    pub trait ByClone<E> {
+        fn copied(&self) -> Option<E>;
+    }
+
+    impl<E: Clone> ByClone<E> for &Copier<'_, E> {
+        fn copied(&self) -> Option<E> {
+            Some(self.0.clone())
+        }
+    }
+
+    pub trait NotAtAll<E> {
+        fn copied(&self) -> Option<E>;
+    }
+
+    impl<E> NotAtAll<E> for Copier<'_, E> {
+        fn copied(&self) -> Option<E> {
+            None
         }
     }
 }

@@ -1,16 +1,19 @@
 //! `Message`: attributes and bytes, what engines carry.
 
+mod decoded;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::decoded::Decoded;
 use crate::attributes::Attributes;
 use crate::envelope::Envelope;
 use crate::error::{Code, Result};
 use crate::event::Event;
 
 /// Bytes that a message costs beside its texts and data, with what engines keep of it.
-const MESSAGE_BYTES: usize = 340;
+const MESSAGE_BYTES: usize = 356;
 
 /// An encoded envelope: attributes, and the data as bytes that are never written anew.
 ///
@@ -18,17 +21,50 @@ const MESSAGE_BYTES: usize = 340;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message(Arc<Inner>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
 struct Inner {
     attributes: Attributes,
     data: Option<Bytes>,
+    decoded: Decoded,
+}
+
+/// What is changed may decode into something else.
+impl Clone for Inner {
+    fn clone(&self) -> Self {
+        Self {
+            attributes: self.attributes.clone(),
+            data: self.data.clone(),
+            decoded: Decoded::default(),
+        }
+    }
+}
+
+impl PartialEq for Inner {
+    fn eq(&self, other: &Self) -> bool {
+        self.attributes == other.attributes && self.data == other.data
+    }
+}
+
+impl Eq for Inner {}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("attributes", &self.attributes)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Message {
     /// A message of these attributes and this data.
     #[must_use]
     pub fn new(attributes: Attributes, data: Option<Bytes>) -> Self {
-        Self(Arc::new(Inner { attributes, data }))
+        let decoded = Decoded::default();
+        Self(Arc::new(Inner {
+            attributes,
+            data,
+            decoded,
+        }))
     }
 
     /// Who, what, when.
@@ -57,8 +93,27 @@ impl Message {
         mut self,
         change: impl FnOnce(&mut Attributes) -> Result<()>,
     ) -> Result<Self> {
-        change(&mut Arc::make_mut(&mut self.0).attributes)?;
+        let inner = Arc::make_mut(&mut self.0);
+        inner.decoded = Decoded::default();
+        change(&mut inner.attributes)?;
         Ok(self)
+    }
+
+    /// Says how many subscriptions take it. Where that is more than one, an event that is `Clone` is
+    /// decoded once and copied for the others.
+    pub fn expect_takers(&self, takers: usize) {
+        self.0.decoded.expect(takers);
+    }
+
+    /// Whether several were said to take it.
+    #[must_use]
+    pub fn expects_takers(&self) -> bool {
+        self.0.decoded.expects()
+    }
+
+    /// Lets go of the event that was kept for takers of whom none is expected any more.
+    pub fn forget_takers(&self) {
+        self.0.decoded.forget();
     }
 
     /// Decodes the data as `E`, which must be the type that the message names. Data of an older
@@ -71,9 +126,14 @@ impl Message {
         if found != E::TYPE {
             return Err(Code::UNDECODABLE.error(format!("wanted '{}', found '{found}'", E::TYPE)));
         }
+        if let Some(event) = self.0.decoded.next() {
+            return Ok(event);
+        }
         // An event without fields may come without data.
         let data = self.0.data.as_deref().unwrap_or(b"null");
-        E::read(self.0.attributes.data_version(), data)
+        let event = E::read(self.0.attributes.data_version(), data)?;
+        self.0.decoded.keep(&event);
+        Ok(event)
     }
 
     /// Decodes into an envelope: the attributes and the typed data.

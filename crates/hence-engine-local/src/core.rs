@@ -278,7 +278,10 @@ impl Core {
         };
         let delay = delay(&entry, time);
         let mut open = 0;
-        for taker in self.state.takers(tag, entry.message.attributes().event_type()) {
+        for taker in self
+            .state
+            .takers(tag, entry.message.attributes().event_type())
+        {
             let subscription = self.state.subscription(taker.subscription);
             if !subscription.is_some_and(|found| taker.has_open(found, position)) {
                 continue;
@@ -289,6 +292,7 @@ impl Core {
                 outlet.offer(position, behind(gate, &entry, delay));
             }
         }
+        entry.message.expect_takers(open);
         self.tail.push(entry, tag, size, open);
     }
 

@@ -9,8 +9,8 @@ use hence_core::commit::{Change, Commit, Durability, Receipt, What};
 use hence_core::dead_letter::{DeadLetter, DeadLetterQuery};
 use hence_core::delivery::Position;
 use hence_core::engine::{
-    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Done, Engine, EngineReport, Entry,
-    Filter, Read, Reader, SubscriptionReport, TryCommitError,
+    Capability, CommitNow, Committing, Deliveries, DeliveryReport, Done, Engine, EngineReport,
+    Entry, Filter, Read, Reader, SubscriptionReport, TryCommitError,
 };
 use hence_core::error::{Code, Result};
 use hence_core::handler::BoxFuture;
@@ -81,7 +81,9 @@ impl Shared {
         let changed = change(&mut core);
         // To tell them costs a lock of its own, and mostly there are none.
         let tells = core.state.next != before && std::mem::take(&mut core.followed);
+        let gone = core.tail.take_gone();
         drop(core);
+        drop(gone);
         if tells {
             self.appended.notify_waiters();
         }
@@ -235,9 +237,9 @@ impl Local {
                 }
                 let now = self.shared.clock.now();
                 let key = self.shared.key;
-                let taken = self.shared.change(|core| {
-                    memory::submit(core, commit, (*limit, now), key, wait)
-                });
+                let taken = self
+                    .shared
+                    .change(|core| memory::submit(core, commit, (*limit, now), key, wait));
                 match taken {
                     Taken::Now(receipts) => Submitted::Now(receipts),
                     Taken::Later(receipts) => Submitted::Later(receipts, None),
@@ -278,8 +280,8 @@ impl Local {
         let mut append = Append::new(self.shared.key, message);
         append.size = append.size.max(floor);
         let (now, key, level) = (self.shared.clock.now(), self.shared.key, commit.durability);
-        let published = (self.shared)
-            .change(|core| memory::publish(core, append, level, (limit, now), key));
+        let published =
+            (self.shared).change(|core| memory::publish(core, append, level, (limit, now), key));
         match published {
             Ok(receipt) => CommitNow::Done(receipt.map(|receipt| vec![receipt])),
             Err(append) => {

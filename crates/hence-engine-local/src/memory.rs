@@ -12,7 +12,7 @@ use crate::identity::{Append, IdentityKey};
 use crate::journal::no_entry;
 
 /// Memory that events may take which some subscription has not settled.
-pub const MEMORY_BYTES_MAX: usize = 64 << 20;
+pub const MEMORY_BYTES_MAX: usize = 32 << 20;
 /// Such events, whatever their size.
 pub const MEMORY_EVENTS_MAX: usize = 131_072;
 /// Memory that settled events may take, for readers.

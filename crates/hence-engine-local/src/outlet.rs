@@ -339,6 +339,7 @@ impl Outlet {
         now: Timestamp,
         (max, out): (usize, &mut Vec<Delivery>),
     ) -> Option<Found> {
+        out.reserve(self.ready.len().min(max.saturating_sub(out.len())));
         while out.len() < max {
             let ready = self.ready.front().map(|ready| ready.position);
             if let Some((position, opened)) = self.waiting.first()

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use hence_core::engine::Entry;
+use hence_core::message::Message;
+use smallvec::SmallVec;
 
 /// One entry and what the tail needs to know of it.
 #[derive(Clone, Debug)]
@@ -30,6 +32,26 @@ pub(crate) struct Tail {
     keep_bytes: usize,
     open_bytes: usize,
     closed_bytes: usize,
+    /// Messages that have left, or that nobody has to settle any more.
+    gone: Gone,
+}
+
+/// Messages to be let go of; mostly few.
+#[derive(Debug, Default)]
+pub(crate) struct Gone(SmallVec<[Message; 4]>);
+
+impl Gone {
+    fn push(&mut self, message: Message) {
+        self.0.push(message);
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        for message in &self.0 {
+            message.forget_takers();
+        }
+    }
 }
 
 impl Tail {
@@ -42,6 +64,7 @@ impl Tail {
             keep_bytes,
             open_bytes: 0,
             closed_bytes: 0,
+            gone: Gone::default(),
         }
     }
 
@@ -75,7 +98,15 @@ impl Tail {
         };
         *self.account(open > 0) += size;
         self.ring.push_back(kept);
-        self.shrink();
+        // Who adds one lets go of two: their memory is taken again by the same thread.
+        self.shrink(self.keep_bytes, 2);
+        self.shrink(self.keep_bytes + self.keep_bytes / SLACK, usize::MAX);
+    }
+
+    /// Takes the messages that left, to be let go of under no lock: they may hold an event, which is
+    /// dropped by code of the application.
+    pub(crate) fn take_gone(&mut self) -> Gone {
+        std::mem::take(&mut self.gone)
     }
 
     fn account(&mut self, is_open: bool) -> &mut usize {
@@ -85,14 +116,21 @@ impl Tail {
         }
     }
 
-    fn shrink(&mut self) {
-        while self.closed_bytes > self.keep_bytes
-            && let Some(kept) = self.ring.pop_front()
-        {
+    /// Lets go of the oldest entries while the settled ones take more than this, and of so many at
+    /// most.
+    fn shrink(&mut self, bytes: usize, most: usize) {
+        for _ in 0..most {
+            if self.closed_bytes <= bytes {
+                return;
+            }
+            let Some(kept) = self.ring.pop_front() else {
+                return;
+            };
             if kept.open > 0 {
                 self.aside.insert(self.first, kept);
             } else {
                 self.closed_bytes -= kept.size;
+                self.gone.push(kept.entry.message);
             }
             self.first += 1;
         }
@@ -152,13 +190,18 @@ impl Tail {
             return;
         }
         let size = kept.size;
+        let expects = kept.entry.message.expects_takers();
+        let message = expects.then(|| kept.entry.message.clone());
+        if let Some(message) = message {
+            self.gone.push(message);
+        }
         self.open_bytes -= size;
         if self.aside.remove(&position).is_none() {
             self.closed_bytes += size;
-            // Whoever publishes the next event lets go of the oldest ones, and has their memory.
-            if self.closed_bytes > self.keep_bytes + self.keep_bytes / SLACK {
-                self.shrink();
-            }
+            self.shrink(self.keep_bytes + self.keep_bytes / SLACK, usize::MAX);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

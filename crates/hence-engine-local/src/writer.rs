@@ -543,7 +543,11 @@ impl Lead {
     }
 
     fn show(&self, batch: &mut Batch) {
-        self.shared.lock().apply(batch);
+        let mut core = self.shared.lock();
+        core.apply(batch);
+        let gone = core.tail.take_gone();
+        drop(core);
+        drop(gone);
         self.shared.appended.notify_waiters();
     }
 

@@ -49,6 +49,12 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             #version
             #key
             #upcast
+
+            #[allow(unused_imports, clippy::needless_borrow)]
+            fn copied(&self) -> ::core::option::Option<Self> {
+                use ::hence::core::event::copy::{ByClone, Copier, NotAtAll};
+                (&&Copier(self)).copied()
+            }
         }
     })
 }

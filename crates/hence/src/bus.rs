@@ -205,7 +205,7 @@ impl Bus {
     /// Encodes an event and gives it its identity.
     fn message<E: Event>(&self, event: &E) -> Result<Message> {
         let now = Timestamp::now();
-        let mut attributes = Attributes::new(id::fresh(now), &self.source, E::TYPE)?;
+        let mut attributes = Attributes::roomy(id::fresh(now), &self.source, E::TYPE)?;
         attributes.set_time(now);
         attributes.set("datacontenttype", "application/json")?;
         if let Some(key) = event.key() {

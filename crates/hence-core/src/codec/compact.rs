@@ -83,7 +83,7 @@ fn decode_attributes(buf: &mut &[u8]) -> Result<(Attributes, bool)> {
         return Err(Code::FORMAT.error(format!("message of version {version}")));
     }
     let (id, source, event_type) = (get_str(buf)?, get_str(buf)?, get_str(buf)?);
-    let mut attributes = Attributes::new(id, source, event_type)?;
+    let mut attributes = Attributes::roomy(id, source, event_type)?;
     let optional = [
         (SUBJECT, "subject"),
         (TIME, "time"),

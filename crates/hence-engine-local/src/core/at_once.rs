@@ -40,10 +40,14 @@ impl Core {
                     attempt: one.attempt,
                     ran: one.ran,
                 };
-                let outlet = self.outlets.get(self.state.id_of(name)? as usize)?.as_ref()?;
+                let outlet = self
+                    .outlets
+                    .get(self.state.id_of(name)? as usize)?
+                    .as_ref()?;
                 let are_plain = rest.iter().all(|one| one.subscription == *name)
-                    && (commit.settle.iter())
-                        .all(|one| matches!(one.outcome, Outcome::Done) && outlet.holds(one.position.0));
+                    && (commit.settle.iter()).all(|one| {
+                        matches!(one.outcome, Outcome::Done) && outlet.holds(one.position.0)
+                    });
                 are_plain.then(|| {
                     self.done(name, commit.settle.iter().map(done), now);
                     Ok(Vec::new())

@@ -6,6 +6,7 @@
     reason = "a test may fail loudly, its helpers too"
 )]
 
+mod at_once;
 mod common;
 mod dead_letter;
 mod delivery;

@@ -98,8 +98,6 @@ pub(crate) struct Pump {
     /// What is settled as done and will be committed together.
     done: AllDone,
     questions: mpsc::Receiver<Question>,
-    /// What was just taken from the lanes; kept for its memory.
-    popped: Vec<Delivery>,
     /// When the last call ended, by both clocks, while nothing else has been done since.
     ended_at: Option<(Instant, Timestamp)>,
 }
@@ -160,7 +158,6 @@ impl Pump {
             committing: 0,
             batch,
             batch_due: None,
-            popped: Vec::new(),
             ended_at: None,
         }
     }
@@ -343,7 +340,7 @@ impl Pump {
 
     /// The next delivery that may be handled.
     fn pop(&mut self) -> Option<Delivery> {
-        self.lanes.pop_one(&mut self.popped)
+        self.lanes.pop()
     }
 
     /// Tries with one event, if it is time to; whether there is a call.

@@ -137,6 +137,22 @@ impl Lanes {
         lanes
     }
 
+    /// Takes deliveries from the engine.
+    pub(crate) fn push_all(&mut self, deliveries: Vec<Delivery>) {
+        let has_lane = |delivery: &Delivery| {
+            let key = self.lane_of(delivery.message.attributes().key());
+            key.is_some() || delivery.due.is_some()
+        };
+        if deliveries.iter().any(has_lane) {
+            deliveries.into_iter().for_each(|one| self.push(one));
+            return;
+        }
+        for delivery in &deliveries {
+            self.ready.add(Load::of(delivery));
+        }
+        self.free.extend(deliveries);
+    }
+
     /// Takes a delivery from the engine.
     pub(crate) fn push(&mut self, delivery: Delivery) {
         if let Some(due) = delivery.due.filter(|due| *due > self.clock.now()) {
@@ -159,30 +175,16 @@ impl Lanes {
         });
     }
 
-    /// Gives the next delivery that may be handled; `popped` is empty, before and after.
-    pub(crate) fn pop_one(&mut self, popped: &mut Vec<Delivery>) -> Option<Delivery> {
-        if self.gate.is_none() && self.listed.is_empty() {
-            let delivery = self.free.pop(|| self.clock.now())?;
-            self.ready.take(Load::of(&delivery));
-            return Some(delivery);
-        }
-        self.pop(1, popped);
-        popped.pop()
-    }
-
-    /// Gives up to `max` deliveries that may be handled in one call, those of one key in their
-    /// order. Their lanes are busy until each is [`done`](Self::done), [`hold`](Self::hold) or
-    /// [`back_off`](Self::back_off).
-    pub(crate) fn pop(&mut self, max: usize, popped: &mut Vec<Delivery>) {
+    /// Gives the next delivery that may be handled. Its lane is busy until it is
+    /// [`done`](Self::done), [`hold`](Self::hold) or [`back_off`](Self::back_off).
+    pub(crate) fn pop(&mut self) -> Option<Delivery> {
         loop {
-            while popped.len() < max
-                && let Some(number) = self.listed.pop()
-            {
-                self.pop_lane(number, max, popped);
+            while let Some(number) = self.listed.pop() {
+                if let Some(delivery) = self.pop_lane(number) {
+                    return Some(delivery);
+                }
             }
-            while popped.len() < max
-                && let Some(delivery) = self.free.pop(|| self.clock.now())
-            {
+            while let Some(delivery) = self.free.pop(|| self.clock.now()) {
                 self.ready.take(Load::of(&delivery));
                 match &mut self.gate {
                     Some(gate) if !gate.admits(&delivery) => {
@@ -191,41 +193,35 @@ impl Lanes {
                     }
                     _ => {
                         self.begin(&delivery);
-                        popped.push(delivery);
+                        return Some(delivery);
                     }
                 }
             }
-            if popped.len() == max || !self.reopen() {
-                return;
+            if !self.reopen() {
+                return None;
             }
         }
     }
 
     /// Takes from a lane that has its turn, or lets it wait at the gate.
-    fn pop_lane(&mut self, number: Number, max: usize, popped: &mut Vec<Delivery>) {
+    fn pop_lane(&mut self, number: Number) -> Option<Delivery> {
         if let Some(gate) = &mut self.gate
             && let Some(head) = self.lanes.get(number).and_then(Lane::head)
             && !gate.admits(head)
         {
             gate.wait(head, Unit::Lane(number));
-            return self.change(number, |lane| lane.gated = true);
+            self.change(number, |lane| lane.gated = true);
+            return None;
         }
-        let first = popped.len();
+        let mut taken = None;
         self.change(number, |lane| {
             lane.listed = false;
-            if lane.has_next() {
-                let mut left = max - popped.len();
-                let fits = |_: &Delivery| {
-                    let more = left > 0;
-                    left = left.saturating_sub(1);
-                    more
-                };
-                lane.take_while(fits, popped);
-            }
+            taken = lane.take_one();
         });
-        for delivery in popped.iter().skip(first) {
+        if let Some(delivery) = &taken {
             self.begin(delivery);
         }
+        taken
     }
 
     fn begin(&mut self, delivery: &Delivery) {

@@ -89,6 +89,14 @@ impl Pool {
         }
     }
 
+    /// Takes several deliveries.
+    pub(crate) fn extend(&mut self, deliveries: Vec<Delivery>) {
+        match self {
+            Self::Queue(Turns::Plain(queue)) if queue.is_empty() => *queue = deliveries.into(),
+            _ => deliveries.into_iter().for_each(|one| self.push(one)),
+        }
+    }
+
     /// Takes a delivery again that was here before.
     pub(crate) fn put_back(&mut self, delivery: Delivery) {
         match self {

@@ -74,7 +74,7 @@ impl Settler {
     pub(crate) fn notice(&self, event: &impl Event) -> Result<Message> {
         let draft = Draft::of(event)?;
         let now = Timestamp::now();
-        let mut attributes = Attributes::new(id::fresh(now), &self.source, draft.event_type)?;
+        let mut attributes = Attributes::roomy(id::fresh(now), &self.source, draft.event_type)?;
         attributes.set_time(now);
         attributes.set("datacontenttype", "application/json")?;
         attributes.set(KEY, &*self.subscription)?;
@@ -262,7 +262,7 @@ impl Settler {
     /// Gives an event that a handler published its identity and its place in the chain.
     fn message(&self, cause: &Attributes, (id, depth): (Id, u32), draft: Draft) -> Result<Message> {
         bus::check_type(draft.event_type)?;
-        let mut attributes = Attributes::new(id, &self.source, draft.event_type)?;
+        let mut attributes = Attributes::roomy(id, &self.source, draft.event_type)?;
         attributes.set_time(Timestamp::now());
         attributes.set("datacontenttype", "application/json")?;
         attributes.set(CAUSATION, cause.id())?;

@@ -14,6 +14,7 @@ mod blocking;
 mod brief;
 mod control;
 mod crash;
+mod decoded;
 mod defaults;
 mod drain;
 mod explain;

@@ -118,8 +118,7 @@ impl Pump {
                 }
                 self.metrics.meter.arrived(&list);
                 if self.intake.is_open() {
-                    list.into_iter()
-                        .for_each(|delivery| self.lanes.push(delivery));
+                    self.lanes.push_all(list);
                     return true;
                 }
                 let (now, mut taken) = (self.clock.now(), Sorted::default());

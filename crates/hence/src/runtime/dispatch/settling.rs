@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
 use hence_core::engine::Done;
+use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
 use hence_core::{
     Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Skip, Timestamp,
 };
@@ -136,12 +136,7 @@ impl Pump {
     }
 
     /// Notes a delivery that is done, to be committed with others.
-    pub(super) fn done(
-        &mut self,
-        delivery: Delivery,
-        ran: Duration,
-        time: Option<CallTime>,
-    ) {
+    pub(super) fn done(&mut self, delivery: Delivery, ran: Duration, time: Option<CallTime>) {
         if let Some(time) = time
             && self.metrics.meter.is_on()
         {

@@ -76,7 +76,10 @@ impl Lanes {
             return None;
         }
         let mut groups: HashMap<Box<str>, Load> = HashMap::new();
-        let lanes = self.listed.iter().filter_map(|number| self.lanes.get(*number));
+        let lanes = self
+            .listed
+            .iter()
+            .filter_map(|number| self.lanes.get(*number));
         for lane in lanes {
             if let Some(head) = lane.head() {
                 let load = Load {

@@ -95,9 +95,8 @@ impl Lane {
     /// The queue whose first delivery has no dead letter before it.
     fn goes(&self) -> Option<&VecDeque<Delivery>> {
         let own = || self.behind.as_deref().map(|behind| &behind.redriven);
-        let going = |queue: &&VecDeque<Delivery>| {
-            queue.front().is_some_and(|first| !self.is_behind(first))
-        };
+        let going =
+            |queue: &&VecDeque<Delivery>| queue.front().is_some_and(|first| !self.is_behind(first));
         let redriven = own().filter(going);
         redriven.or_else(|| Some(&self.queue).filter(going))
     }
@@ -144,6 +143,24 @@ impl Lane {
             taken.push(delivery);
         }
         count
+    }
+
+    /// Takes the next delivery, if it may be handled now.
+    pub(super) fn take_one(&mut self) -> Option<Delivery> {
+        if self.behind.is_some() {
+            let (mut first, mut taken) = (true, Vec::new());
+            if self.has_next() {
+                self.take_while(|_| std::mem::take(&mut first), &mut taken);
+            }
+            return taken.pop();
+        }
+        if self.busy > 0 {
+            return None;
+        }
+        let next = self.queue.pop_front()?;
+        self.bytes -= Load::of(&next).bytes;
+        self.busy = 1;
+        Some(next)
     }
 
     /// Puts a delivery behind all others.
@@ -256,7 +273,10 @@ impl Lane {
     /// Forgets everything; the memory of one delivery may stay, for the next key.
     pub(super) fn clear(&mut self, keeps: bool) {
         let before = std::mem::take(self);
-        if keeps && before.queue.capacity() <= KEPT_DELIVERIES && before.name.capacity() <= KEPT_BYTES {
+        if keeps
+            && before.queue.capacity() <= KEPT_DELIVERIES
+            && before.name.capacity() <= KEPT_BYTES
+        {
             (self.name, self.queue) = (before.name, before.queue);
             self.name.clear();
         }

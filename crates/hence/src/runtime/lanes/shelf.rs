@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use super::lane::Lane;
 
 /// So many lanes without a key keep their memory for the next ones.
-const SPARE_LANES_MAX: usize = 64;
+const SPARE_LANES_MAX: usize = 128;
 
 /// Which lane, as long as its key has something.
 pub(super) type Number = u32;

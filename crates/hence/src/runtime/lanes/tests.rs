@@ -6,7 +6,7 @@ use hence_core::{Attributes, Delivery, Message, Options, Order, Position, Timest
 use proptest::prelude::*;
 
 use super::super::standing::{Behind, Place};
-use super::{BLOCKED_PER_KEY_MAX, Clock, Lanes, Load, PARKED_MAX, WAITING_BYTES_MAX};
+use super::{BLOCKED_PER_KEY_MAX, Batch, Clock, Lanes, Load, PARKED_MAX, WAITING_BYTES_MAX};
 
 fn delivery(position: u64, key: Option<&str>) -> Delivery {
     let mut attributes = Attributes::new(position.to_string(), "/test", "tick").unwrap();
@@ -51,14 +51,23 @@ fn redriven(position: u64) -> Delivery {
     }
 }
 
+/// So many at most, one after the other.
 fn pop(lanes: &mut Lanes, max: usize) -> Vec<Delivery> {
-    let mut popped = Vec::new();
-    lanes.pop(max, &mut popped);
-    popped
+    std::iter::from_fn(|| lanes.pop()).take(max).collect()
+}
+
+/// So many at most, for one call.
+fn pop_batch(lanes: &mut Lanes, max: usize) -> Vec<Delivery> {
+    let batch = Batch {
+        events: max,
+        bytes: usize::MAX,
+        by: None,
+    };
+    lanes.pop_batch(&batch, None)
 }
 
 fn pop_one(lanes: &mut Lanes) -> Option<Delivery> {
-    pop(lanes, 1).pop()
+    lanes.pop()
 }
 
 fn soon(wait: Duration) -> Option<Timestamp> {
@@ -215,9 +224,9 @@ fn a_key_that_backs_off_keeps_its_order_and_stops_no_other_key() {
 fn a_batch_that_failed_comes_back_in_order() {
     let mut lanes = lanes(Order::Fifo);
     (1..=5).for_each(|position| lanes.push(delivery(position, None)));
-    let batch = pop(&mut lanes, 3);
+    let batch = pop_batch(&mut lanes, 3);
     assert_eq!(batch.len(), 3);
-    assert!(pop(&mut lanes, 3).is_empty(), "the one lane is busy");
+    assert!(pop_batch(&mut lanes, 3).is_empty(), "the one lane is busy");
     // The engine may answer in any order.
     for failed in batch.into_iter().rev() {
         lanes.back_off(Delivery {
@@ -226,7 +235,7 @@ fn a_batch_that_failed_comes_back_in_order() {
         });
     }
     lanes.wake(in_an_hour());
-    let positions: Vec<_> = pop(&mut lanes, 9)
+    let positions: Vec<_> = pop_batch(&mut lanes, 9)
         .iter()
         .map(|delivery| delivery.position.0)
         .collect();
@@ -374,7 +383,7 @@ fn what_is_redriven_waits_for_the_dead_letters_before_it() {
     lanes.hold(&first);
     assert!(pop_one(&mut lanes).is_none(), "3 died again");
     lanes.push(redriven(3));
-    let first = pop(&mut lanes, 9);
+    let first = pop_batch(&mut lanes, 9);
     assert_eq!(first.len(), 1, "not in one batch: 3 may die again");
     lanes.done(&first[0]);
     assert_eq!(pop_one(&mut lanes).unwrap().position.0, 5);
@@ -597,8 +606,10 @@ proptest! {
                 },
                 1 => {
                     // Of a batch several of one key end together; with these there are none.
-                    let single = limited || fair;
-                    running.extend(pop(&mut lanes, if single { 1 } else { size }));
+                    running.extend(match limited || fair {
+                        true => pop(&mut lanes, 1),
+                        false => pop_batch(&mut lanes, size),
+                    });
                     for tenant in ["0", "1"] {
                         let of = |d: &&Delivery| by().group(d.message.attributes()).as_deref() == Some(tenant);
                         let together = running.iter().filter(of).count();
