@@ -340,7 +340,8 @@ impl Core {
     fn subscribed(&mut self, op: &Op, time: Timestamp) {
         let id = op.tag();
         let own = |core: &Self| -> Vec<u64> {
-            let Some(subscription) = core.state.subscription(id) else {
+            let found = core.state.subscription(id);
+            let Some(subscription) = found.filter(|_| core.tail.counts()) else {
                 return Vec::new();
             };
             let entries = core.tail.from(subscription.settled.low() + 1);
