@@ -125,7 +125,12 @@ impl Waiting {
             self.again = None;
             return;
         };
-        if self.opened.keys().next().is_none_or(|first| position < *first) {
+        if self
+            .opened
+            .keys()
+            .next()
+            .is_none_or(|first| position < *first)
+        {
             // What is shut again behind this place is not looked at twice.
             self.again = (position < last).then_some(position + 1..=last);
             self.open(position);
