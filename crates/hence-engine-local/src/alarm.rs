@@ -14,9 +14,9 @@ use hence_core::error::{Code, Result};
 use tokio::sync::{Notify, oneshot};
 
 use crate::decide::Prepared;
-use crate::engine::Shared;
 use crate::memory;
 use crate::queue::{Queue, Request};
+use crate::shared::Shared;
 
 /// How long it waits before it tries again when the events of timers could not be stored.
 pub const ALARM_AGAIN: Duration = Duration::from_secs(1);

@@ -11,10 +11,10 @@ use hence_core::handler::BoxFuture;
 use hence_core::time::Timestamp;
 use tokio::sync::Notify;
 
-use crate::engine::Shared;
 use crate::journal::Cold;
 use crate::outlet::Found;
 use crate::planted::is_planted;
+use crate::shared::Shared;
 
 /// Holds a subscription until it is dropped.
 pub(crate) struct Attached {

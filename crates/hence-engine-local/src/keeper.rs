@@ -16,9 +16,9 @@ use hence_core::error::{Code, Result};
 use hence_log::Log;
 
 use crate::decide::Prepared;
-use crate::engine::Shared;
 use crate::journal::Store;
 use crate::queue::{Queue, Request};
+use crate::shared::Shared;
 
 /// The time between two looks at what need not be kept, unless told otherwise.
 pub const KEEP_INTERVAL: Duration = Duration::from_secs(10);

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
-use crate::engine::Shared;
 use crate::queue::{Queue, Stop};
+use crate::shared::Shared;
 use crate::writer::Seat;
 
 /// What a caller has whose commit found nobody at work: it may lead, if it comes back for it before

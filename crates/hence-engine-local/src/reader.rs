@@ -7,10 +7,10 @@ use hence_core::error::Result;
 use hence_core::handler::BoxFuture;
 
 use crate::core::Core;
-use crate::engine::Shared;
 use crate::identity;
 use crate::index::Places;
 use crate::journal::Cold;
+use crate::shared::Shared;
 
 /// Entries that a reader looks at before the lock is given to others.
 pub(crate) const READ_SCAN_MAX: usize = 512;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
+use hence::Durability;
 use hence::core::engine::SubscriptionReport;
-use hence::{BOUNDS, Durability, Histogram, SubscriptionMetrics};
+use hence::metrics::{BOUNDS, Histogram, SubscriptionMetrics};
 use hyper::{Method, StatusCode, Uri};
 
 use super::Gateway;
@@ -228,6 +229,13 @@ impl Gateway {
         for (subscription, metrics) in &self.metrics {
             let labels = [("subscription", subscription.as_str())];
             out.sample(name, &labels, metrics.shed() as f64);
+        }
+        let name = "subscription_paused";
+        out.family(name, "gauge", "1 while somebody has paused it, else 0.");
+        for subscription in self.metrics.keys() {
+            let paused = self.pauser.paused(subscription).is_some();
+            let labels = [("subscription", subscription.as_str())];
+            out.sample(name, &labels, f64::from(u8::from(paused)));
         }
         for (name, help, histogram) in TIMINGS {
             out.family(name, "histogram", help);

@@ -274,7 +274,7 @@ fn state_that_cannot_be_kept_in_order_is_refused_at_once() {
 }
 
 /// An engine that has nothing beyond what every engine must have.
-struct Plain(Arc<dyn hence::Engine>, Capability);
+struct Plain(Arc<dyn hence::core::Engine>, Capability);
 
 impl Plain {
     fn new() -> Self {
@@ -284,7 +284,7 @@ impl Plain {
     }
 }
 
-impl hence::Engine for Plain {
+impl hence::core::Engine for Plain {
     fn capability(&self) -> &Capability {
         &self.1
     }
@@ -348,7 +348,7 @@ impl hence::Engine for Plain {
     fn dead_letter<'a>(
         &'a self,
         id: &'a str,
-    ) -> BoxFuture<'a, hence::Result<(DeadLetter, hence::Message)>> {
+    ) -> BoxFuture<'a, hence::Result<(DeadLetter, hence::core::Message)>> {
         self.0.dead_letter(id)
     }
 
@@ -373,6 +373,13 @@ async fn an_engine_without_the_feature_is_refused() {
         assert_eq!(error.code().as_str(), "HN0221");
         assert!(error.to_string().contains(feature.as_str()), "{error}");
     }
+    async fn plain(_: Tick) {}
+    let app = App::new("test").subscribe("plain", plain);
+    let running = app.start_on(Arc::new(Plain::new())).await.unwrap();
+    let error = running.pauser().pause("plain", "me", "").await.unwrap_err();
+    assert_eq!(error.code().as_str(), "HN0221", "a pause is a value");
+    assert_eq!(running.pauser().paused("plain"), None);
+    running.drain().await;
     let error = Plain::new().keyed("keep", "k").await.unwrap_err();
     assert_eq!(error.code().as_str(), "HN0221");
 }

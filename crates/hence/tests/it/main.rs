@@ -22,6 +22,7 @@ mod failure;
 mod flow;
 mod measure;
 mod order;
+mod pause;
 mod peers;
 mod publish;
 mod replay;

@@ -1,14 +1,25 @@
 //! What the pump says when it is asked where a delivery is.
 
-use hence_core::Timestamp;
+use hence_core::{Order, Timestamp};
 use tokio::time::Instant;
 
 use super::Pump;
-use crate::runtime::standing::{Place, Question, Standing, Stop};
+use crate::runtime::standing::{Asked, Behind, Halt, Place, Question, Standing, Stop};
 
 impl Pump {
+    /// Hears what it is asked.
+    pub(super) fn hear(&mut self, asked: Asked) {
+        match asked {
+            Asked::Where(question) => self.tell(question),
+            Asked::Halt(Halt { paused, heard }) => {
+                self.halted = paused;
+                heard.send(()).unwrap_or_default();
+            }
+        }
+    }
+
     /// Answers one question.
-    pub(super) fn tell(&self, question: Question) {
+    fn tell(&self, question: Question) {
         let standing = Standing {
             place: self.place(&question),
             stops: self.stops(),
@@ -19,15 +30,30 @@ impl Pump {
     }
 
     fn place(&self, question: &Question) -> Place {
-        match self.intake.due(question.position) {
-            Some(due) => Place::Debounced(due),
-            None => self.lanes.place(question.position, question.key.as_deref()),
+        let position = question.position;
+        if let Some(due) = self.intake.due(position) {
+            return Place::Debounced(due);
+        }
+        match self.lanes.place(position, question.key.as_deref()) {
+            Place::Elsewhere => self.suspects.place(position).unwrap_or(Place::Elsewhere),
+            Place::Waits {
+                ahead,
+                behind: Some(Behind::Running),
+            } => {
+                let is_fifo = self.subscription.options.order == Order::Fifo;
+                let is_own = |key: Option<&str>| is_fifo || key == question.key.as_deref();
+                let accused = self.suspects.accused(is_own).map(Behind::Alone);
+                let behind = accused.or(Some(Behind::Running));
+                Place::Waits { ahead, behind }
+            }
+            place => place,
         }
     }
 
     fn stops(&self) -> Vec<Stop> {
         let now = Instant::now();
         let mut stops = Vec::new();
+        stops.extend(self.halted.clone().map(Stop::Asked));
         if !self.breaker.is_closed() {
             stops.push(Stop::Tripped(self.breaker.wake().map(|at| self.moment(at))));
         }
