@@ -30,6 +30,8 @@ pub(crate) struct Tail {
     /// Whether entries that left are nowhere else.
     is_journal: bool,
     keep_bytes: usize,
+    /// What settled entries may take until one is added.
+    most_bytes: usize,
     open_bytes: usize,
     closed_bytes: usize,
     /// Messages that have left, or that nobody has to settle any more.
@@ -62,6 +64,7 @@ impl Tail {
             aside: BTreeMap::new(),
             is_journal,
             keep_bytes,
+            most_bytes: keep_bytes.saturating_add(keep_bytes / SLACK),
             open_bytes: 0,
             closed_bytes: 0,
             gone: Gone::default(),
@@ -105,7 +108,7 @@ impl Tail {
         self.ring.push_back(kept);
         // Who adds one lets go of two: their memory is taken again by the same thread.
         self.shrink(self.keep_bytes, 2);
-        self.shrink(self.keep_bytes + self.keep_bytes / SLACK, usize::MAX);
+        self.shrink(self.most_bytes, usize::MAX);
     }
 
     /// Takes the messages that left, to be let go of under no lock: they may hold an event, which is
@@ -203,7 +206,7 @@ impl Tail {
         self.open_bytes -= size;
         if self.aside.remove(&position).is_none() {
             self.closed_bytes += size;
-            self.shrink(self.keep_bytes + self.keep_bytes / SLACK, usize::MAX);
+            self.shrink(self.most_bytes, usize::MAX);
         }
     }
 }
