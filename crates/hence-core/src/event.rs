@@ -19,6 +19,9 @@ use crate::error::{Code, Result};
 /// #[event(type = "shop.order.placed", key = order_id)]
 /// struct OrderPlaced { order_id: String, amount: f64 }
 /// ```
+///
+/// Where several subscriptions take a type that is `Clone`, its events are decoded once and copied,
+/// which mostly costs far less; each handler has an event of its own in any case.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an `Event`",

@@ -5,6 +5,7 @@ mod at_once;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hence_core::commit::Receipt;
 use hence_core::delivery::{Delivery, Position};
 use hence_core::engine::{DeliveryReport, Entry, SubscriptionReport};
@@ -297,7 +298,12 @@ impl Core {
             }
         }
         entry.message.expect_takers(open);
-        self.tail.push(entry, tag, size, open);
+        // About as much again for the event that is decoded for several.
+        let decoded = match open {
+            0 | 1 => 0,
+            _ => entry.message.data().map_or(0, Bytes::len),
+        };
+        self.tail.push(entry, tag, size + decoded, open);
     }
 
     fn end(&mut self, ended: &Ended, time: Timestamp, emitted: Emitted) {
