@@ -106,15 +106,17 @@ impl Tail {
         };
         *self.account(open > 0) += size;
         self.ring.push_back(kept);
-        // Who adds one lets go of two: their memory is taken again by the same thread.
-        self.shrink(self.keep_bytes, 2);
-        self.shrink(self.most_bytes, usize::MAX);
+        if self.closed_bytes > self.keep_bytes {
+            // Who adds one lets go of two: their memory is taken again by the same thread.
+            self.shrink(self.keep_bytes, 2);
+            self.shrink(self.most_bytes, usize::MAX);
+        }
     }
 
     /// Takes the messages that left, to be let go of under no lock: they may hold an event, which is
     /// dropped by code of the application.
-    pub(crate) fn take_gone(&mut self) -> Gone {
-        std::mem::take(&mut self.gone)
+    pub(crate) fn take_gone(&mut self) -> Option<Gone> {
+        (!self.gone.0.is_empty()).then(|| std::mem::take(&mut self.gone))
     }
 
     fn account(&mut self, is_open: bool) -> &mut usize {
