@@ -22,6 +22,8 @@ const PLACE_BITS: u32 = 40;
 const HASH_BITS: u32 = 40;
 /// Set in the hash of what is found by commits.
 const BY_COMMIT: u64 = 1 << (HASH_BITS - 1);
+/// Entries that are looked at before one more is added.
+const NEIGHBOURS: usize = 8;
 /// Types that one question may name and still be answered from the index.
 const TYPES_MAX: usize = 16;
 
@@ -102,6 +104,14 @@ impl Entry {
     }
 }
 
+/// Adds an entry, unless one of the last is the same: events of one type, and attempts at them, come
+/// one after the other.
+pub(super) fn add(entry: Entry, out: &mut Vec<Entry>) {
+    if !out.iter().rev().take(NEIGHBOURS).any(|last| *last == entry) {
+        out.push(entry);
+    }
+}
+
 /// Adds the entries of a message.
 pub(super) fn entries(key: IdentityKey, message: &Message, position: u64, out: &mut Vec<Entry>) {
     let attributes = message.attributes();
@@ -115,7 +125,7 @@ pub(super) fn entries(key: IdentityKey, message: &Message, position: u64, out: &
     ];
     for (kind, text) in texts {
         if let Some(text) = text {
-            out.push(Term::of(key, kind, text).at(position));
+            add(Term::of(key, kind, text).at(position), out);
         }
     }
 }
