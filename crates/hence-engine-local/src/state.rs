@@ -86,14 +86,20 @@ impl State {
 
     /// Gives a message the next position.
     pub(crate) fn append(&mut self, append: &Append) -> u64 {
-        let position = self.next;
-        self.next += 1;
-        let content = append.content;
+        let (position, content) = (self.next, append.content);
         self.dedup.insert(append.id, Known { position, content });
         let event_type = append.message.attributes().event_type();
-        for id in self.takers.get(&append.tag).map_or(&[][..], Vec::as_slice) {
+        self.count(append.tag, event_type)
+    }
+
+    /// Gives the next position to a message of which nothing else is known, and counts it as open
+    /// for those that take its type.
+    pub(crate) fn count(&mut self, tag: u32, event_type: &str) -> u64 {
+        let position = self.next;
+        self.next += 1;
+        for id in self.takers.get(&tag).map_or(&[][..], Vec::as_slice) {
             if let Some(subscription) = self.subscriptions.get_mut(*id as usize)
-                && subscription.takes(position, append.tag, event_type)
+                && subscription.takes(position, tag, event_type)
                 && !subscription.settled.contains(position)
             {
                 subscription.lag += 1;
@@ -166,6 +172,7 @@ impl State {
                     takers.retain(|taker| *taker != id);
                 }
                 self.index(id);
+                self.takers.retain(|_, takers| !takers.is_empty());
             }
             None => self.restore(Subscription::new(subscribed)),
         }
@@ -187,7 +194,6 @@ impl State {
                 takers.push(id);
             }
         }
-        self.takers.retain(|_, takers| !takers.is_empty());
     }
 }
 

@@ -75,13 +75,30 @@ pub fn decode(mut bytes: Bytes) -> Result<Message> {
     Ok(Message::new(attributes, data))
 }
 
-/// Reads everything before the data, and whether there is data.
-fn decode_attributes(buf: &mut &[u8]) -> Result<(Attributes, bool)> {
+/// Reads the type of a message and nothing else of it.
+///
+/// # Errors
+/// As [`decode`], as far as it has to read.
+pub fn event_type(mut bytes: &[u8]) -> Result<&str> {
+    let buf = &mut bytes;
+    get_flags(buf)?;
+    let (_id, _source, event_type) = (get_str(buf)?, get_str(buf)?, get_str(buf)?);
+    Ok(event_type)
+}
+
+/// Reads the version, which must be the one that is known, and the flags.
+fn get_flags(buf: &mut &[u8]) -> Result<u8> {
     let version = buf.try_get_u8().map_err(|_| damaged())?;
     let flags = buf.try_get_u8().map_err(|_| damaged())?;
     if version != VERSION {
         return Err(Code::FORMAT.error(format!("message of version {version}")));
     }
+    Ok(flags)
+}
+
+/// Reads everything before the data, and whether there is data.
+fn decode_attributes(buf: &mut &[u8]) -> Result<(Attributes, bool)> {
+    let flags = get_flags(buf)?;
     let (id, source, event_type) = (get_str(buf)?, get_str(buf)?, get_str(buf)?);
     let mut attributes = Attributes::new(id, source, event_type)?;
     let optional = [
