@@ -28,7 +28,7 @@ use crate::log::{Chunk, Shared};
 use crate::planted::is_planted;
 use crate::retention;
 use crate::segment::{HEADER_BYTES, Header, POSITIONS_MAX, Segment};
-use crate::storage::{is_full, write_all};
+use crate::storage::{File, is_full, write_all};
 use crate::tail::{Marked, Tail};
 use crate::undo::{Stood, undo};
 
@@ -361,7 +361,7 @@ impl Writer {
     fn write_frame(&self, segment: &Segment, offset: u32, frame: &[u8]) -> Result<()> {
         let mut bytes = frame.to_vec();
         bytes.extend_from_slice(&[0; END_BYTES]);
-        write_all(&*segment.file, &bytes, u64::from(offset)).map_err(|e| self.write_failed(e))
+        write_all(&segment.file, &bytes, u64::from(offset)).map_err(|e| self.write_failed(e))
     }
 
     fn write_failed(&self, error: io::Error) -> Error {
@@ -400,7 +400,7 @@ impl Writer {
                 let is_last = next == self.drafts.len();
                 let behind = if is_last { self.end_of_page() } else { 0 };
                 let bytes = self.buffer.get(start..end + behind).unwrap_or_default();
-                write_all(&*self.tail.segment.file, bytes, u64::from(offset))
+                write_all(&self.tail.segment.file, bytes, u64::from(offset))
                     .map_err(|e| self.write_failed(e))?;
                 self.unchecked += (end - start) as u64;
             }
@@ -491,6 +491,7 @@ impl Writer {
         self.tail = old;
         self.sync_tail()?;
         let sealed = Arc::clone(&self.tail.segment);
+        sealed.file.lend(&self.shared.files);
         self.notes.push(Note {
             segment: sealed,
             offset,

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::Writer;
+use crate::open_files::OpenFiles;
 use crate::reader::{Frames, Reader, Record};
 use crate::recovery::{self, Recovered};
 use crate::segment::{INDEX_STRIDE, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segment};
@@ -155,6 +156,7 @@ type Hook = Arc<dyn Fn(u64) + Send + Sync>;
 /// What the writer and all readers share.
 pub(crate) struct Shared {
     pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) files: Arc<OpenFiles>,
     pub(crate) options: Options,
     pub(crate) id: [u8; 16],
     /// All segments, oldest first; never empty.
@@ -186,7 +188,7 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub(crate) fn new(
-        storage: Arc<dyn Storage>,
+        (storage, files): (Arc<dyn Storage>, Arc<OpenFiles>),
         options: Options,
         lock: Box<dyn Lock>,
         segments: VecDeque<Arc<Segment>>,
@@ -194,6 +196,7 @@ impl Shared {
     ) -> Self {
         Self {
             storage,
+            files,
             options,
             id: segments.front().map_or([0; 16], |first| first.header.log),
             segments: RwLock::new(segments),
