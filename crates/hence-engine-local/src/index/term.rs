@@ -10,8 +10,10 @@
 //! block, because reading one event from a disk brings its neighbours along; so a key that comes
 //! back again and again, and the attempts at neighbouring events, take one entry for many.
 
+use hence_core::codec::compact;
 use hence_core::engine::Filter;
-use hence_core::message::Message;
+use hence_core::envelope::{CAUSATION, CORRELATION, KEY};
+use hence_core::error::Result;
 
 use crate::identity::IdentityKey;
 
@@ -112,22 +114,28 @@ pub(super) fn add(entry: Entry, out: &mut Vec<Entry>) {
     }
 }
 
-/// Adds the entries of a message.
-pub(super) fn entries(key: IdentityKey, message: &Message, position: u64, out: &mut Vec<Entry>) {
-    let attributes = message.attributes();
-    let texts = [
-        (Kind::Id, Some(attributes.id())),
-        (Kind::Cause, attributes.causation_id()),
-        (Kind::Chain, attributes.correlation_id()),
-        (Kind::Key, attributes.key()),
-        (Kind::Subject, attributes.subject()),
-        (Kind::Type, Some(attributes.event_type())),
-    ];
-    for (kind, text) in texts {
-        if let Some(text) = text {
-            add(Term::of(key, kind, text).at(position), out);
-        }
-    }
+/// Adds the entries of a message in its compact form.
+///
+/// # Errors
+/// As the compact form has none.
+pub(super) fn entries(
+    key: IdentityKey,
+    message: &[u8],
+    position: u64,
+    out: &mut Vec<Entry>,
+) -> Result<()> {
+    compact::texts(message, |name, text| {
+        let kind = match name {
+            "id" => Kind::Id,
+            CAUSATION => Kind::Cause,
+            CORRELATION => Kind::Chain,
+            KEY => Kind::Key,
+            "subject" => Kind::Subject,
+            "type" => Kind::Type,
+            _ => return,
+        };
+        add(Term::of(key, kind, text).at(position), out);
+    })
 }
 
 /// The terms of which an event has at least one when it passes the filter; none when the filter

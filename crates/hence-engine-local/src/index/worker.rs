@@ -6,7 +6,6 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hence_core::codec::compact;
 use hence_log::{ErrorKind, Frame, Log};
 
 use super::term::{self, Entry, Term};
@@ -296,8 +295,7 @@ impl Work {
         let mut next = frame.position();
         for op in frame.ops() {
             if let Some(position) = op.position {
-                let message = compact::decode(op.body)?;
-                term::entries(key, &message, position, entries);
+                term::entries(key, &op.body, position, entries)?;
                 next = position + 1;
             } else if op.kind == ENDED {
                 let ended = Ended::decode(op.tag, &mut op.body.clone())?;
