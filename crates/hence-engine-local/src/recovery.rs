@@ -65,7 +65,7 @@ fn replay(state: &mut State, key: IdentityKey, frame: &Frame, from: u64) -> Resu
             // Positions have a gap where a crash made some of them doubtful.
             state.next = position;
             if position < from && op.kind == APPEND {
-                state.count(op.tag, compact::event_type(&op.body)?);
+                state.count(op.tag, compact::event_type(&op.body)?, |_| {});
                 continue;
             }
         }
