@@ -55,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     /// The newest event; positions behind it may have been given up by a crash.
     pub(crate) newest: u64,
+    /// The last commit of the log that the tables reflect.
+    pub(crate) shown: u64,
     outlets: Vec<Option<Outlet>>,
     gates: Gates,
     history: Option<History>,
@@ -110,6 +112,7 @@ impl Core {
             state,
             pending: Pending::default(),
             newest: 0,
+            shown: store.last_commit(),
             tail,
             store,
             outlets,
@@ -181,6 +184,7 @@ impl Core {
             }
             begin = end;
         }
+        self.shown = self.store.last_commit();
     }
 
     fn apply_one(&mut self, op: Op, time: Timestamp, emitted: Emitted) {
@@ -335,7 +339,8 @@ impl Core {
     fn subscribed(&mut self, op: &Op, time: Timestamp) {
         let id = op.tag();
         let own = |core: &Self| -> Vec<u64> {
-            let Some(subscription) = core.state.subscription(id) else {
+            let found = core.state.subscription(id);
+            let Some(subscription) = found.filter(|_| core.tail.counts()) else {
                 return Vec::new();
             };
             let entries = core.tail.from(subscription.settled.low() + 1);

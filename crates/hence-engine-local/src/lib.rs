@@ -68,7 +68,7 @@ pub use dead_letters::{EDITED_BYTES_MAX, ERROR_BYTES_MAX};
 pub use dedup::DEDUP_EVENTS_MAX;
 pub use history::HISTORY_ATTEMPTS_MAX;
 pub use index::{INDEX_CACHE_BYTES, INDEX_ENTRIES_MAX, INDEX_INTERVAL, has_index, remove_index};
-pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX, translate};
+pub use journal::{COLD_BYTES_MAX, COLD_EVENTS_MAX, REPORT_COMMITS_MAX, translate};
 pub use keeper::{KEEP_INTERVAL, Retention};
 pub use keyed::{KEYED_VALUE_BYTES_MAX, STATE_BYTES_MAX, STATE_ENTRIES_MAX};
 pub use memory::{MEMORY_BYTES_MAX, MEMORY_EVENTS_MAX, MEMORY_KEEP_BYTES};
