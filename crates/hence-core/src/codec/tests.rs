@@ -39,7 +39,7 @@ fn texts_of_the_compact_form_are_those_of_the_message() {
     compact::encode(&message, &mut bytes);
     let mut found = Vec::new();
     compact::texts(&bytes, |name, text| {
-        found.push((name.to_owned(), text.to_owned()))
+        found.push((name.to_owned(), text.to_owned()));
     })
     .unwrap();
     let attributes = message.attributes();
