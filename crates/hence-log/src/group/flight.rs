@@ -67,12 +67,10 @@ impl Writer {
     pub fn begin(&mut self, level: Level) -> Result<()> {
         self.shared.check_poison()?;
         self.depart(level, |writer, created| writer.write(level, created))?;
-        if let Some(flight) = self.flight.as_ref().filter(|_| level == Level::Synced) {
-            let segment = &self.tail.segment;
-            let is_same = Arc::ptr_eq(segment, &flight.begin.segment);
-            let from = if is_same { flight.begin.end } else { 0 };
-            let bytes = self.tail.end - from;
-            segment.file.will_sync(from.into(), bytes.into());
+        if level == Level::Synced && self.tail.synced < self.tail.end {
+            let (from, end) = (self.tail.synced, self.tail.end);
+            let file = &self.tail.segment.file;
+            file.will_sync(from.into(), (end - from).into());
         }
         Ok(())
     }

@@ -56,6 +56,27 @@ fn what_is_begun_is_seen_when_it_is_finished_and_what_is_staged_meanwhile_is_the
     assert_eq!(stored(&log), expected);
 }
 
+#[test]
+fn what_is_begun_as_written_is_shown_without_a_sync_and_the_next_makes_it_durable() {
+    let storage = SimStorage::new();
+    let (mut writer, log) = opened(&storage).unwrap();
+    // The reservation of positions is synced once.
+    stage(&mut writer, 1).unwrap();
+    writer.commit(Level::Written).unwrap();
+    let syncs = storage.syncs();
+    stage(&mut writer, 2).unwrap();
+    writer.begin(Level::Written).unwrap();
+    assert_eq!(log.watermark(), 1);
+    writer.finish().unwrap();
+    assert_eq!((log.watermark(), log.durable_frame()), (2, 0));
+    assert_eq!(storage.syncs(), syncs);
+    // With nothing staged.
+    writer.begin(Level::Synced).unwrap();
+    assert_eq!(log.durable_frame(), 0);
+    writer.finish().unwrap();
+    assert_eq!((log.durable_frame(), storage.syncs()), (2, syncs + 1));
+}
+
 type Way = fn(&mut Writer) -> Result<(), Error>;
 
 #[test]
