@@ -36,6 +36,7 @@ mod query;
 mod receipt;
 mod reply;
 mod router;
+mod sequence;
 pub(crate) mod server;
 pub(crate) mod suggest;
 mod tail;
