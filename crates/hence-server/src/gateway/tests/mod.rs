@@ -34,6 +34,7 @@ mod read;
 mod replay;
 mod retention;
 mod sequence;
+mod subscriptions;
 mod wrong;
 
 #[derive(Event, Serialize, Deserialize)]
