@@ -31,7 +31,7 @@ async fn g9_what_a_sender_counts_over_http_is_stored_once() {
         let ask = |number: &str, body: &str| {
             let ask = server.post("/v1/events", BATCH, body.to_owned());
             let ask = ask.header("hence-sender", "orders.csv");
-            ask.header("hence-sequence", number.to_owned())
+            ask.header("hence-sequence", number)
         };
         let stored_now = ask("2", &batch).send().await;
         assert_eq!(stored_now.status.as_u16(), stored(level));
