@@ -6,6 +6,7 @@ mod breadth;
 mod disk;
 mod latency;
 pub(crate) mod many;
+mod published;
 mod read;
 mod whole;
 

@@ -13,6 +13,7 @@ mod layers;
 mod leftovers;
 mod links;
 pub(crate) mod markdown;
+mod names;
 mod patience;
 mod records;
 mod size;
@@ -34,6 +35,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("absence", absence::check),
     ("dependencies", dependencies::check),
     ("size", size::check),
+    ("names", names::check),
     ("vocabulary", vocabulary::check),
     ("error-pages", error_pages::check),
     ("guarantees", guarantees::check),

@@ -63,17 +63,26 @@ impl Raw {
         })
     }
 
-    /// Writes and syncs one batch; says how long it took.
+    /// Writes and syncs one batch of its own; says how long it took.
     pub(crate) fn batch(&mut self, bytes: usize) -> anyhow::Result<Duration> {
-        self.batch.resize(bytes, b'x');
-        if self.at + bytes > FILE_BYTES {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.resize(bytes, b'x');
+        let began = Instant::now();
+        let stored = self.store(&batch);
+        let took = began.elapsed();
+        self.batch = batch;
+        stored.map(|()| took)
+    }
+
+    /// Writes and syncs bytes behind those before, or from the beginning where the file ends.
+    pub(crate) fn store(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        if self.at + bytes.len() > FILE_BYTES {
             self.at = 0;
         }
-        let began = Instant::now();
-        write(&self.file, &self.batch, self.at)?;
+        write(&self.file, bytes, self.at)?;
         rustix::fs::fdatasync(&self.file)?;
-        self.at += bytes;
-        Ok(began.elapsed())
+        self.at += bytes.len();
+        Ok(())
     }
 }
 

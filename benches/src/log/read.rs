@@ -124,7 +124,8 @@ fn from_memory() -> anyhow::Result<f64> {
     let dir = place()?;
     let (mut writer, log, _) = Log::open(dir.path(), Options::default())?;
     let event = [b'x'; EVENT];
-    let (batches, times) = (32, 20);
+    // So few that all of them are in memory.
+    let (batches, times) = (8, 80);
     for _ in 0..batches {
         for _ in 0..BATCH {
             writer.stage(0, [Op::append(0, &event)])?;

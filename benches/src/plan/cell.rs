@@ -324,7 +324,7 @@ pub(super) fn measured(app: &Running) -> planning::All {
 /// What the planner predicts from what was measured, beside it: of the one subscription, or of the
 /// whole way where there are several.
 fn compare(
-    topology: &hence::Topology,
+    topology: &hence::core::Topology,
     measured: &planning::All,
     ways: Option<&[f64]>,
 ) -> anyhow::Result<Compared> {
@@ -367,7 +367,7 @@ pub(super) async fn at(
     length: Duration,
     seed: u64,
     paused: bool,
-) -> anyhow::Result<(planning::All, hence::Topology)> {
+) -> anyhow::Result<(planning::All, hence::core::Topology)> {
     let cell = Cell {
         traffic: Traffic::Poisson,
         law: Law::Exponential,

@@ -77,7 +77,7 @@ fn at_most(name: &str, milliseconds: f64, goal: f64) -> Row {
 }
 
 /// The time of answers: live figures of a measured application, and a whole plan of 20 nodes.
-pub(super) fn answers(topology: &hence::Topology, measured: &planning::All) -> Vec<Row> {
+pub(super) fn answers(topology: &hence::core::Topology, measured: &planning::All) -> Vec<Row> {
     let live = timed(|| {
         let fitted = planning::fit(topology, measured);
         let flows = flows(&fitted.model).unwrap_or_default();

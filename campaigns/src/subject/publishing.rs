@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hence::core::{Event as _, Message, Position};
-use hence::{Attributes, Bus, Durability, Running};
+use hence::core::{Attributes, Event as _, Message, Position};
+use hence::{Bus, Durability, Running};
 use hence_log::sim::Dice;
 
 use super::handling::Step;

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index_file;
 use crate::log::READ_AHEAD_BYTES;
 use crate::recovery::{LOCK, Scan, check_successor, look_ahead, scan, take_lock};
-use crate::segment::{HEADER_BYTES, Segment, file_name, generation_of};
+use crate::segment::{HEADER_BYTES, Header, Segment, file_name, generation_of};
 use crate::snapshot;
 use crate::storage::{DiskStorage, File, Lock, Storage, is_full, read_full, write_all};
 
@@ -86,10 +86,11 @@ pub fn backup_on(from: &dyn Storage, to: &dyn Storage) -> Result<Backup> {
     let _lock = claim(to)?;
     let survey = Survey::of(from)?;
     let mut entries = Vec::new();
-    for (segment, found) in &survey.segments {
+    for (header, found) in &survey.segments {
+        let segment = open(from, header.generation)?;
         let end = u64::from(found.index.end);
-        let (entry, copy) = copy(&*segment.file, &segment.name, end, to)?;
-        let copy = Arc::new(Segment::new(segment.header.clone(), copy));
+        let (entry, copy) = copy(&segment.file, &segment.name, end, to)?;
+        let copy = Arc::new(Segment::new(header.clone(), copy));
         if scan(&copy, READ_AHEAD_BYTES, drop)?.index != found.index {
             let what = "the copy is not what was read before";
             return Err(Error::corrupt(&segment.name, 0, what));
@@ -124,9 +125,10 @@ pub fn survey(from: impl AsRef<Path>) -> Result<Backup> {
     Ok(about)
 }
 
-/// Every file of a log that a copy needs, verified, and how far.
+/// Every file of a log that a copy needs, verified, and how far. Segments are not held open: there may
+/// be more of them than a process may open.
 struct Survey {
-    segments: Vec<(Arc<Segment>, Scan)>,
+    segments: Vec<(Header, Scan)>,
     snapshot: Option<(String, Box<dyn File>)>,
     about: Backup,
 }
@@ -135,12 +137,12 @@ impl Survey {
     fn of(from: &dyn Storage) -> Result<Self> {
         // First: what it reflects was durable, so the segments that are read later hold it.
         let snapshot = newest_snapshot(from)?;
-        let mut segments: Vec<(Arc<Segment>, Scan)> = Vec::new();
+        let mut segments: Vec<(Header, Scan)> = Vec::new();
         let mut until = 0;
         for generation in first_generation(from)?.. {
             let segment = Arc::new(open(from, generation)?);
             if let Some((before, sealed)) = segments.last() {
-                if before.header.log != segment.header.log {
+                if before.log != segment.header.log {
                     let file = segment.name.clone();
                     return Err(Error::new(ErrorKind::ForeignSegment { file }));
                 }
@@ -154,7 +156,7 @@ impl Survey {
                 let synced = segment.file.sync_data();
                 synced.map_err(|e| Error::io("sync", &segment.name, e))?;
             }
-            segments.push((segment, found));
+            segments.push((segment.header.clone(), found));
             if !sealed {
                 break;
             }
@@ -163,9 +165,9 @@ impl Survey {
             return Err(Error::new(ErrorKind::NotALog));
         };
         let about = Backup {
-            log: first.header.log,
-            commits: (first.header.number, last.index.next_number - 1),
-            positions: (first.header.base, last.index.next_position - 1),
+            log: first.log,
+            commits: (first.number, last.index.next_number - 1),
+            positions: (first.base, last.index.next_position - 1),
             until,
             ..Backup::default()
         };
@@ -184,9 +186,9 @@ impl Survey {
         let found = found.filter(|snapshot| snapshot.log == self.about.log);
         let reflected = found.as_ref().map_or(0, |snapshot| snapshot.frame);
         match self.segments.first() {
-            Some((first, _)) if first.header.last_other > reflected => {
+            Some((first, _)) if first.last_other > reflected => {
                 let what = "no snapshot holds the state before it";
-                Err(Error::corrupt(&first.name, 0, what))
+                Err(Error::corrupt(&file_name(first.generation), 0, what))
             }
             _ => Ok(found.map(|snapshot| (snapshot.name, snapshot.file))),
         }

@@ -291,23 +291,23 @@ pub fn salvage(dir: impl AsRef<Path>, each: impl FnMut(Frame)) -> Result<Salvage
 pub fn salvage_on(storage: &dyn Storage, mut each: impl FnMut(Frame)) -> Result<Salvaged> {
     let names = names(storage)?;
     let mut salvaged = Report::default();
-    let mut opened: Vec<(u64, Option<Arc<Segment>>)> = Vec::new();
+    let mut found: Vec<(u64, Option<Header>)> = Vec::new();
     for name in &names {
         let Some(generation) = generation_of(name) else {
             continue;
         };
         match Segment::open(storage, name) {
-            Ok(segment) => opened.push((generation, Some(Arc::new(segment)))),
+            Ok(segment) => found.push((generation, Some(segment.header))),
             Err(error) => {
                 salvaged.add_error(name, &error);
-                opened.push((generation, None));
+                found.push((generation, None));
             }
         }
     }
     let mut number = 1;
     let mut frames = 0;
-    for at in 0..opened.len() {
-        let Some(segment) = readable(storage, &opened, at, number)? else {
+    for at in 0..found.len() {
+        let Some(segment) = readable(storage, &found, at, number)? else {
             continue;
         };
         number = number.max(segment.header.number);
@@ -335,54 +335,55 @@ pub fn salvage_on(storage: &dyn Storage, mut each: impl FnMut(Frame)) -> Result<
     })
 }
 
-/// A segment as it was opened; or, if its header is damaged, with what its name, its seal, and the
-/// headers and seals of its neighbours say.
+/// A segment, opened; or, if its header is damaged, with what its name, its seal, and the headers and
+/// seals of its neighbours say.
 fn readable(
     storage: &dyn Storage,
-    opened: &[(u64, Option<Arc<Segment>>)],
+    found: &[(u64, Option<Header>)],
     at: usize,
     number: u64,
 ) -> Result<Option<Arc<Segment>>> {
     let neighbour = |generation: u64| {
-        opened
-            .iter()
-            .find_map(|(g, segment)| segment.as_ref().filter(|_| *g == generation))
+        let headers = found.iter().filter(|(other, _)| *other == generation);
+        headers.flat_map(|(_, header)| header).next()
     };
-    let Some((generation, None)) = opened.get(at) else {
-        return Ok(opened.get(at).and_then(|(_, segment)| segment.clone()));
+    let generation = match found.get(at) {
+        None => return Ok(None),
+        Some((generation, None)) => *generation,
+        Some((generation, Some(_))) => {
+            let segment = Segment::open(storage, &file_name(*generation))?;
+            return Ok(Some(Arc::new(segment)));
+        }
     };
-    let Some(known) = opened.iter().find_map(|(_, segment)| segment.as_ref()) else {
+    let Some(known) = found.iter().find_map(|(_, header)| header.clone()) else {
         return Ok(None);
     };
-    let name = file_name(*generation);
+    let name = file_name(generation);
     let file = storage
         .open(&name)
         .map_err(|e| Error::io("open", &name, e))?;
     let length = file.length().map_err(|e| Error::io("measure", &name, e))?;
     let bytes = u32::try_from(length).unwrap_or(u32::MAX).max(HEADER_BYTES);
     let header = Header {
-        generation: *generation,
+        generation,
         number,
         base: 0,
         bytes,
-        ..known.header.clone()
+        ..known
     };
-    let segment = Segment::new(header, file);
+    let segment = Segment::new(header.clone(), file);
     let base = if let Some(before) = neighbour(generation - 1)
-        && let Some(seal) = seal_of(before)?
+        && let Some(seal) = seal_of(&Segment::open(storage, &file_name(generation - 1))?)?
     {
-        Some(before.header.base + u64::from(seal.position))
+        Some(before.base + u64::from(seal.position))
     } else if let Some(after) = neighbour(generation + 1)
         && let Some(seal) = seal_of(&segment)?
     {
-        after.header.base.checked_sub(seal.position.into())
+        after.base.checked_sub(seal.position.into())
     } else {
-        (*generation == 1).then_some(1)
+        (generation == 1).then_some(1)
     };
-    Ok(base.map(|base| {
-        let Segment { header, file, .. } = segment;
-        Arc::new(Segment::new(Header { base, ..header }, file))
-    }))
+    Ok(base.map(|base| Arc::new(segment.with(Header { base, ..header }))))
 }
 
 /// The seal of a segment, if it has one.

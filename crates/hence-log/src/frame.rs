@@ -99,9 +99,17 @@ impl<'a> Op<'a> {
     pub(crate) fn encode(&self, into: &mut bytes::BytesMut) {
         let mut head = [0; OP_HEAD_BYTES_MAX];
         let length = encode_op_head(&mut head, self.kind, self.tag, self.body.len());
-        into.extend_from_slice(head.get(..length).unwrap_or_default());
+        into.reserve(OP_HEAD_BYTES_MAX + self.body.len());
+        extend(into, &head, length);
         into.extend_from_slice(self.body);
     }
+}
+
+/// Appends the first bytes of an array: all of it, whose number is known, then takes back the rest.
+fn extend<const N: usize>(into: &mut bytes::BytesMut, bytes: &[u8; N], length: usize) {
+    let begin = into.len();
+    into.extend_from_slice(bytes);
+    into.truncate(begin + length);
 }
 
 fn encode_op_head(head: &mut [u8; OP_HEAD_BYTES_MAX], kind: u8, tag: u32, length: usize) -> usize {
@@ -149,7 +157,7 @@ pub(crate) fn encode_commit(into: &mut bytes::BytesMut, time: u64, frame_time: u
         bytes.get_mut(COMMIT_LENGTH_BYTES..).unwrap_or_default(),
         zigzag,
     );
-    into.extend_from_slice(bytes.get(..COMMIT_LENGTH_BYTES + used).unwrap_or_default());
+    extend(into, &bytes, COMMIT_LENGTH_BYTES + used);
 }
 
 /// What a frame is for.

@@ -28,7 +28,7 @@ use crate::log::{Chunk, Shared};
 use crate::planted::is_planted;
 use crate::retention;
 use crate::segment::{HEADER_BYTES, Header, POSITIONS_MAX, Segment};
-use crate::storage::{is_full, write_all};
+use crate::storage::{File, is_full, write_all};
 use crate::tail::{Marked, Tail};
 use crate::undo::{Stood, undo};
 
@@ -50,9 +50,12 @@ const PAGE_BYTES: usize = 4096;
 /// Bytes after which a frame takes no more commits: as much as a look at one of them has to verify,
 /// and as much as damage to one of them takes along.
 const FRAME_BYTES: usize = 32 << 10;
-/// Bytes of a group below which its frames are copied for readers, so that many small groups do
-/// not take a buffer each.
-const COPY_BYTES_MAX: usize = 32 << 10;
+/// Bytes of the memory in which groups are put together, one behind the other: a full group, and what
+/// its last commit adds. Readers of the newest groups share it, and when none of them holds it any
+/// more it is used again: memory that was never touched costs more than what is written into it.
+pub(crate) const BUFFER_BYTES: usize = GROUP_BYTES_MAX + GROUP_BYTES_MAX / 8;
+/// Bytes that are free in a buffer when a commit is staged, at least.
+const ROOM_BYTES: usize = FRAME_BYTES + PAGE_BYTES;
 /// Frames of such a size that a segment has room for, at least.
 const FRAMES_MIN: usize = 16;
 
@@ -144,6 +147,7 @@ impl Writer {
     ) -> Result<Staged> {
         self.shared.check_poison()?;
         self.look_at_space()?;
+        self.make_room();
         let begin = self.buffer.len();
         let limit = Segment::frame_bytes_max(self.shared.options.segment_bytes);
         let open = self.open_draft(FRAME_BYTES.min(limit / FRAMES_MIN));
@@ -194,6 +198,17 @@ impl Writer {
             first_position,
             count: contents.appends,
         })
+    }
+
+    /// Moves the group to another buffer when there is little left of this one.
+    fn make_room(&mut self) {
+        if self.buffer.capacity() - self.buffer.len() >= ROOM_BYTES {
+            return;
+        }
+        let mut other = self.shared.take_used_buffer();
+        other.reserve(BUFFER_BYTES.max(2 * self.buffer.len()));
+        other.extend_from_slice(&self.buffer);
+        self.buffer = other;
     }
 
     /// The time of the last frame, if it may take one more commit.
@@ -361,7 +376,7 @@ impl Writer {
     fn write_frame(&self, segment: &Segment, offset: u32, frame: &[u8]) -> Result<()> {
         let mut bytes = frame.to_vec();
         bytes.extend_from_slice(&[0; END_BYTES]);
-        write_all(&*segment.file, &bytes, u64::from(offset)).map_err(|e| self.write_failed(e))
+        write_all(&segment.file, &bytes, u64::from(offset)).map_err(|e| self.write_failed(e))
     }
 
     fn write_failed(&self, error: io::Error) -> Error {
@@ -400,7 +415,7 @@ impl Writer {
                 let is_last = next == self.drafts.len();
                 let behind = if is_last { self.end_of_page() } else { 0 };
                 let bytes = self.buffer.get(start..end + behind).unwrap_or_default();
-                write_all(&*self.tail.segment.file, bytes, u64::from(offset))
+                write_all(&self.tail.segment.file, bytes, u64::from(offset))
                     .map_err(|e| self.write_failed(e))?;
                 self.unchecked += (end - start) as u64;
             }
@@ -491,6 +506,7 @@ impl Writer {
         self.tail = old;
         self.sync_tail()?;
         let sealed = Arc::clone(&self.tail.segment);
+        sealed.file.lend(&self.shared.files);
         self.notes.push(Note {
             segment: sealed,
             offset,
@@ -600,17 +616,17 @@ impl Writer {
         self.shared.publish(self.tail.visible(), chunk);
     }
 
-    /// The frames of the group as readers hold them, and the memory that they take: a copy of few,
-    /// the buffer itself of many, which gives way to one that no reader holds any more.
+    /// The frames of the group as readers hold them, and the memory that they take. The next group
+    /// goes behind them, unless one like this would not fit there.
     fn hand_over(&mut self, end: usize) -> (usize, Bytes) {
-        if end < COPY_BYTES_MAX {
-            let frames = self.buffer.get(..end).unwrap_or_default();
-            return (end, Bytes::copy_from_slice(frames));
+        let frames = self.buffer.split_to(end).freeze();
+        self.buffer.clear();
+        let left = self.buffer.capacity();
+        if left >= end + ROOM_BYTES {
+            return (end, frames);
         }
-        let fresh = self.shared.take_used_buffer();
-        let mut frames = std::mem::replace(&mut self.buffer, fresh);
-        frames.truncate(end);
-        (frames.capacity(), frames.freeze())
+        self.buffer = BytesMut::new();
+        (end + left, frames)
     }
 
     fn forget_group(&mut self) {

@@ -41,6 +41,7 @@ mod frame;
 mod group;
 mod index_file;
 mod log;
+mod open_files;
 mod planted;
 mod reader;
 mod recovery;

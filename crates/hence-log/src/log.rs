@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::Writer;
+use crate::group::{BUFFER_BYTES, Writer};
+use crate::open_files::OpenFiles;
 use crate::reader::{Frames, Reader, Record};
 use crate::recovery::{self, Recovered};
 use crate::segment::{INDEX_STRIDE, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segment};
@@ -18,7 +19,7 @@ use crate::storage::{DiskStorage, Lock, Storage};
 /// Bytes of one segment, unless told otherwise.
 pub(crate) const SEGMENT_BYTES: u32 = 64 << 20;
 /// Bytes of the newest frames kept in memory, unless told otherwise.
-pub(crate) const TAIL_BYTES: usize = 16 << 20;
+pub(crate) const TAIL_BYTES: usize = 4 << 20;
 /// Bytes a cold reader reads at once, unless told otherwise.
 pub(crate) const READ_AHEAD_BYTES: u32 = 256 << 10;
 /// Room that publishers must leave for those who settle; at most 2 % of the disk.
@@ -126,7 +127,7 @@ pub(crate) struct Chunk {
 pub(crate) struct Hot {
     pub(crate) chunks: VecDeque<Arc<Chunk>>,
     bytes: usize,
-    /// The memory of a group that nobody reads any more, for the next one.
+    /// A buffer of groups that nobody reads any more, for the next ones.
     used: Option<BytesMut>,
 }
 
@@ -138,11 +139,11 @@ impl Hot {
             && let Some(oldest) = self.chunks.pop_front()
         {
             self.bytes -= oldest.held;
+            // The last group in a buffer gives back all of it, unless readers hold some.
             let unread = Arc::into_inner(oldest).map(|chunk| chunk.bytes.try_into_mut());
             if let Some(Ok(mut used)) = unread {
                 used.clear();
-                let known = self.used.as_ref().map_or(0, BytesMut::capacity);
-                if used.capacity() > known {
+                if used.try_reclaim(BUFFER_BYTES) {
                     self.used = Some(used);
                 }
             }
@@ -155,6 +156,7 @@ type Hook = Arc<dyn Fn(u64) + Send + Sync>;
 /// What the writer and all readers share.
 pub(crate) struct Shared {
     pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) files: Arc<OpenFiles>,
     pub(crate) options: Options,
     pub(crate) id: [u8; 16],
     /// All segments, oldest first; never empty.
@@ -186,7 +188,7 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub(crate) fn new(
-        storage: Arc<dyn Storage>,
+        (storage, files): (Arc<dyn Storage>, Arc<OpenFiles>),
         options: Options,
         lock: Box<dyn Lock>,
         segments: VecDeque<Arc<Segment>>,
@@ -194,6 +196,7 @@ impl Shared {
     ) -> Self {
         Self {
             storage,
+            files,
             options,
             id: segments.front().map_or([0; 16], |first| first.header.log),
             segments: RwLock::new(segments),
@@ -231,7 +234,7 @@ impl Shared {
         }
     }
 
-    /// Memory for the next group, if there is any that was used before.
+    /// A buffer for the next groups: one that was used before, if there is any.
     pub(crate) fn take_used_buffer(&self) -> BytesMut {
         let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
         hot.used.take().unwrap_or_default()

@@ -143,7 +143,10 @@ impl Frames {
                     continue;
                 }
                 Source::Hot { chunk, at } => next_hot(chunk, at),
-                Source::Cold { walk, end, .. } => next_cold(walk, *end, &mut self.position)?,
+                Source::Cold { walk, end, .. } => {
+                    let found = next_cold(walk, *end, &mut self.position);
+                    found.map_err(|error| unless_retired(&self.shared, walk.segment(), error))?
+                }
             };
             if self.opened.is_none() {
                 self.check_end()?;
@@ -296,6 +299,18 @@ impl Frames {
             None => Walk::whole(segment, read_ahead),
         };
         self.source = Source::Cold { walk, end, next };
+    }
+}
+
+/// Why a segment could not be read: one that is missing may have been retired in the meantime.
+fn unless_retired(shared: &Shared, segment: &Segment, error: Error) -> Error {
+    let first = shared.first_segment();
+    let is_retired = segment.header.generation < first.header.generation;
+    match error.kind() {
+        ErrorKind::MissingSegment { .. } if is_retired => Error::new(ErrorKind::Expired {
+            first: first.header.base,
+        }),
+        _ => error,
     }
 }
 

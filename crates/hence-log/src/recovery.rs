@@ -19,6 +19,7 @@ use crate::frame::{
 use crate::group::Writer;
 use crate::index_file;
 use crate::log::{Log, Options, Shared, Visible, locked};
+use crate::open_files::OpenFiles;
 use crate::planted::is_planted;
 use crate::reader::Frames;
 use crate::retention::{self, Step as MakeStep};
@@ -26,7 +27,7 @@ use crate::segment::{
     HEADER_BYTES, Header, Index, POSITIONS_MAX, Segment, Step, Walk, file_name, generation_of,
 };
 use crate::snapshot::{self, Snapshot};
-use crate::storage::{Lock, Storage, read_full, write_all};
+use crate::storage::{File, Lock, Storage, read_full, write_all};
 use crate::tail::{Marked, Tail};
 
 /// The directory for bytes that were cut off or replaced, never read by the log.
@@ -214,7 +215,7 @@ pub(crate) fn each_head(
             break;
         };
         at = at.max(written.saturating_sub(HEAD_BYTES as u32 - 1));
-        let count = read_full(&*segment.file, &mut bytes, u64::from(at))
+        let count = read_full(&segment.file, &mut bytes, u64::from(at))
             .map_err(|e| Error::io("read", &segment.name, e))?;
         let window = bytes.get(..count).unwrap_or_default();
         // Blocks without any role byte are passed over at the speed of memory.
@@ -278,7 +279,8 @@ pub(crate) fn open_locked(
         .sync_dir("")
         .map_err(|e| Error::io("sync", ".", e))?;
     let names = storage.list("").map_err(|e| Error::io("list", ".", e))?;
-    let mut segments = open_segments(&*storage, &names)?;
+    let files = OpenFiles::new(Arc::clone(&storage));
+    let mut segments = open_segments(&*storage, &names, &files)?;
     if segments.is_empty() {
         segments.push(Arc::new(create_first(&*storage, &names, &options)?));
     }
@@ -314,7 +316,13 @@ pub(crate) fn open_locked(
         segment: Arc::clone(&segment),
     };
     *segment.index_mut() = last.index;
+    // One of those may have been written, to be repaired.
+    let sealed = segments
+        .iter()
+        .filter(|other| !Arc::ptr_eq(other, &segment));
+    sealed.for_each(|other| other.file.lend(&files));
     let segments: VecDeque<_> = segments.into();
+    let storage = (storage, files);
     let shared = Arc::new(Shared::new(storage, options, lock, segments, visible));
     locked(&shared.spares).extend(names.into_iter().filter(|name| retention::is_spare(name)));
     *locked(&shared.snapshots) = snapshots.kept;
@@ -339,7 +347,11 @@ pub(crate) fn take_lock(storage: &dyn Storage) -> Result<Box<dyn Lock>> {
 }
 
 /// Opens all segments, oldest first, and checks that they are of one log and without gaps.
-fn open_segments(storage: &dyn Storage, names: &[String]) -> Result<Vec<Arc<Segment>>> {
+fn open_segments(
+    storage: &dyn Storage,
+    names: &[String],
+    files: &Arc<OpenFiles>,
+) -> Result<Vec<Arc<Segment>>> {
     let mut generations: Vec<u64> = names
         .iter()
         .filter_map(|name| generation_of(name))
@@ -349,6 +361,7 @@ fn open_segments(storage: &dyn Storage, names: &[String]) -> Result<Vec<Arc<Segm
     for generation in generations {
         let name = file_name(generation);
         let segment = Segment::open(storage, &name)?;
+        segment.file.lend(files);
         if let Some(before) = segments.last() {
             if before.header.log != segment.header.log {
                 return Err(Error::new(ErrorKind::ForeignSegment { file: name }));
@@ -505,7 +518,7 @@ fn keep_cut(storage: &dyn Storage, segment: &Segment, from: u32, to: u32) -> Res
         .max(QUARANTINE_BYTES_MAX)
         .min(room);
     let mut bytes = vec![0; wanted];
-    let count = read_full(&*segment.file, &mut bytes, from.into())
+    let count = read_full(&segment.file, &mut bytes, from.into())
         .map_err(|e| Error::io("read", &segment.name, e))?;
     bytes.truncate(count);
     while bytes.last() == Some(&0) {
@@ -540,14 +553,14 @@ fn keep(storage: &dyn Storage, name: &str, bytes: &[u8]) -> io::Result<()> {
 /// the kernel may hold pages that it calls clean and that never reached the disk.
 fn rewrite_tail(segment: &Segment, from: u32, end: u32, wipe_to: u32) -> io::Result<()> {
     let mut bytes = vec![0; (end - from) as usize];
-    let count = read_full(&*segment.file, &mut bytes, from.into())?;
+    let count = read_full(&segment.file, &mut bytes, from.into())?;
     bytes.truncate(count);
     let wiped = wipe_to.saturating_sub(end).max(END_BYTES as u32);
     bytes.resize(
         bytes.len() + wiped.min(segment.header.bytes - end) as usize,
         0,
     );
-    write_all(&*segment.file, &bytes, from.into())?;
+    write_all(&segment.file, &bytes, from.into())?;
     segment.file.sync_data()
 }
 

@@ -58,7 +58,8 @@ impl Retention {
 impl Log {
     /// Retires segments that need not be kept; their files become spares or are removed.
     ///
-    /// Readers inside a retired segment read on to its end.
+    /// Readers inside a retired segment read on to its end, unless so many others were read since
+    /// that its file was closed: then they are told that it expired.
     pub fn retain(&self, retention: &Retention) -> Result<Retired> {
         let shared = &*self.shared;
         shared.check_poison()?;

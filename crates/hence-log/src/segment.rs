@@ -1,5 +1,6 @@
 //! The segment: one file of fixed size, its header, its sparse index, and a walk over its frames.
 
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{
     self, END_BYTES, FORMAT_VERSION, HEAD_BYTES, Head, Role, Summary, read_u32, read_u64,
 };
+use crate::open_files::SegmentFile;
 use crate::storage::{self, File, Storage};
 
 /// Bytes of the header of a segment: one sector, so that it is written whole or not at all.
@@ -235,20 +237,32 @@ pub(crate) struct Segment {
     pub(crate) name: String,
     pub(crate) header: Header,
     pub(crate) salt: u32,
-    pub(crate) file: Box<dyn File>,
+    pub(crate) file: SegmentFile,
     index: RwLock<Index>,
 }
 
 impl Segment {
+    /// A segment whose file is open, and stays so until it is lent.
     pub(crate) fn new(header: Header, file: Box<dyn File>) -> Self {
         let index = RwLock::new(Index::empty(&header));
         let salt = frame::salt(&header.log, header.generation);
+        let name = file_name(header.generation);
         Self {
-            name: file_name(header.generation),
+            file: SegmentFile::new(name.clone(), header.generation, file),
+            name,
             header,
             salt,
-            file,
             index,
+        }
+    }
+
+    /// The same file under another header.
+    pub(crate) fn with(self, header: Header) -> Self {
+        let index = RwLock::new(Index::empty(&header));
+        Self {
+            header,
+            index,
+            ..self
         }
     }
 
@@ -283,6 +297,15 @@ impl Segment {
 
     pub(crate) fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
         self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the file could not be read: it is opened again when it is, and may be gone by then.
+    fn unread(&self, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::NotFound {
+            let file = self.name.clone();
+            return Error::because(ErrorKind::MissingSegment { file }, error);
+        }
+        Error::io("read", &self.name, error)
     }
 
     /// The largest frame that fits.
@@ -401,8 +424,8 @@ impl Walk {
             .unwrap_or_default();
         fresh.resize(wanted, 0);
         let segment = &self.segment;
-        let count = storage::read_full(&*segment.file, &mut fresh, u64::from(offset))
-            .map_err(|e| Error::io("read", &segment.name, e))?;
+        let count = storage::read_full(&segment.file, &mut fresh, u64::from(offset))
+            .map_err(|e| segment.unread(e))?;
         fresh.truncate(count);
         // The disk works on while this is looked at; whoever reads little at once wants no more.
         if self.read_ahead > INDEX_STRIDE {

@@ -8,7 +8,7 @@ use crate::frame::{END_BYTES, HEAD_BYTES};
 use crate::log::Shared;
 use crate::retention;
 use crate::segment::Segment;
-use crate::storage::{read_full, write_all};
+use crate::storage::{File, read_full, write_all};
 
 /// Where frames of a failed commit may stand in a segment.
 pub(crate) struct Stood {
@@ -28,6 +28,7 @@ pub(crate) fn undo(shared: &Shared, all: &[Stood]) -> io::Result<()> {
     let mut successor: Option<&Stood> = None;
     for stood in all.iter().rev() {
         wipe(stood)?;
+        stood.segment.file.lend(&shared.files);
         if let Some(successor) = successor.replace(stood) {
             retention::discard(shared, &successor.segment)?;
         }
@@ -36,7 +37,7 @@ pub(crate) fn undo(shared: &Shared, all: &[Stood]) -> io::Result<()> {
 }
 
 fn wipe(stood: &Stood) -> io::Result<()> {
-    let file = &*stood.segment.file;
+    let file = &stood.segment.file;
     let mut wiped = false;
     for &place in stood.behind.iter().rev() {
         let mut head = [0; HEAD_BYTES];

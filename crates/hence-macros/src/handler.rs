@@ -130,8 +130,8 @@ fn placeholder(function: &ItemFn) -> TokenStream {
     quote! {
         #marker
         #(#conditions)*
-        impl ::hence::Registered for #name {
-            fn subscription() -> ::hence::Subscription { loop {} }
+        impl ::hence::subscription::Registered for #name {
+            fn subscription() -> ::hence::subscription::Subscription { loop {} }
         }
     }
 }
@@ -145,9 +145,9 @@ fn registered(options: &Options, function: &ItemFn) -> TokenStream {
 
         #(#conditions)*
         #[automatically_derived]
-        impl ::hence::Registered for #name {
-            fn subscription() -> ::hence::Subscription {
-                ::hence::Subscription::new(#durable_name, #name {})
+        impl ::hence::subscription::Registered for #name {
+            fn subscription() -> ::hence::subscription::Subscription {
+                ::hence::subscription::Subscription::new(#durable_name, #name {})
             }
         }
 

@@ -8,7 +8,7 @@ mod limit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hence::Topology;
+use hence::core::Topology;
 use hence::measure::{BLOCK, Measured, Times, WINDOW};
 use hence_planner::arrivals::Arrivals;
 use hence_planner::fit::service::{Block, Services};

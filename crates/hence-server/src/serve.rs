@@ -269,16 +269,16 @@ impl Started {
         let drain = CancellationToken::new();
         let gateway = Gateway::new(&self.running, self.access, limits, dedup, drain.clone());
         let serving = tokio::spawn(server::serve(gateway, self.listeners));
-        hence::interrupted().await;
+        hence::app::interrupted().await;
         tracing::info!("going down: finishing what was begun; once more Ctrl-C stops at once");
         tokio::spawn(async {
-            hence::interrupted().await;
+            hence::app::interrupted().await;
             std::process::exit(EXIT_INTERRUPTED);
         });
         drain.cancel();
         serving.await?;
         // Together with the requests this stays within what a drain may take.
-        let most = hence::DRAIN_MAX.saturating_sub(REQUESTS_DRAIN_MAX);
+        let most = hence::app::DRAIN_MAX.saturating_sub(REQUESTS_DRAIN_MAX);
         let drained = self.running.drain_within(most).await;
         tracing::info!(abandoned = drained.abandoned, "stopped");
         Ok(())

@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 
 /// How many blocking handlers of one process work at a time; others wait for one of them. The wait
 /// counts towards the time-out of the attempt.
-pub const BLOCKING_CALLS_MAX: usize = 64;
+pub const CALLS_MAX: usize = 64;
 
-static CALLS: Semaphore = Semaphore::const_new(BLOCKING_CALLS_MAX);
+static CALLS: Semaphore = Semaphore::const_new(CALLS_MAX);
 
 /// A function that computes or waits without `await`, as a handler.
 ///

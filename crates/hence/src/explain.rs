@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::standing::{QUESTIONS_MAX, Question};
 
-pub use crate::runtime::standing::{Behind, Place, Standing, Stop};
+pub use crate::runtime::standing::{Behind, Place, Standing, Stop, Turn};
 
 /// Explains events of an application that runs; cloning it is cheap.
 #[derive(Clone)]

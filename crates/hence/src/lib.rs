@@ -26,10 +26,22 @@
 //! |---|---|
 //! | [`Event`] | a fact, as a Rust type, with a stable type name |
 //! | [`Handler`] | an async function that reacts to events |
-//! | [`Subscription`] | a durable, named binding of a handler to the events that it takes |
+//! | [`Subscription`](subscription::Subscription) | a durable, named binding of a handler to the events that it takes |
 //! | [`App`] | the wiring: state, sources, subscriptions, layers |
 //! | [`Bus`] | a handle to publish and to read |
-//! | [`Engine`] | what carries messages: `memory:`, `log:DIR` |
+//! | [`Engine`](core::Engine) | what carries messages: `memory:`, `log:DIR` |
+//!
+//! What stands here is for the first day. The rest has rooms of its own:
+//!
+//! | Room | For |
+//! |---|---|
+//! | [`app`], [`mod@blocking`], [`bus`], [`source`], [`subscription`] | what belongs to the words above |
+//! | [`core`] | whatever speaks to an engine: messages, commits, filters, options, errors |
+//! | [`dead_letter`] | what failed to the end: look, mend, send again, give up |
+//! | [`replay`] | old events to one handler again |
+//! | [`explain`], [`trace`] | where is my event, and what became of it |
+//! | [`metrics`], [`measure`] | what was counted, and what the planner needs |
+//! | [`defaults`] | what holds unless it is told otherwise |
 //!
 //! # When not to use it
 //!
@@ -46,9 +58,9 @@ struct FlowControl;
 extern crate self as hence;
 
 mod after;
-mod app;
-mod blocking;
-mod bus;
+pub mod app;
+pub mod blocking;
+pub mod bus;
 pub mod dead_letter;
 pub mod defaults;
 pub mod explain;
@@ -56,22 +68,17 @@ mod id;
 mod macros;
 pub mod replay;
 mod runtime;
-mod source;
-mod subscription;
-mod trace;
+pub mod source;
+pub mod subscription;
+pub mod trace;
 
-pub use app::{App, DRAIN_MAX, Drained, Running, interrupted};
-pub use blocking::{BLOCKING_CALLS_MAX, Blocking, blocking};
-pub use bus::{Bus, Handled, Publish, PublishUntilHandled, TryPublishError};
+pub use app::{App, Running};
+pub use blocking::blocking;
+pub use bus::Bus;
 pub use hence_core as core;
 pub use hence_core::{
-    Attempt, Attributes, Batch, Durability, Engine, Envelope, Error, Event, Failure, Handler,
-    HandlerExt, Key, Keyed, Message, Order, Publisher, Receipt, Result, Start, State, Timer,
-    Topology,
+    Attempt, Batch, Durability, Envelope, Error, Event, Failure, Handler, HandlerExt, Keyed, Order,
+    Publisher, Receipt, Result, Start, State, Timer,
 };
 pub use macros::{Event, Events, handler};
-pub use runtime::measure;
-pub use runtime::metrics::{BOUNDS, Histogram, Metrics, SubscriptionMetrics};
-pub use source::{Every, Poisson, Source};
-pub use subscription::{HandlerService, Registered, Subscription};
-pub use trace::{TRACE_EVENTS_MAX, Trace, TraceNode};
+pub use runtime::{measure, metrics};

@@ -205,8 +205,8 @@ impl Replayer {
     }
 
     /// Calls the handler once for each event, publishes nothing, and tells where it would publish
-    /// something else than it did by [`Progress::findings`]. What the handler does outside of Hence,
-    /// it does.
+    /// something else than it did by [`Progress::findings`]. It is no sandbox: what the handler does
+    /// outside of Hence, it does again.
     ///
     /// # Errors
     /// As [`Replayer::preview`].
@@ -236,7 +236,9 @@ impl Replayer {
 
     fn subscription(&self, name: &str) -> Result<&(Subscription, Arc<States>)> {
         self.subscriptions.get(name).ok_or_else(|| {
-            let detail = format!("this application runs no subscription '{name}'");
+            let detail = format!(
+                "this application runs no subscription '{name}': what has its handler replays it"
+            );
             Code::NOT_FOUND.error(detail)
         })
     }

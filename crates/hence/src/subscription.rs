@@ -94,7 +94,7 @@ pub trait Registered {
 #[macro_export]
 macro_rules! handlers {
     ($($handler:path),* $(,)?) => {
-        [$(<$handler as $crate::Registered>::subscription()),*]
+        [$(<$handler as $crate::subscription::Registered>::subscription()),*]
     };
 }
 

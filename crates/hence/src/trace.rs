@@ -6,7 +6,7 @@ use hence_core::engine::DeliveryReport;
 use hence_core::{Engine, Entry, Filter, Position, Read, Result, Start};
 
 /// The most events that one trace shows.
-pub const TRACE_EVENTS_MAX: usize = 1_000;
+pub const EVENTS_MAX: usize = 1_000;
 /// The most causes that are followed upwards.
 const CAUSES_MAX: usize = 1_000;
 
@@ -16,14 +16,14 @@ pub struct Trace {
     /// The event that was asked for.
     pub asked: Position,
     /// All events of the chain; the first is the root.
-    pub nodes: Vec<TraceNode>,
+    pub nodes: Vec<Node>,
     /// Whether there were more than a trace shows.
     pub truncated: bool,
 }
 
 /// One event of a trace.
 #[derive(Clone, Debug)]
-pub struct TraceNode {
+pub struct Node {
     /// The event.
     pub entry: Entry,
     /// The event that caused it, if that is in the trace.
@@ -55,7 +55,7 @@ pub(crate) async fn trace(engine: &dyn Engine, asked: Position) -> Result<Trace>
     let mut known: HashMap<String, Position> = HashMap::from([(root_id, root.position)]);
     let mut nodes = vec![node(engine, root, None).await?];
     loop {
-        let entries = reader.next(TRACE_EVENTS_MAX).await?;
+        let entries = reader.next(EVENTS_MAX).await?;
         let end = entries.is_empty();
         for entry in entries {
             let attributes = entry.message.attributes();
@@ -67,7 +67,7 @@ pub(crate) async fn trace(engine: &dyn Engine, asked: Position) -> Result<Trace>
             let Some(cause) = cause.filter(|cause| *cause < entry.position) else {
                 continue;
             };
-            if nodes.len() >= TRACE_EVENTS_MAX {
+            if nodes.len() >= EVENTS_MAX {
                 return Ok(Trace {
                     asked,
                     nodes,
@@ -104,9 +104,9 @@ async fn root(engine: &dyn Engine, mut entry: Entry) -> Result<Entry> {
     Ok(entry)
 }
 
-async fn node(engine: &dyn Engine, entry: Entry, cause: Option<Position>) -> Result<TraceNode> {
+async fn node(engine: &dyn Engine, entry: Entry, cause: Option<Position>) -> Result<Node> {
     let deliveries = engine.report(entry.position).await?;
-    Ok(TraceNode {
+    Ok(Node {
         entry,
         cause,
         deliveries,

@@ -1,4 +1,4 @@
-//! Groups where positions have gaps as large as a segment can tell.
+//! Groups where positions have gaps as large as a segment can tell, and the buffers of groups.
 
 use std::sync::Arc;
 
@@ -103,4 +103,53 @@ fn a_log_that_has_skipped_all_it_can_is_restored_and_salvaged() {
     let (writer, log) = opened(&salvaged);
     assert!(log.read(restart).expect("it is intact").is_some());
     assert_eq!(writer.next_position(), restart + 2);
+}
+
+/// The body of the append with a number: so large that a buffer holds few of them.
+fn body(number: u64) -> Vec<u8> {
+    let byte = u8::try_from(number % 251).expect("less than 251");
+    vec![byte; 100_000]
+}
+
+#[test]
+fn what_a_reader_holds_stays_while_buffers_are_used_again() {
+    let (mut writer, log) = opened_with(2 << 20);
+    let mut reader = log.reader(1);
+    let mut held = Vec::new();
+    // Several times what the tail and its buffers hold.
+    for number in 1..=100 {
+        let staged = writer.stage(1, [Op::append(1, &body(number))]);
+        staged.expect("it fits");
+        writer.commit(Level::Written).expect("no fault was planned");
+        let record = reader.next_record().expect("intact").expect("stored");
+        if number % 7 == 0 {
+            held.push(record);
+        }
+    }
+    for record in held {
+        assert_eq!(record.body, body(record.position));
+    }
+}
+
+#[test]
+fn a_group_may_outgrow_its_buffer() {
+    let (mut writer, log) = opened_with(1 << 20);
+    // More than a group has when its caller looks whether it is full.
+    for number in 1..=30 {
+        let staged = writer.stage(1, [Op::append(1, &body(number))]);
+        staged.expect("it fits");
+    }
+    writer.commit(Level::Written).expect("no fault was planned");
+    let mut reader = log.reader(1);
+    for number in 1..=30 {
+        let record = reader.next_record().expect("intact").expect("stored");
+        assert_eq!((record.position, &*record.body), (number, &*body(number)));
+    }
+}
+
+fn opened_with(tail_bytes: usize) -> (Writer, Log) {
+    let options = Options::default().tail_bytes(tail_bytes).reserve_bytes(0);
+    let (writer, log, _) =
+        Log::open_on(Arc::new(SimStorage::new()), options).expect("there is no log yet");
+    (writer, log)
 }

@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod disk;
 mod faults;
+mod files;
 mod format;
 mod naive;
 mod readers;

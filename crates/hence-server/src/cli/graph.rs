@@ -1,6 +1,6 @@
 //! `hence graph`: sources, types and subscriptions, and which follows from which.
 
-use hence::Topology;
+use hence::core::Topology;
 use serde_json::value::RawValue;
 
 use super::error::Result;

@@ -18,8 +18,11 @@ Examples:
   hence replay --to-handler charge-card --from 1h --dry-run
   hence replay --to-handler charge-card --from 1h --compare --force
   hence replay stock.reserved --to-handler charge-card --from 1 --to 40 --key A-17 --rate 10 --force";
-/// What comes with a call of the handler, whatever becomes of what it publishes.
+/// What comes with a call of the handler.
 const EFFECT: &str = "the handler is called, and what it does outside of Hence it does again";
+/// What comes with it although nothing is published.
+const EFFECT_OF_COMPARE: &str = "nothing is published, but this is no sandbox: the handler is called, and what it does outside of \
+     Hence it does again";
 
 /// Brings old events to one handler again, in their order, or compares what it would publish now.
 ///
@@ -42,7 +45,8 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "END", value_parser = place)]
     to: Option<String>,
 
-    /// Publish nothing: tell what the handler would publish now and did not, and the reverse.
+    /// Publish nothing: tell what the handler would publish now and did not, and the reverse. It is no
+    /// sandbox: what the handler does outside of Hence it does again.
     #[arg(long)]
     compare: bool,
 
@@ -129,7 +133,10 @@ impl Replay {
                 "would be replayed"
             },
             nothing: "nobody was called",
-            effect: Some(EFFECT),
+            effect: Some(match self.compare {
+                true => EFFECT_OF_COMPARE,
+                false => EFFECT,
+            }),
             dry_run: self.dry_run,
             force: self.force,
         }

@@ -252,6 +252,11 @@ pub(crate) struct MayWork(pub(crate) Caller);
 pub(crate) struct Anyone(pub(crate) Caller);
 
 impl Caller {
+    /// Whether it may.
+    pub(crate) fn may(&self, verb: Verb) -> bool {
+        self.allow.contains(&verb)
+    }
+
     /// # Errors
     /// `HN4031` when the token does not allow it.
     pub(crate) fn check(&self, verb: Verb) -> Result<(), Problem> {
@@ -259,7 +264,7 @@ impl Caller {
     }
 
     fn check_any(&self, verbs: &[Verb]) -> Result<(), Problem> {
-        if verbs.is_empty() || verbs.iter().any(|verb| self.allow.contains(verb)) {
+        if verbs.is_empty() || verbs.iter().any(|verb| self.may(*verb)) {
             return Ok(());
         }
         let quoted = verbs.iter().map(|verb| format!("'{}'", verb.as_str()));

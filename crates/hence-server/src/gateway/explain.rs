@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use hence::core::engine::{DeliveryReport, DeliveryState};
 use hence::core::{Code as Cause, Timestamp};
-use hence::explain::{Behind, Clause, Explanation, Place, Stop, Verdict};
+use hence::explain::{Behind, Clause, Explanation, Place, Stop, Turn, Verdict};
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -230,6 +230,12 @@ fn places(verdict: &Verdict, report: &DeliveryReport) -> Vec<Wait> {
                 format!("events wait too long and others are more urgent; asked again at {due}");
             waits.push(Wait::until("shed", detail, Some(*due)));
         }
+        Place::Noted => {
+            let detail = "it may have been with a handler when the process before this one ended, \
+                          which is noted before it is handled again";
+            waits.push(Wait::of("crash-note", detail.to_owned()));
+        }
+        Place::Alone { crashes, turn } => waits.push(Wait::alone(*crashes, turn.as_ref())),
         // With a handler, or being settled: it waits for nothing.
         Place::Elsewhere if report.state == DeliveryState::Running => return waits,
         _ => {
@@ -260,8 +266,41 @@ impl Wait {
         }
     }
 
+    fn alone(crashes: u32, turn: Option<&Turn>) -> Self {
+        let crashes = match crashes {
+            1 => "a crash".to_owned(),
+            crashes => format!("{crashes} crashes in a row"),
+        };
+        let whose = match turn {
+            Some(turn) => format!(
+                "now it is the turn of {} in {}",
+                turn.position, turn.subscription
+            ),
+            None => "it is the next, or one of the next".to_owned(),
+        };
+        let detail = format!(
+            "it was seen at {crashes} of the process, so it is handled while no other such event \
+             is; {whose}"
+        );
+        Self {
+            position: turn.map(|turn| turn.position.to_string()),
+            subscription: turn.map(|turn| turn.subscription.clone()),
+            ..Self::of("alone", detail)
+        }
+    }
+
     fn behind(behind: &Behind, subscription: &str) -> Self {
         match behind {
+            Behind::Alone(position) => Self {
+                position: Some(position.to_string()),
+                ..Self::of(
+                    "key-alone",
+                    format!(
+                        "its key waits for {position}, which was seen at a crash and waits until it \
+                         may be handled alone"
+                    ),
+                )
+            },
             Behind::DeadLetter(position) => Self {
                 position: Some(position.to_string()),
                 ..Self::of(

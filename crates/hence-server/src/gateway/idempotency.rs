@@ -224,7 +224,7 @@ mod tests {
 
     fn receipt(id: &str) -> Stored {
         let attributes = hence::core::Attributes::new(id, "/s", "t").unwrap();
-        let message = hence::Message::new(attributes, None);
+        let message = hence::core::Message::new(attributes, None);
         Ok(Receipt::new(message, None, hence::Durability::Synced))
     }
 

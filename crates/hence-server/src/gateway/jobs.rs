@@ -11,7 +11,7 @@ mod work;
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -20,8 +20,9 @@ use hence::replay::Progress;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{StatusCode, Uri};
 use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::auth::{MayRead, MayWork};
+use super::auth::{MayRead, MayWork, Verb};
 use super::problem::{Code, Problem};
 use super::query::Query;
 use super::reply::{self, json};
@@ -32,26 +33,57 @@ use work::{Job, Task, eta};
 
 /// Jobs that run at a time.
 pub(crate) const JOBS_RUNNING_MAX: usize = 4;
+/// Jobs that are looked for at a time, be it for a preview or because they are to begin: each of them
+/// reads, a replay up to a million events.
+pub(crate) const JOBS_PREVIEWED_MAX: usize = 4;
 /// Jobs that are remembered, those that have ended included.
 pub(crate) const JOBS_KEPT_MAX: usize = 100;
 /// Ids that a preview names.
 const SAMPLE_LETTERS: usize = 5;
 
 /// The jobs of this process, oldest first.
-#[derive(Default)]
 pub(crate) struct Jobs {
     kept: Mutex<VecDeque<Arc<Job>>>,
+    pub(super) previewed: Semaphore,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::default(),
+            previewed: Semaphore::new(JOBS_PREVIEWED_MAX),
+        }
+    }
 }
 
 impl Jobs {
+    /// A place among those that are looked for; whoever finds none comes back.
+    fn preview(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.previewed.try_acquire().map_err(|_| {
+            let detail = format!("{JOBS_PREVIEWED_MAX} jobs are previewed or about to begin");
+            let hint = "ask again when one of them has its answer; a narrower filter is quicker";
+            Code::OVERLOADED.problem(detail).hint(hint)
+        })
+    }
+
+    /// Whether one more may run.
+    fn check_room(kept: &VecDeque<Arc<Job>>) -> Result<(), Problem> {
+        if kept.iter().filter(|job| job.is_running()).count() < JOBS_RUNNING_MAX {
+            return Ok(());
+        }
+        let detail = format!("{JOBS_RUNNING_MAX} jobs run already");
+        let hint = "wait for one of them, or cancel it: GET /v1/jobs";
+        Err(Code::OVERLOADED.problem(detail).hint(hint))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<Job>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds a job, and forgets the oldest one that has ended when there are many.
     fn add(&self, job: &Arc<Job>) -> Result<(), Problem> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.iter().filter(|job| job.is_running()).count() >= JOBS_RUNNING_MAX {
-            let detail = format!("{JOBS_RUNNING_MAX} jobs run already");
-            let hint = "wait for one of them, or cancel it: GET /v1/jobs";
-            return Err(Code::OVERLOADED.problem(detail).hint(hint));
-        }
+        let mut kept = self.kept();
+        Self::check_room(&kept)?;
         if kept.len() >= JOBS_KEPT_MAX
             && let Some(oldest) = kept.iter().position(|job| !job.is_running())
         {
@@ -62,8 +94,7 @@ impl Jobs {
     }
 
     fn all(&self) -> Vec<Arc<Job>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().cloned().collect()
+        self.kept().iter().cloned().collect()
     }
 
     fn one(&self, id: &str) -> Result<Arc<Job>, Problem> {
@@ -88,6 +119,9 @@ struct Preview {
     eta: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upto: Option<String>,
+    /// What happens besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<&'static str>,
 }
 
 /// `POST /v1/jobs`.
@@ -101,7 +135,13 @@ pub(crate) async fn begin(
     let wanted = Wanted::read(&gateway.limits.read(body, false).await?)?;
     caller.check(wanted.kind.verb())?;
     let (kind, rate, dry_run) = (wanted.kind, wanted.rate, wanted.dry_run);
+    if !dry_run {
+        // Before anything is read for it.
+        Jobs::check_room(&gateway.jobs.kept())?;
+    }
+    let slot = gateway.jobs.preview()?;
     let (task, preview) = gateway.freeze(wanted).await?;
+    drop(slot);
     if dry_run {
         return Ok(json(StatusCode::OK, &preview));
     }
@@ -118,7 +158,7 @@ pub(crate) async fn begin(
     tokio::spawn(async move {
         work.run(&worker.bus, &worker.replayer, &worker.drain).await;
     });
-    let mut response = json(StatusCode::ACCEPTED, &job.report(true));
+    let mut response = json(StatusCode::ACCEPTED, &job.report(caller.may(Verb::Read)));
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -136,6 +176,7 @@ impl Gateway {
             more,
             eta: eta(rate, matches),
             upto,
+            effect: kind.effect(),
         };
         match wanted.what {
             What::Letters(query, discard) => {
@@ -155,7 +196,7 @@ impl Gateway {
                 Ok((Task::Letters(letters), preview))
             }
             What::Events(mut wanted) => {
-                self.check_subscription(&wanted.subscription)?;
+                self.check_handler(&wanted.subscription)?;
                 let found = self.replayer.preview(&wanted).await?;
                 wanted.upto = Some(found.upto);
                 let sample = found.sample.iter().map(ToString::to_string).collect();
@@ -170,6 +211,21 @@ impl Gateway {
                 Ok((Task::Events(Box::new(events)), preview))
             }
         }
+    }
+}
+
+impl Gateway {
+    /// Whether this process has the handler of a subscription: nobody else can call it.
+    fn check_handler(&self, name: &str) -> Result<(), Problem> {
+        self.check_subscription(name)?;
+        let mut own = self.topology.subscriptions.iter();
+        if own.any(|node| node.name == name) {
+            return Ok(());
+        }
+        let detail = format!("this process has no handler of '{name}', and so cannot call it");
+        let hint = "replay it in the program that has the handler, with `Running::replayer`: \
+                    docs/guides/replay.md";
+        Err(Code::NOT_FOUND.problem(detail).hint(hint))
     }
 }
 
@@ -210,7 +266,7 @@ pub(crate) async fn cancel(
     caller.check(job.kind.verb())?;
     tracing::info!(job = job.id, by = &*caller.name, "a job is cancelled");
     job.cancel().await;
-    Ok(json(StatusCode::OK, &job.report(true)))
+    Ok(json(StatusCode::OK, &job.report(caller.may(Verb::Read))))
 }
 
 /// How a job stands, as the API writes it.

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
+use hence::Durability;
 use hence::core::engine::SubscriptionReport;
-use hence::{BOUNDS, Durability, Histogram, SubscriptionMetrics};
+use hence::metrics::{BOUNDS, Histogram, SubscriptionMetrics};
 use hyper::{Method, StatusCode, Uri};
 
 use super::Gateway;

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use hence::core::Topology;
 use hence::explain::Explainer;
+use hence::metrics::Metrics;
 use hence::replay::Replayer;
-use hence::{Bus, Metrics, Running, Topology};
+use hence::{Bus, Running};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 

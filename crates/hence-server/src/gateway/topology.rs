@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use hence::core::engine::SubscriptionReport;
 use hence::core::topology::{Edge, SourceNode, SubscriptionNode, TypeNode};
-use hence::{Histogram, SubscriptionMetrics};
+use hence::metrics::{Histogram, SubscriptionMetrics};
 use hyper::{StatusCode, Uri};
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -1,6 +1,8 @@
 //! `hence explain` of a server whose subscriptions have limits.
 
+use crate::program::run;
 use crate::server::Server;
+use crate::stand_in::{StandIn, answer};
 
 const LIMITS: &str = r#"
 [[subscription]]
@@ -85,4 +87,30 @@ fn the_clause_that_decides_is_named() {
     );
     let rows = server.done(&["explain", &first, "--plain"]);
     assert!(rows.contains("reserve-stock\tyes\ttype\tdone"), "{rows}");
+}
+
+#[test]
+fn what_waits_for_its_turn_after_a_crash_says_whose_turn_it_is() {
+    let item = r#""position":"7","topic":"events","appended":"2026-11-20T10:00:00Z",
+        "event":{"specversion":"1.0","id":"n-7","source":"/shop","type":"order.placed"}"#;
+    let found = format!("{{{item}}}");
+    let said = format!(
+        r#"{{{item},"orphan":false,"items":[{{"subscription":"charge","matched":true,"clause":"type",
+        "since":"1","state":"waiting","limit":8,"attempts":[],"waits":[{{"for":"alone",
+        "detail":"it was seen at a crash; now it is the turn of 3 in mail","position":"3",
+        "subscription":"mail"}}]}}]}}"#
+    );
+    for (form, wanted) in [
+        (
+            None,
+            "      waits: it was seen at a crash; now it is the turn of 3 in mail\n",
+        ),
+        (Some("--plain"), "charge\tyes\ttype\twaiting\t0\talone\n"),
+    ] {
+        let stand_in = StandIn::of(vec![answer(200, &found), answer(200, &said)]);
+        let asked = ["explain", "7", "--server", &stand_in.url];
+        let ran = run(&[&asked[..], form.as_slice()].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(ran.stdout.contains(wanted), "{}", ran.stdout);
+    }
 }

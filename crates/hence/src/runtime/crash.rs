@@ -12,6 +12,8 @@
 //! So whoever only happened to run beside an event that ends processes is cleared in a turn of its
 //! own. The marks are values of keys that no event can have, because a control character is in them.
 
+mod alone;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,7 +21,9 @@ use futures_util::FutureExt;
 use hence_core::commit::{Change, What};
 use hence_core::engine::Feature;
 use hence_core::{Commit, Delivery, Durability, Engine, Position};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use self::alone::{Alone, Had};
+use super::standing::{Place, Turn};
 
 /// The most calls of a subscription, counted from the start of a process, before which marks are
 /// stored. What a crash has left open comes first, so that this is enough to find it.
@@ -41,7 +45,7 @@ pub(crate) struct Watch {
     /// Nothing behind this position was there when the process began.
     upto: Position,
     /// Only one that was seen at a crash is handled at a time.
-    alone: Arc<Semaphore>,
+    alone: Alone,
 }
 
 impl Watch {
@@ -55,14 +59,14 @@ impl Watch {
             engine: Arc::clone(engine),
             durability,
             upto,
-            alone: Arc::new(Semaphore::new(1)),
+            alone: Alone::default(),
         })
     }
 
     /// Whether nobody has the turn.
     #[cfg(test)]
     pub(crate) fn is_free(&self) -> bool {
-        self.alone.available_permits() == 1
+        self.alone.whose().is_none()
     }
 }
 
@@ -82,13 +86,24 @@ struct Mark {
     /// The crashes that it was seen at before.
     before: u32,
     /// Its turn, if it was seen at any.
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Had>,
+    /// The key of its event.
+    key: Option<String>,
+    /// It is with a handler, or has been.
+    began: bool,
     /// A commit that removes it is with the engine.
     ends: bool,
 }
 
+impl Mark {
+    /// Whether its delivery waits for a handler.
+    fn is_to_begin(&self) -> bool {
+        !self.began && !self.ends
+    }
+}
+
 /// What became of a mark: the turn of a delivery that has to have one.
-pub(crate) type Marked = Option<OwnedSemaphorePermit>;
+pub(crate) type Marked = Option<Had>;
 
 impl Suspects {
     /// Those of a subscription of which an event may be seen at so many crashes; `None`: crashes are
@@ -162,6 +177,8 @@ impl Suspects {
             let mark = Mark {
                 before,
                 turn: None,
+                key: delivery.message.attributes().key().map(str::to_owned),
+                began: false,
                 ends: false,
             };
             self.marks.insert(delivery.position, mark);
@@ -180,6 +197,8 @@ impl Suspects {
         let change = marks.collect();
         let watch = self.watch.clone();
         let is_accused = crashes.iter().any(|crashes| *crashes > 0);
+        let accused = deliveries.first().filter(|_| is_accused);
+        let accused = accused.map(|one| (Arc::clone(&self.subscription), one.position));
         async move {
             let Watch {
                 engine,
@@ -187,9 +206,9 @@ impl Suspects {
                 alone,
                 ..
             } = watch?;
-            let turn = match is_accused {
-                true => alone.acquire_owned().await.ok(),
-                false => None,
+            let turn = match accused {
+                Some((subscription, position)) => alone.turn(subscription, position).await,
+                None => None,
             };
             let commit = Commit {
                 change,
@@ -204,12 +223,30 @@ impl Suspects {
     }
 
     /// The call begins.
-    pub(crate) fn begin(&mut self, deliveries: &[Delivery], marked: Marked) {
-        if let Some(first) = deliveries.first()
-            && let Some(mark) = self.marks.get_mut(&first.position)
-        {
-            mark.turn = marked;
+    pub(crate) fn begin(&mut self, deliveries: &[Delivery], mut marked: Marked) {
+        for delivery in deliveries {
+            if let Some(mark) = self.marks.get_mut(&delivery.position) {
+                mark.began = true;
+                // The first of them has the turn of all.
+                mark.turn = marked.take();
+            }
         }
+    }
+
+    /// What a delivery waits for that is here and not with a handler yet.
+    pub(crate) fn place(&self, position: Position) -> Option<Place> {
+        let mark = self
+            .marks
+            .get(&position)
+            .filter(|mark| mark.is_to_begin())?;
+        let turn = self.watch.as_ref().and_then(|watch| watch.alone.whose());
+        let own =
+            |turn: &Turn| turn.position == position && *turn.subscription == *self.subscription;
+        Some(match mark.before {
+            0 => Place::Noted,
+            _ if turn.as_ref().is_some_and(own) => Place::Noted,
+            crashes => Place::Alone { crashes, turn },
+        })
     }
 
     /// Lets a commit that ends attempts remove their marks.
@@ -275,6 +312,14 @@ impl Suspects {
                 .map(|(one, before)| self.change(one, before))
                 .collect(),
         );
+    }
+
+    /// The delivery, of a key or of any, that is to be handled alone and is not with a handler yet.
+    pub(crate) fn accused(&self, is_own: impl Fn(Option<&str>) -> bool) -> Option<Position> {
+        let marks = self.marks.iter();
+        let waits = marks.filter(|(_, mark)| mark.before > 0 && mark.is_to_begin());
+        let own = waits.filter(|(_, mark)| is_own(mark.key.as_deref()));
+        own.map(|(position, _)| *position).min()
     }
 
     /// The commit that ended an attempt was taken: it is the turn of another.

@@ -58,7 +58,7 @@ pub(crate) struct Pump {
     suspects: Suspects,
     /// What goes step by step, because it may have ended the process before.
     trials: FuturesUnordered<BoxFuture<'static, Tried>>,
-    /// Deliveries of which these are; they count as running.
+    /// Deliveries of which these are; they are with no handler yet.
     trying: usize,
     /// Deliveries with a handler.
     running: usize,

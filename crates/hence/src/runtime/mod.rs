@@ -11,7 +11,7 @@ mod gate;
 mod intake;
 pub(crate) mod lanes;
 pub mod measure;
-pub(crate) mod metrics;
+pub mod metrics;
 mod pool;
 pub(crate) mod settle;
 mod shed;

@@ -39,6 +39,17 @@ pub enum Place {
     /// It was its turn while events waited too long, and others are more urgent; it has its turn
     /// again at this moment.
     Shed(Timestamp),
+    /// It may have been with a handler when the process before this one ended; that is noted before
+    /// it is handled again.
+    Noted,
+    /// It was seen at crashes of the process, and is handled while no other such one is, in any
+    /// subscription of the application.
+    Alone {
+        /// How many crashes.
+        crashes: u32,
+        /// Whose turn it is now; `None` between one and the next.
+        turn: Option<Turn>,
+    },
     /// It waits for its turn.
     Waits {
         /// How many go before it: of its key, or of those without a key; `None` where that changes
@@ -49,6 +60,15 @@ pub enum Place {
     },
 }
 
+/// A delivery that was seen at a crash and is handled, or about to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Its subscription.
+    pub subscription: String,
+    /// Its event.
+    pub position: Position,
+}
+
 /// What the first of a key waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,6 +77,8 @@ pub enum Behind {
     Running,
     /// One whose attempt failed and which is tried again at this moment.
     BacksOff(Position, Timestamp),
+    /// One that was seen at a crash, and waits until it may be handled alone.
+    Alone(Position),
     /// A dead letter, until it is redriven or discarded.
     DeadLetter(Position),
     /// As many calls as its group may have at a time.

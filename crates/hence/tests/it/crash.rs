@@ -8,10 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use hence::core::{Breaker, DeadLetterQuery, Order, Read, RejectReason};
+use hence::core::commit::{Change, What};
+use hence::core::{
+    Breaker, Commit, DeadLetterQuery, Durability, Order, Position, Read, RejectReason,
+    SubscriptionSpec,
+};
+use hence::explain::{Behind, Place, Turn};
 use hence::{App, Batch, Event, HandlerExt as _, Running, Start, State};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::kit::{Tick, Tock, follow, tick};
 
@@ -405,6 +410,83 @@ async fn a_call_that_is_given_up_is_no_crash() {
             .is_empty()
     );
     running.drain().await;
+}
+
+/// Notes that the events at these positions were seen at a crash, with a handler of "work".
+async fn accuse(dir: &Path, positions: &[u64]) {
+    let running = App::new("shop").start(&url(dir)).await.unwrap();
+    let spec = SubscriptionSpec::new("work", vec![Tick::TYPE.to_owned()], Start::Earliest);
+    let deliveries = running.engine().subscribe(spec).await.unwrap();
+    let change = positions.iter().map(|position| Change {
+        subscription: "work".into(),
+        key: format!("\u{1}began.{position}"),
+        what: What::Write("1".into()),
+    });
+    let commit = Commit {
+        change: change.collect(),
+        durability: Durability::Written,
+        ..Commit::default()
+    };
+    running.engine().commit(commit).await.unwrap();
+    drop(deliveries);
+    running.drain().await;
+}
+
+/// Where the delivery of "work" at a position is.
+async fn place(running: &Running, position: u64) -> Option<Place> {
+    let explained = running.explainer().explain(Position(position)).await;
+    let verdict = explained.unwrap().verdicts.remove(0);
+    Some(verdict.standing?.place)
+}
+
+#[tokio::test]
+async fn what_is_to_be_handled_alone_says_for_whom_it_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let twice = [tick("a", 1), tick("b", 1), tick("a", 2), tick("b", 2)];
+    publish(dir.path(), twice).await;
+    accuse(dir.path(), &[1, 2]).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let shut = Arc::clone(&gate);
+    let handler = move |_: Tick| {
+        let shut = Arc::clone(&shut);
+        async move { shut.acquire().await.unwrap().forget() }
+    };
+    let app = App::new("shop").subscribe("work", handler.from(Start::Earliest));
+    let running = app.start(&url(dir.path())).await.unwrap();
+    // Which of the two comes first does not matter.
+    let has_none =
+        |place: &Option<Place>| matches!(place, Some(Place::Alone { turn: Some(_), .. }));
+    let waits = loop {
+        let (one, two) = (place(&running, 1).await, place(&running, 2).await);
+        let waits = [one, two].iter().position(has_none);
+        match waits.filter(|_| running.metrics()["work"].running() == 1) {
+            Some(waits) => break waits as u64 + 1,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    let turn = Turn {
+        subscription: "work".to_owned(),
+        position: Position(3 - waits),
+    };
+    let alone = Place::Alone {
+        crashes: 1,
+        turn: Some(turn),
+    };
+    assert_eq!(place(&running, waits).await, Some(alone));
+    let behind = |behind| Place::Waits {
+        ahead: Some(0),
+        behind: Some(behind),
+    };
+    let next = behind(Behind::Alone(Position(waits)));
+    assert_eq!(place(&running, waits + 2).await, Some(next));
+    let other = behind(Behind::Running);
+    assert_eq!(place(&running, 5 - waits).await, Some(other));
+    gate.add_permits(4);
+    while running.metrics()["work"].done() < 4 {
+        tokio::task::yield_now().await;
+    }
+    running.drain().await;
+    assert_eq!(marks(dir.path()).await, 0);
 }
 
 async fn fragile(_: Tick, broken: State<Arc<Broken>>) -> Result<(), &'static str> {

@@ -6,11 +6,8 @@ use std::time::Duration;
 
 use hence::core::engine::DeliveryState;
 use hence::core::notice::SubscriptionTripped;
-use hence::core::{Breaker, Position, Read, RejectReason};
-use hence::{
-    App, Attempt, Attributes, Batch, Event, Failure, HandlerExt, Message, Publisher, Running,
-    Start, State,
-};
+use hence::core::{Attributes, Breaker, Message, Position, Read, RejectReason};
+use hence::{App, Attempt, Batch, Event, Failure, HandlerExt, Publisher, Running, Start, State};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hence::core::{AfterDeadLetter, RejectReason};
-use hence::{App, Attempt, Attributes, Batch, Failure, Handler, HandlerExt, Message, State};
+use hence::core::{AfterDeadLetter, Attributes, Message, RejectReason};
+use hence::{App, Attempt, Batch, Failure, Handler, HandlerExt, State};
 
 use crate::kit::{Seen, Tick, letters, on_both_engines, tick};
 

@@ -6,7 +6,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hence::core::{Call, DeadLetterQuery, Effects, Unhandled};
-use hence::{App, Every, HandlerExt, HandlerService, Poisson, State};
+use hence::source::{Every, Poisson};
+use hence::subscription::HandlerService;
+use hence::{App, HandlerExt, State};
 use tokio::sync::Notify;
 use tower::{Layer, Service};
 

@@ -274,7 +274,7 @@ fn state_that_cannot_be_kept_in_order_is_refused_at_once() {
 }
 
 /// An engine that has nothing beyond what every engine must have.
-struct Plain(Arc<dyn hence::Engine>, Capability);
+struct Plain(Arc<dyn hence::core::Engine>, Capability);
 
 impl Plain {
     fn new() -> Self {
@@ -284,7 +284,7 @@ impl Plain {
     }
 }
 
-impl hence::Engine for Plain {
+impl hence::core::Engine for Plain {
     fn capability(&self) -> &Capability {
         &self.1
     }
@@ -348,7 +348,7 @@ impl hence::Engine for Plain {
     fn dead_letter<'a>(
         &'a self,
         id: &'a str,
-    ) -> BoxFuture<'a, hence::Result<(DeadLetter, hence::Message)>> {
+    ) -> BoxFuture<'a, hence::Result<(DeadLetter, hence::core::Message)>> {
         self.0.dead_letter(id)
     }
 

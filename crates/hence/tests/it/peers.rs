@@ -7,11 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use hence::core::RejectReason;
 use hence::core::engine::DeliveryState;
-use hence::{
-    App, Attempt, Attributes, Batch, Failure, Handler, HandlerExt, Message, Publisher, State,
-};
+use hence::core::{Attributes, Message, RejectReason};
+use hence::{App, Attempt, Batch, Failure, Handler, HandlerExt, Publisher, State};
 use tokio::sync::Semaphore;
 
 use crate::kit::{

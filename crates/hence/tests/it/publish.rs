@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use hence::bus::TryPublishError;
 use hence::core::{Code, Timestamp};
-use hence::{App, Durability, HandlerExt, Publisher, State, TryPublishError};
+use hence::{App, Durability, HandlerExt, Publisher, State};
 
 use crate::kit::{Seen, Tick, Tock, follow, log, on_both_engines, tick, types};
 

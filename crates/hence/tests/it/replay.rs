@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use hence::core::{Code, Filter, Position};
+use hence::core::{Code, Filter, Key, Position};
 use hence::replay::{Progress, Replay, Wanted, What};
-use hence::{App, Event, Failure, HandlerExt, Key, Running, Start, State};
+use hence::{App, Event, Failure, HandlerExt, Running, Start, State};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::{Seen, Tick, Tock, on_both_engines, tick};

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hence::core::{Position, RejectReason};
-use hence::{App, Attempt, Attributes, Failure, Handler, HandlerExt, Message, Running, State};
+use hence::core::{Attributes, Message, Position, RejectReason};
+use hence::{App, Attempt, Failure, Handler, HandlerExt, Running, State};
 
 use crate::kit::{Seen, Tick, letters, limited, log, memory, on_both_engines, tick};
 
@@ -194,7 +194,7 @@ on_both_engines! {
     /// There: `Ok(())`, and the message is nowhere.
     async fn what_nobody_wants_is_stored_and_shown_as_an_orphan(place: Place) {
         let app = App::new("test").state(Seen::default());
-        let app = app.source(hence::Every::new(Duration::from_secs(3_600), "ticks", || tick("k", 0)));
+        let app = app.source(hence::source::Every::new(Duration::from_secs(3_600), "ticks", || tick("k", 0)));
         assert_eq!(app.topology().orphans(), ["test.tick"]);
         let running = place.start(app).await;
         let receipt = running.publish(tick("k", 1)).await.unwrap();

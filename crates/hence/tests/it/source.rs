@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use hence::core::{BoxFuture, EventType};
-use hence::{App, Bus, Result, Source};
+use hence::source::Source;
+use hence::{App, Bus, Result};
 
 use crate::kit::{Seen, Tick, memory, tick};
 

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hence::core::RejectReason;
-use hence::{App, Attributes, Batch, Event, Failure, Message, State};
+use hence::core::{Attributes, Message, RejectReason};
+use hence::{App, Batch, Event, Failure, State};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::{Seen, letters, limited, log, memory, on_both_engines};

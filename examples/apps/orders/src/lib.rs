@@ -27,7 +27,8 @@ pub mod stock;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hence::{App, Poisson, Source, handlers};
+use hence::source::{Poisson, Source};
+use hence::{App, handlers};
 
 use crate::event::{Item, OrderPlaced};
 use crate::payments::Payments;

@@ -40,6 +40,7 @@ fn words(row: &serde_json::Value) -> (&str, Vec<&str>) {
 fn each_thing_that_an_event_waits_for_has_its_word() {
     let due = Timestamp::from_micros(1_000_000);
     let waits = |ahead, behind| Place::Waits { ahead, behind };
+    let alone = |turn| Place::Alone { crashes: 1, turn };
     let group = Behind::Group {
         name: Some("acme".to_owned()),
         most: 3,
@@ -48,11 +49,17 @@ fn each_thing_that_an_event_waits_for_has_its_word() {
         (Place::BacksOff(due), &["back-off"][..]),
         (Place::Debounced(due), &["debounce"]),
         (Place::Shed(due), &["shed"]),
+        (Place::Noted, &["crash-note"]),
+        (alone(None), &["alone"]),
         (waits(Some(0), None), &["turn"]),
         (waits(Some(2), None), &["turn"]),
         (waits(None, None), &["turn"]),
         (waits(Some(0), Some(group)), &["limit"]),
         (waits(Some(1), Some(Behind::Running)), &["key", "turn"]),
+        (
+            waits(Some(0), Some(Behind::Alone(Position(3)))),
+            &["key-alone"],
+        ),
         (
             waits(None, Some(Behind::BacksOff(Position(3), due))),
             &["key-back-off"],
@@ -61,6 +68,16 @@ fn each_thing_that_an_event_waits_for_has_its_word() {
         let row = row(DeliveryState::Running, place, Vec::new());
         assert_eq!(words(&row), ("waiting", wanted.to_vec()), "{row}");
     }
+    let turn = Turn {
+        subscription: "charge".to_owned(),
+        position: Position(2),
+    };
+    let behind = row(DeliveryState::Running, alone(Some(turn)), Vec::new());
+    let wait = &behind["waits"][0];
+    assert_eq!(
+        (&wait["position"], &wait["subscription"]),
+        (&"2".into(), &"charge".into())
+    );
     let held = waits(None, Some(Behind::DeadLetter(Position(3))));
     let row = row(DeliveryState::Waiting, held, Vec::new());
     assert_eq!(words(&row), ("held", vec!["dead-letter"]));

@@ -8,6 +8,8 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use tokio_util::sync::CancellationToken;
 
+use super::request::Kind;
+
 /// The events of a replay, and how far it has come.
 pub(super) struct Events {
     pub(super) wanted: Wanted,
@@ -64,6 +66,10 @@ impl Events {
             published: load(&self.progress.published),
             absorbed: load(&self.progress.absorbed),
             found: findings.list.len() as u64 + findings.more,
+            effect: match self.compare {
+                true => Kind::Compare.effect(),
+                false => Kind::Replay.effect(),
+            },
             findings: whole.then_some(Shown(findings)),
         }
     }
@@ -87,6 +93,8 @@ pub(super) struct Report<'a> {
     absorbed: u64,
     /// How many findings there are, also those that are no longer listed.
     found: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     findings: Option<Shown>,
 }

@@ -67,6 +67,20 @@ impl Kind {
         }
     }
 
+    /// What happens besides what it is there for.
+    pub(super) const fn effect(self) -> Option<&'static str> {
+        match self {
+            Self::Redrive | Self::Discard => None,
+            Self::Replay => {
+                Some("the handler is called, and what it does outside of Hence it does again")
+            }
+            Self::Compare => Some(
+                "nothing is published, but this is no sandbox: the handler is called, and what it \
+                 does outside of Hence it does again",
+            ),
+        }
+    }
+
     fn of(members: &Map<String, Value>) -> Result<Self, Problem> {
         let text = text(members, "kind")?.unwrap_or_default();
         let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);

@@ -110,7 +110,7 @@ impl Job {
         self.over.cancel();
     }
 
-    /// How it stands; `whole` with what a replay found.
+    /// How it stands; `whole` with what a replay found, which only whoever may read events may see.
     pub(super) fn report(&self, whole: bool) -> Report<'_> {
         let done = self.done();
         let ended = self.ended();

@@ -6,7 +6,7 @@ mod target;
 
 use std::collections::BTreeMap;
 
-use hence::Topology;
+use hence::core::Topology;
 use hence_planner::lint::lint;
 use hence_planner::plan::{Figure, Method, Plan, PlanError, PlanOptions, bottleneck, flows, plan};
 use hence_planner::simulate::{Estimate, SimOptions, Timing, WarmUp, simulate};

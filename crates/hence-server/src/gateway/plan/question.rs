@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hence::Topology;
+use hence::core::Topology;
 use hence_planner::sizing::{Percentile, Target};
 use hence_planner::what_if::Change;
 use serde_json::{Map, Value};

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hence::Message;
-use hence::core::Attributes;
 use hence::core::codec::json;
+use hence::core::{Attributes, Message};
 use hyper::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 

@@ -157,3 +157,66 @@ async fn a_wrong_question_is_refused() {
     }
     server.stop().await;
 }
+
+/// Notes that the event at a position was seen at a crash.
+async fn accuse(url: &str, positions: [&str; 2]) {
+    use hence::core::commit::{Change, What};
+    use hence::core::{Commit, Durability};
+    let engine = hence_engine_local::open(url).unwrap();
+    let change = positions.map(|position| Change {
+        subscription: "charge".into(),
+        key: format!("\u{1}began.{position}"),
+        what: What::Write("2".into()),
+    });
+    let commit = Commit {
+        change: change.to_vec(),
+        durability: Durability::Written,
+        ..Commit::default()
+    };
+    engine.commit(commit).await.unwrap();
+    engine.close().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_after_a_crash_is_not_said_to_run() {
+    let data = tempfile::tempdir().unwrap();
+    let url = format!("log:{}", data.path().display());
+    let mut server = Server::on(&url, Access::open(), Limits::default()).await;
+    let slow = r#"{"order_id":"slow","amount":1}"#;
+    let one = publish(&server, "/v1/publish/order.placed?key=one", slow).await;
+    let two = publish(&server, "/v1/publish/order.placed?key=two", slow).await;
+    server.drain.cancel();
+    server.serving.take().unwrap().await.unwrap();
+    let given_up = server.running.take().unwrap();
+    given_up.drain_within(Duration::ZERO).await;
+    drop(server);
+    accuse(&url, [&one, &two]).await;
+    let server = Server::on(&url, Access::open(), Limits::default()).await;
+    let states = loop {
+        let mut rows = Vec::new();
+        for position in [&one, &two] {
+            rows.push(explain(&server, position).await["items"][0].clone());
+        }
+        rows.sort_by_key(|row| row["state"].to_string());
+        let is_told = rows[1]["waits"][0]["subscription"].is_string();
+        if rows[0]["state"] == "running" && is_told {
+            break rows;
+        }
+        tokio::task::yield_now().await;
+    };
+    let wait = &states[1]["waits"][0];
+    assert_eq!(states[1]["state"], "waiting", "{wait}");
+    assert_eq!(
+        (&wait["for"], &wait["subscription"]),
+        (&"alone".into(), &"charge".into())
+    );
+    let turn = wait["position"].as_str().unwrap();
+    assert!([&*one, &*two].contains(&turn), "{wait}");
+    let detail = wait["detail"].as_str().unwrap();
+    let said = format!(
+        "it was seen at 2 crashes in a row of the process, so it is handled while no other such \
+         event is; now it is the turn of {turn} in charge"
+    );
+    assert_eq!(detail, said);
+    server.stop().await;
+}

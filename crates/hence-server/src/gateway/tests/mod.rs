@@ -90,6 +90,7 @@ struct Server {
     address: SocketAddr,
     drain: CancellationToken,
     gate: CancellationToken,
+    gateway: Arc<Gateway>,
     running: Option<Running>,
     serving: Option<JoinHandle<()>>,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -185,11 +186,12 @@ impl Server {
         let gateway = Gateway::new(&running, access, limits, dedup, drain.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(server::serve(gateway, vec![listener]));
+        let serving = tokio::spawn(server::serve(Arc::clone(&gateway), vec![listener]));
         Self {
             address,
             drain,
             gate,
+            gateway,
             running: Some(running),
             serving: Some(serving),
             client: Client::builder(TokioExecutor::new()).build_http(),

@@ -66,7 +66,7 @@ impl Pump {
             return Credit::Later(again.at);
         }
         let room = self.lanes.room(self.intake.load());
-        let held = self.lanes.ready() + self.running + self.committing;
+        let held = self.lanes.ready() + self.trying + self.running + self.committing;
         // One event to try with, if none is here.
         let wanted = self.breaker.is_waiting() && self.lanes.ready() == 0;
         if self.paused {

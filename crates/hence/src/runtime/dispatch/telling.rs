@@ -1,10 +1,10 @@
 //! What the pump says when it is asked where a delivery is.
 
-use hence_core::Timestamp;
+use hence_core::{Order, Timestamp};
 use tokio::time::Instant;
 
 use super::Pump;
-use crate::runtime::standing::{Place, Question, Standing, Stop};
+use crate::runtime::standing::{Behind, Place, Question, Standing, Stop};
 
 impl Pump {
     /// Answers one question.
@@ -19,9 +19,23 @@ impl Pump {
     }
 
     fn place(&self, question: &Question) -> Place {
-        match self.intake.due(question.position) {
-            Some(due) => Place::Debounced(due),
-            None => self.lanes.place(question.position, question.key.as_deref()),
+        let position = question.position;
+        if let Some(due) = self.intake.due(position) {
+            return Place::Debounced(due);
+        }
+        match self.lanes.place(position, question.key.as_deref()) {
+            Place::Elsewhere => self.suspects.place(position).unwrap_or(Place::Elsewhere),
+            Place::Waits {
+                ahead,
+                behind: Some(Behind::Running),
+            } => {
+                let is_fifo = self.subscription.options.order == Order::Fifo;
+                let is_own = |key: Option<&str>| is_fifo || key == question.key.as_deref();
+                let accused = self.suspects.accused(is_own).map(Behind::Alone);
+                let behind = accused.or(Some(Behind::Running));
+                Place::Waits { ahead, behind }
+            }
+            place => place,
         }
     }
 

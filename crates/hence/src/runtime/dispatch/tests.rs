@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Pump;
 use super::pulling::Credit;
+use crate::metrics::SubscriptionMetrics;
 use crate::runtime::breaker::Breaker;
 use crate::runtime::budget::Pace;
 use crate::runtime::call::Ended;
@@ -24,7 +25,7 @@ use crate::runtime::crash::{Suspects, Watch};
 use crate::runtime::lanes::{BLOCKED_PER_KEY_MAX, Lanes};
 use crate::runtime::settle::Verdict;
 use crate::subscription::Subscription;
-use crate::{App, Event, SubscriptionMetrics};
+use crate::{App, Event};
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(type = "test.tick")]

@@ -1,6 +1,5 @@
 //! The careful side of the pump: calls for deliveries that may have ended the process before.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hence_core::Delivery;
@@ -27,9 +26,7 @@ enum Step {
 impl Pump {
     /// Looks up what is known of deliveries before they are handled.
     pub(super) fn look(&mut self, deliveries: Vec<Delivery>) {
-        self.running += deliveries.len();
         self.trying += deliveries.len();
-        self.show_running();
         let looking = self.suspects.look(&deliveries);
         self.trials.push(Box::pin(async move {
             let step = Step::Looked(looking.await);
@@ -51,12 +48,8 @@ impl Pump {
                     _ => None,
                 };
                 match unfit {
-                    Some(verdict) => self.settle_without(deliveries, verdict),
-                    None => {
-                        self.running -= deliveries.len();
-                        self.show_running();
-                        self.begin_tried(deliveries);
-                    }
+                    Some(verdict) => self.settle_tried(deliveries, verdict),
+                    None => self.begin_tried(deliveries),
                 }
             }
         }
@@ -79,16 +72,14 @@ impl Pump {
             // One that was seen at a crash is handled in a call of its own, in its order.
             crashes.truncate(at.max(1));
             let later = deliveries.split_off(at.max(1));
-            self.running -= later.len();
             self.trying -= later.len();
-            self.show_running();
             self.put_back(later);
         }
         self.suspects.note(&deliveries, &crashes);
         match crashes.iter().max() {
             Some(most) if self.suspects.are_too_many(*most) => {
                 self.trying -= deliveries.len();
-                self.settle_without(deliveries, Verdict::Quarantined(*most));
+                self.settle_tried(deliveries, Verdict::Quarantined(*most));
             }
             _ => {
                 let marking = self.suspects.mark(&deliveries, &crashes);
@@ -98,6 +89,12 @@ impl Pump {
                 }));
             }
         }
+    }
+
+    /// Settles deliveries that have not begun, without a call.
+    fn settle_tried(&mut self, deliveries: Vec<Delivery>, verdict: Verdict) {
+        self.running += deliveries.len();
+        self.settle_without(deliveries, verdict);
     }
 
     /// Settles deliveries that count as running without a call.
@@ -115,11 +112,6 @@ impl Pump {
     /// Gives up what has not begun, now that nothing begins any more.
     pub(super) fn begin_no_more(&mut self) {
         self.trials.clear();
-        self.running -= std::mem::take(&mut self.trying);
-        self.show_running();
-    }
-
-    fn show_running(&self) {
-        self.metrics.running.store(self.running as u64, Relaxed);
+        self.trying = 0;
     }
 }

@@ -23,8 +23,8 @@ mod orders {
     }
 }
 
-use hence::core::{AfterDeadLetter, Order, Start};
-use hence::{App, Attempt, Batch, Envelope, Event, Events, HandlerExt, Key, Publisher, handler, handlers};
+use hence::core::{AfterDeadLetter, Key, Order, Start};
+use hence::{App, Attempt, Batch, Envelope, Event, Events, HandlerExt, Publisher, handler, handlers};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
