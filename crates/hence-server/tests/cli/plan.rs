@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -333,49 +332,4 @@ fn a_model_is_exported_for_other_tools_or_refused() {
         "{}",
         wrong.stderr
     );
-}
-
-#[test]
-fn timers_that_fire_together_are_seen_on_a_running_system() {
-    let server = Server::in_memory();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("orders.jsonl");
-    // They are due each second, and more at once than there are workers.
-    let first = hence::core::Timestamp::now();
-    for second in 0..40 {
-        let lines: Vec<_> = (0..50)
-            .map(|n| {
-                format!(
-                    r#"{{"order_id":"t-{second}-{n}","amount":1,"items":[{{"sku":"X","qty":1}}]}}"#
-                )
-            })
-            .collect();
-        std::fs::write(&file, lines.join("\n")).unwrap();
-        let data = format!("@{}", file.display());
-        let at = first.after(Duration::from_secs(4 + second)).to_string();
-        server.done(&[
-            "publish",
-            "order.placed",
-            &data,
-            "--lines",
-            "--at",
-            &at,
-            "-q",
-        ]);
-    }
-    let said = |ran: &Ran| ran.stdout.contains("timers of order.placed fire together");
-    let mut last = server.run(&["plan"]);
-    for _ in 0..2_000 {
-        if said(&last) {
-            break;
-        }
-        last = server.run(&["plan"]);
-    }
-    assert!(said(&last), "{} {}", last.stdout, last.stderr);
-    let model = server.done(&["model", "export"]);
-    let model: Value = serde_json::from_str(&model).unwrap();
-    let timer = &model["model"]["sources"][0]["arrivals"]["timer"];
-    assert_eq!(timer["aligned"], true, "{model}");
-    let period = timer["period"].as_f64().unwrap();
-    assert!((0.95..1.05).contains(&period), "{timer}");
 }

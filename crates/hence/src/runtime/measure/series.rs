@@ -77,7 +77,12 @@ impl Inflows {
         self.types.get_mut(index).map(|known| &mut known.1)
     }
 
+    /// The types of which something came.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Series<u16>)> {
-        self.types.iter().map(|(name, series)| (&**name, series))
+        let came = self
+            .types
+            .iter()
+            .filter(|(_, series)| !series.values.is_empty());
+        came.map(|(name, series)| (&**name, series))
     }
 }
