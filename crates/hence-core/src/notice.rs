@@ -39,9 +39,9 @@ notices! {
         /// The failure that came last.
         error,
     }
-    /// So much waits behind keys that fail that a subscription takes no more.
+    /// So much waits behind keys that fail that a subscription takes no more, or somebody has paused it.
     SubscriptionPaused = "hence.subscription.paused" {
-        /// Which limit was reached.
+        /// Which limit was reached, or who has paused it.
         limit,
     }
     /// A dead letter was given up for good.

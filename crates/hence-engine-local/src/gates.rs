@@ -4,6 +4,7 @@
 //! not in the journal; what it asks, whether a delivery is settled, is.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use hence_core::engine::Entry;
 
@@ -74,6 +75,8 @@ pub(crate) struct Waiting {
     /// The last open position before each.
     shut: BTreeMap<u64, u64>,
     opened: BTreeMap<u64, Opened>,
+    /// Where those of the shut lie that are to be looked at again, one after the other.
+    again: Option<RangeInclusive<u64>>,
 }
 
 impl Waiting {
@@ -95,19 +98,43 @@ impl Waiting {
         true
     }
 
-    /// Lets everything through, to be looked at again; whether there was anything.
+    /// Lets everything through that is there now, to be looked at again; whether there was anything.
+    /// However much that is, it moves only when its turn comes.
     pub(crate) fn open_all(&mut self) -> bool {
-        let any = !self.shut.is_empty();
-        for (position, after) in std::mem::take(&mut self.shut) {
-            self.opened.insert(position, Opened { after, entry: None });
+        let last = self.shut.last_key_value().map(|(position, _)| *position);
+        if let Some(last) = last {
+            self.again = Some(0..=last);
         }
-        any
+        last.is_some()
     }
 
     /// The first that came through.
-    pub(crate) fn first(&self) -> Option<(u64, &Opened)> {
+    pub(crate) fn first(&mut self) -> Option<(u64, &Opened)> {
+        self.open_next();
         let first = self.opened.first_key_value();
         first.map(|(position, opened)| (*position, opened))
+    }
+
+    /// Lets the next one through that is to be looked at again, if it is the first of all.
+    fn open_next(&mut self) {
+        let Some(again) = self.again.clone() else {
+            return;
+        };
+        let last = *again.end();
+        let Some((&position, _)) = self.shut.range(again).next() else {
+            self.again = None;
+            return;
+        };
+        if self
+            .opened
+            .keys()
+            .next()
+            .is_none_or(|first| position < *first)
+        {
+            // What is shut again behind this place is not looked at twice.
+            self.again = (position < last).then_some(position + 1..=last);
+            self.open(position);
+        }
     }
 
     pub(crate) fn pop(&mut self) -> Option<(u64, Opened)> {

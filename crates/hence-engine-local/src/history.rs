@@ -35,7 +35,11 @@ pub(crate) enum Expected {
     Done,
     Rejected(u32),
     Retried(u32),
-    Unknown,
+    /// After so many rejections it was sent again, and retried.
+    Again {
+        rejections: u32,
+        attempt: u32,
+    },
 }
 
 impl Expected {
@@ -50,8 +54,19 @@ impl Expected {
             Self::Rejected(times) => {
                 own.filter(|a| a.outcome == "reject").count() >= times as usize
             }
-            Self::Retried(attempt) => own.any(|a| a.outcome == "retry" && a.attempt == attempt),
-            Self::Unknown => false,
+            Self::Retried(attempt) => own.any(|a| a.is_retry(attempt)),
+            // Of logs in which attempts began anew with a redrive, one from before it may have the
+            // same number.
+            Self::Again {
+                rejections,
+                attempt,
+            } => {
+                let mut left = rejections;
+                own.any(|a| {
+                    left = left.saturating_sub(u32::from(a.outcome == "reject"));
+                    left == 0 && a.is_retry(attempt)
+                })
+            }
         }
     }
 }
@@ -100,6 +115,10 @@ impl Attempt {
             error: discarded.reason.as_str().into(),
             emitted: Emitted::default(),
         }
+    }
+
+    fn is_retry(&self, attempt: u32) -> bool {
+        self.outcome == "retry" && self.attempt == attempt
     }
 
     /// Whether a dead letter was given up with it.
@@ -161,5 +180,37 @@ mod tests {
         };
         let attempt = Attempt::new(&ended, Timestamp::from_micros(1), Emitted::default());
         assert!(Expected::Done.is_in(1, &[attempt]));
+    }
+
+    fn of(outcome: &'static str, attempt: u32) -> Attempt {
+        Attempt {
+            subscription: 1,
+            position: 1,
+            attempt,
+            ended: Timestamp::from_micros(1),
+            ran: Duration::ZERO,
+            outcome,
+            error: "".into(),
+            emitted: Emitted::default(),
+        }
+    }
+
+    /// Where attempts began anew with a redrive, too, the retry behind the last rejection is the last.
+    #[test]
+    fn a_retry_after_a_redrive_is_the_end_of_a_search() {
+        let life = [of("retry", 1), of("retry", 2), of("reject", 3)];
+        let last = Expected::Again {
+            rejections: 2,
+            attempt: 2,
+        };
+        let mut found = life.to_vec();
+        assert!(!last.is_in(1, &found));
+        found.extend_from_slice(&life);
+        assert!(!last.is_in(1, &found));
+        found.push(of("retry", 1));
+        assert!(!last.is_in(1, &found));
+        found.push(of("retry", 2));
+        assert!(last.is_in(1, &found));
+        assert!(!last.is_in(2, &found));
     }
 }

@@ -11,16 +11,17 @@ use hence_core::time::Timestamp;
 use hence_log::{ErrorKind, Frame, Log, Record, Storage, stat_on};
 
 use crate::history::{Attempt, Emitted, Expected};
-use crate::identity::IdentityKey;
 use crate::index::Places;
-use crate::op::{APPEND, DISCARDED, Discarded, ENDED, Ended, Op};
-use crate::state::State;
+use crate::op::{APPEND, DISCARDED, Discarded, ENDED, Ended};
 use crate::subscription::Subscription;
 
 /// Entries that are read from the disk at once.
 pub const COLD_EVENTS_MAX: usize = 256;
 /// Bytes of entries after which one read from the disk ends.
 pub const COLD_BYTES_MAX: usize = 1 << 20;
+/// Commits that one report reads where the index says nothing, at most. What it did not find by then
+/// it lacks; the index will know it.
+pub const REPORT_COMMITS_MAX: u64 = 1 << 22;
 /// Positions by which a search for the newest event goes back at first: what one crash leaves out.
 const GAP_LOOK: u64 = 1 << 17;
 
@@ -82,6 +83,14 @@ impl Store {
             }
             from = last.saturating_sub(distance).max(first);
             distance *= 2;
+        }
+    }
+
+    /// The last commit that is stored; 0 in memory.
+    pub(crate) fn last_commit(&self) -> u64 {
+        match self {
+            Self::Memory => 0,
+            Self::Log(log, _) => log.last_frame(),
         }
     }
 
@@ -178,20 +187,16 @@ pub(crate) fn time(micros: u64) -> Timestamp {
 /// Attempts at one message, read from the log: where the index says, and from the message on where
 /// it says nothing.
 pub(crate) struct AttemptScan {
-    log: Log,
-    position: u64,
-    places: Option<Places>,
+    pub(crate) log: Log,
+    pub(crate) position: u64,
+    pub(crate) places: Option<Places>,
+    /// The last commit that the tables reflect, which say what to look for.
+    pub(crate) shown: u64,
+    /// Commits that are read, at most, where the index says nothing.
+    pub(crate) most: u64,
 }
 
 impl AttemptScan {
-    pub(crate) fn new(log: &Log, position: u64, places: Option<Places>) -> Self {
-        Self {
-            log: log.clone(),
-            position,
-            places,
-        }
-    }
-
     /// Reads on until the expected attempts are found or there is no more.
     pub(crate) fn all(mut self, expected: &[(u32, Expected)]) -> Result<Vec<Attempt>> {
         let mut found = Vec::new();
@@ -201,6 +206,7 @@ impl AttemptScan {
             Some(Places { blocks, upto }) => {
                 for (first, last) in blocks {
                     let first = first.max(self.log.first_frame());
+                    let last = last.min(self.shown);
                     let mut frames = self.log.frames(first);
                     while !are_all(&found)
                         && let Some(frame) = frames.next_frame().map_err(translate)?
@@ -212,11 +218,21 @@ impl AttemptScan {
                 upto
             }
         };
+        let last = self.shown.min(begin.saturating_add(self.most));
         let mut frames = self.log.frames(begin);
         while !are_all(&found)
             && let Some(frame) = frames.next_frame().map_err(translate)?
+            && frame.number() <= last
         {
             self.look(&frame, &mut found)?;
+        }
+        if last < self.shown && !are_all(&found) {
+            let position = self.position;
+            tracing::warn!(
+                position,
+                read = self.most,
+                "a report may lack attempts: the index is behind"
+            );
         }
         Ok(found)
     }
@@ -264,19 +280,6 @@ fn last_frame_where(log: &Log, test: impl Fn(&Frame) -> bool) -> Result<u64> {
         }
     }
     Ok(low)
-}
-
-/// Applies one stored frame to the state.
-pub(crate) fn replay(state: &mut State, key: IdentityKey, frame: &Frame) -> Result<()> {
-    let time = time(frame.time());
-    for op in frame.ops() {
-        if let Some(position) = op.position {
-            // Positions have a gap where a crash made some of them doubtful.
-            state.next = position;
-        }
-        state.apply(&Op::decode(key, op.kind, op.tag, op.body)?, time);
-    }
-    Ok(())
 }
 
 pub(crate) fn no_entry(position: u64) -> Error {

@@ -333,6 +333,7 @@ impl Outlet {
         now: Timestamp,
         (max, out): (usize, &mut Vec<Delivery>),
     ) -> Option<Found> {
+        let mut looked = 0;
         while out.len() < max {
             let ready = self.ready.front().map(|ready| ready.position);
             if let Some((position, opened)) = self.waiting.first()
@@ -341,6 +342,10 @@ impl Outlet {
                 if opened.entry.is_none() && tail.get(position).is_none() {
                     return Some(Found::ColdOne(position));
                 }
+                if looked == SCAN_EVENTS_MAX {
+                    return Some(Found::Again);
+                }
+                looked += 1;
                 self.take_opened((subscription, gate), tail, now, out);
                 continue;
             }
@@ -528,3 +533,6 @@ fn next_attempt(subscription: &Subscription, position: u64) -> (u32, Option<Time
     let tried = subscription.tried.get(&position);
     (attempt, tried.map(|tried| tried.due))
 }
+
+#[cfg(test)]
+mod tests;

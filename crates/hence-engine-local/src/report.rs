@@ -8,7 +8,7 @@ use hence_core::message::Message;
 use crate::beside::on_a_thread;
 use crate::engine::Local;
 use crate::history::Attempt;
-use crate::journal::{AttemptScan, Store};
+use crate::journal::{AttemptScan, REPORT_COMMITS_MAX, Store};
 
 impl Local {
     pub(crate) fn letter(&self, id: &str) -> Result<(DeadLetter, Message)> {
@@ -23,10 +23,10 @@ impl Local {
         let entry = self.entry(position)?;
         let places = self.shared.index.as_ref();
         let places = places.and_then(|index| index.attempts(position));
-        let (reports, attempts, store) = {
+        let (reports, attempts, store, shown) = {
             let core = self.shared.lock();
-            let store = core.store.clone();
-            (core.deliveries_of(&entry), core.attempts(position), store)
+            let (store, attempts) = (core.store.clone(), core.attempts(position));
+            (core.deliveries_of(&entry), attempts, store, core.shown)
         };
         let attempts = match (attempts, store) {
             (Some(attempts), _) => attempts,
@@ -36,7 +36,13 @@ impl Local {
                     .iter()
                     .map(|(id, wanted, _)| (*id, *wanted))
                     .collect();
-                let scan = AttemptScan::new(&log, position, places);
+                let scan = AttemptScan {
+                    log,
+                    position,
+                    places,
+                    shown,
+                    most: REPORT_COMMITS_MAX,
+                };
                 on_a_thread("hence-report", move || scan.all(&wanted)).await?
             }
         };

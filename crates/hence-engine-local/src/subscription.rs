@@ -246,8 +246,10 @@ impl Subscription {
         let (dead, tried) = (self.dead.get(&position), self.tried.get(&position));
         match (self.status(position), dead, tried) {
             (Status::Settled, _, _) => Expected::Done,
-            // A retry may be one from before it was a dead letter.
-            (_, Some(_), Some(_)) => Expected::Unknown,
+            (_, Some(dead), Some(tried)) => Expected::Again {
+                rejections: dead.rejections,
+                attempt: tried.attempts,
+            },
             (_, Some(dead), None) => Expected::Rejected(dead.rejections),
             (_, None, Some(tried)) => Expected::Retried(tried.attempts),
             (_, None, None) => Expected::Nothing,

@@ -42,6 +42,11 @@ impl Tail {
         }
     }
 
+    /// Whether it counts who has not settled what.
+    pub(crate) fn counts(&self) -> bool {
+        self.is_journal
+    }
+
     /// Memory taken by entries that some subscription has not settled.
     pub(crate) fn open_bytes(&self) -> usize {
         self.open_bytes

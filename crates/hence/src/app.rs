@@ -15,6 +15,7 @@ use hence_core::{
     Call, Capability, Code, Durability, Effects, Engine, EventType, Handler, Options, Order,
     Result, Signature, States, SubscriptionSpec, Topology, Unhandled,
 };
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
@@ -22,10 +23,12 @@ use tower::{Layer, Service};
 use crate::after;
 use crate::bus::Bus;
 use crate::explain::Explainer;
+use crate::pause::Pauser;
 use crate::replay::Replayer;
 use crate::runtime::crash::Watch;
 use crate::runtime::dispatch::Pump;
 use crate::runtime::metrics::{Metrics, SubscriptionMetrics};
+use crate::runtime::standing::QUESTIONS_MAX;
 use crate::source::Source;
 use crate::subscription::{HandlerService, Subscription};
 
@@ -380,7 +383,8 @@ impl App {
             drain: CancellationToken::new(),
             stop: CancellationToken::new(),
             explainer: Explainer::new(Arc::clone(&engine)),
-            replayer: Replayer::new(engine, &source),
+            replayer: Replayer::new(Arc::clone(&engine), &source),
+            pauser: Pauser::new(engine, &source),
         };
         running.start(self, &source).await
     }
@@ -439,6 +443,7 @@ pub struct Running {
     stop: CancellationToken,
     explainer: Explainer,
     replayer: Replayer,
+    pauser: Pauser,
 }
 
 /// How a drain went.
@@ -469,9 +474,10 @@ impl Running {
             let deliveries = engine.subscribe(spec).await?;
             let (engine, states) = (Arc::clone(&engine), Arc::clone(&states));
             self.replayer.add(&subscription, &states);
-            let questions = self
-                .explainer
-                .add(&subscription.name, &subscription.options.after);
+            let (asks, questions) = mpsc::channel(QUESTIONS_MAX);
+            let (name, after) = (&subscription.name, &subscription.options.after);
+            self.explainer.add(name, after, asks.clone());
+            let paused = self.pauser.add(name, asks).await?;
             let pump = Pump::new(
                 subscription,
                 engine,
@@ -479,7 +485,7 @@ impl Running {
                 metrics,
                 source,
                 &*deliveries,
-                (questions, watch.clone()),
+                (questions, watch.clone(), paused),
             );
             self.tasks
                 .spawn(pump.run(deliveries, self.drain.clone(), self.stop.clone()));
@@ -519,6 +525,12 @@ impl Running {
     #[must_use]
     pub fn explainer(&self) -> &Explainer {
         &self.explainer
+    }
+
+    /// Pauses subscriptions, and lets them go on.
+    #[must_use]
+    pub fn pauser(&self) -> &Pauser {
+        &self.pauser
     }
 
     /// Brings old events to one handler again.

@@ -8,7 +8,7 @@ use hence_core::engine::{DeliveryReport, DeliveryState, SubscriptionReport};
 use hence_core::{Engine, Entry, Position, Result};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::runtime::standing::{QUESTIONS_MAX, Question};
+use crate::runtime::standing::{Asked, Question};
 
 pub use crate::runtime::standing::{Behind, Place, Standing, Stop, Turn};
 
@@ -16,13 +16,13 @@ pub use crate::runtime::standing::{Behind, Place, Standing, Stop, Turn};
 #[derive(Clone)]
 pub struct Explainer {
     engine: Arc<dyn Engine>,
-    pumps: Arc<BTreeMap<String, Asked>>,
+    pumps: Arc<BTreeMap<String, Known>>,
 }
 
 /// A subscription of this application.
 #[derive(Clone)]
-struct Asked {
-    pump: mpsc::Sender<Question>,
+struct Known {
+    pump: mpsc::Sender<Asked>,
     /// The subscriptions that go first.
     after: Vec<String>,
 }
@@ -97,13 +97,11 @@ impl Explainer {
         }
     }
 
-    /// Adds a subscription, and gives what its pump hears.
-    pub(crate) fn add(&mut self, name: &str, after: &[String]) -> mpsc::Receiver<Question> {
-        let (pump, questions) = mpsc::channel(QUESTIONS_MAX);
+    /// Adds a subscription.
+    pub(crate) fn add(&mut self, name: &str, after: &[String], pump: mpsc::Sender<Asked>) {
         let after = after.to_vec();
-        let asked = Asked { pump, after };
-        Arc::make_mut(&mut self.pumps).insert(name.to_owned(), asked);
-        questions
+        let known = Known { pump, after };
+        Arc::make_mut(&mut self.pumps).insert(name.to_owned(), known);
     }
 
     /// Which subscriptions would take an event of a type if it were published now, and by which
@@ -161,7 +159,7 @@ impl Explainer {
     }
 }
 
-impl Asked {
+impl Known {
     /// What the pump says; `None` when it has ended.
     async fn ask(&self, entry: &Entry) -> Option<Standing> {
         let (answer, standing) = oneshot::channel();
@@ -170,7 +168,7 @@ impl Asked {
             key: entry.message.attributes().key().map(str::to_owned),
             answer,
         };
-        self.pump.send(question).await.ok()?;
+        self.pump.send(Asked::Where(question)).await.ok()?;
         standing.await.ok()
     }
 }

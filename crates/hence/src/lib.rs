@@ -39,6 +39,7 @@
 //! | [`core`] | whatever speaks to an engine: messages, commits, filters, options, errors |
 //! | [`dead_letter`] | what failed to the end: look, mend, send again, give up |
 //! | [`replay`] | old events to one handler again |
+//! | [`pause`] | a subscription waits until somebody lets it go on |
 //! | [`explain`], [`trace`] | where is my event, and what became of it |
 //! | [`metrics`], [`measure`] | what was counted, and what the planner needs |
 //! | [`defaults`] | what holds unless it is told otherwise |
@@ -66,6 +67,7 @@ pub mod defaults;
 pub mod explain;
 mod id;
 mod macros;
+pub mod pause;
 pub mod replay;
 mod runtime;
 pub mod source;

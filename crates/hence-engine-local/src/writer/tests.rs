@@ -269,3 +269,52 @@ async fn what_the_log_has_before_the_tables_is_not_read() {
     lead.show(&mut batch);
     assert_eq!(places(reader.next(8).await.unwrap()), [2]);
 }
+
+/// A report of the first message, which reads so many commits.
+fn attempts(lead: &Lead, most: u64) -> usize {
+    let core = lead.shared.lock();
+    let Store::Log(log, _) = core.store.clone() else {
+        panic!("it is a log");
+    };
+    let scan = crate::journal::AttemptScan {
+        log,
+        position: 1,
+        places: None,
+        shown: core.shown,
+        most,
+    };
+    let nothing_found = [(0, crate::history::Expected::Done)];
+    scan.all(&nothing_found).unwrap().len()
+}
+
+/// Tables and attempts of a report are of one moment; and no report reads a log to its end.
+#[tokio::test]
+async fn a_report_reads_as_far_as_the_tables_and_its_limit() {
+    let mut lead = lead(&SimStorage::new());
+    lead.subscribe_first();
+    lead.store_and_show(publish("a"));
+    let retry = |attempt| Commit {
+        settle: vec![Settlement {
+            subscription: "s".into(),
+            position: hence_core::Position(1),
+            attempt,
+            outcome: Outcome::Retry {
+                due: Timestamp::from_micros(1),
+                error: String::new(),
+            },
+            ran: Duration::ZERO,
+        }],
+        durability: Durability::Synced,
+        ..Commit::default()
+    };
+    let mut batch = lead.store_only(retry(1));
+    assert_eq!(attempts(&lead, 100), 0, "the tables know of none");
+    lead.show(&mut batch);
+    assert_eq!(attempts(&lead, 100), 1);
+    for id in 0..10 {
+        lead.store_and_show(publish(&id.to_string()));
+    }
+    lead.store_and_show(retry(2));
+    assert_eq!(attempts(&lead, 100), 2);
+    assert_eq!(attempts(&lead, 5), 1);
+}

@@ -37,6 +37,7 @@ mod restore;
 mod shell;
 mod simulate;
 mod status;
+mod subs;
 mod table;
 mod tail;
 mod token;
@@ -100,6 +101,9 @@ enum Command {
     #[command(subcommand, before_help = dlq::EXAMPLES)]
     Dlq(dlq::Dlq),
     Replay(replay::Replay),
+    /// Subscriptions: how they stand, to pause one, and to let it go on.
+    #[command(subcommand, before_help = subs::EXAMPLES)]
+    Subs(subs::Subs),
     /// Jobs: bulk work on dead letters and replays, watched and cancelled.
     #[command(subcommand, before_help = jobs::EXAMPLES)]
     Jobs(jobs::Jobs),
@@ -184,6 +188,7 @@ fn run(cli: Cli, out: &mut Output) -> Result<()> {
         Command::Model(model) => asked(model.run(out, &global)),
         Command::Dlq(dlq) => asked(dlq.run(out, &global)),
         Command::Replay(replay) => asked(replay.run(out, &global)),
+        Command::Subs(subs) => asked(subs.run(out, &global)),
         Command::Jobs(jobs) => asked(jobs.run(out, &global)),
         Command::Status(_) => asked(status::Status::run(out, &global)),
     }

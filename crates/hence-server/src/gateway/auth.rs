@@ -31,11 +31,19 @@ pub(crate) enum Verb {
     Redrive,
     /// To have a handler called for old events.
     Replay,
+    /// To pause a subscription, and to let it go on.
+    Operate,
 }
 
 impl Verb {
     /// Every verb.
-    pub(crate) const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Redrive, Self::Replay];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Publish,
+        Self::Read,
+        Self::Redrive,
+        Self::Replay,
+        Self::Operate,
+    ];
 
     /// The verb as it is written.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -44,6 +52,7 @@ impl Verb {
             Self::Read => "read",
             Self::Redrive => "redrive",
             Self::Replay => "replay",
+            Self::Operate => "operate",
         }
     }
 }
@@ -245,6 +254,9 @@ pub(crate) struct MayRead;
 /// A caller that may send dead letters again.
 pub(crate) struct MayRedrive(pub(crate) Caller);
 
+/// A caller that may pause subscriptions.
+pub(crate) struct MayOperate(pub(crate) Caller);
+
 /// A caller that may have a job of some kind; which one, its kind says.
 pub(crate) struct MayWork(pub(crate) Caller);
 
@@ -298,6 +310,7 @@ extractors! {
     MayPublish: &[Verb::Publish], MayPublish;
     MayRead: &[Verb::Read], |_| MayRead;
     MayRedrive: &[Verb::Redrive], MayRedrive;
+    MayOperate: &[Verb::Operate], MayOperate;
     MayWork: &[Verb::Redrive, Verb::Replay], MayWork;
     Anyone: &[], Anyone;
 }

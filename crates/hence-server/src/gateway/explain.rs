@@ -353,6 +353,7 @@ impl Wait {
                     format!("a storm of failures stopped it; it tries with one event {when}");
                 Self::until("breaker", detail, *at)
             }
+            Stop::Asked(paused) => Self::of("paused-by", format!("the subscription is {paused}")),
             Stop::Paused(limit) => Self::of("paused", format!("the subscription pauses: {limit}")),
             Stop::Batch(at) => {
                 let detail = format!("a batch is not full yet; it is handled at {at} all the same");

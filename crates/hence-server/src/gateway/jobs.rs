@@ -214,21 +214,6 @@ impl Gateway {
     }
 }
 
-impl Gateway {
-    /// Whether this process has the handler of a subscription: nobody else can call it.
-    fn check_handler(&self, name: &str) -> Result<(), Problem> {
-        self.check_subscription(name)?;
-        let mut own = self.topology.subscriptions.iter();
-        if own.any(|node| node.name == name) {
-            return Ok(());
-        }
-        let detail = format!("this process has no handler of '{name}', and so cannot call it");
-        let hint = "replay it in the program that has the handler, with `Running::replayer`: \
-                    docs/guides/replay.md";
-        Err(Code::NOT_FOUND.problem(detail).hint(hint))
-    }
-}
-
 /// `GET /v1/jobs`.
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,

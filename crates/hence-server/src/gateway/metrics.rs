@@ -230,6 +230,13 @@ impl Gateway {
             let labels = [("subscription", subscription.as_str())];
             out.sample(name, &labels, metrics.shed() as f64);
         }
+        let name = "subscription_paused";
+        out.family(name, "gauge", "1 while somebody has paused it, else 0.");
+        for subscription in self.metrics.keys() {
+            let paused = self.pauser.paused(subscription).is_some();
+            let labels = [("subscription", subscription.as_str())];
+            out.sample(name, &labels, f64::from(u8::from(paused)));
+        }
         for (name, help, histogram) in TIMINGS {
             out.family(name, "histogram", help);
             for (subscription, metrics) in &self.metrics {

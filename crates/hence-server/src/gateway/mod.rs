@@ -13,6 +13,7 @@ use axum::extract::rejection::PathRejection;
 use hence::core::Topology;
 use hence::explain::Explainer;
 use hence::metrics::Metrics;
+use hence::pause::Pauser;
 use hence::replay::Replayer;
 use hence::{Bus, Running};
 use tokio::sync::Semaphore;
@@ -37,6 +38,7 @@ mod receipt;
 mod reply;
 mod router;
 pub(crate) mod server;
+mod subscriptions;
 pub(crate) mod suggest;
 mod tail;
 mod topology;
@@ -55,6 +57,7 @@ pub(crate) struct Gateway {
     metrics: Metrics,
     explainer: Explainer,
     replayer: Replayer,
+    pauser: Pauser,
     limits: Limits,
     access: Access,
     keys: idempotency::Keys,
@@ -81,6 +84,7 @@ impl Gateway {
             metrics: running.metrics().clone(),
             explainer: running.explainer().clone(),
             replayer: running.replayer().clone(),
+            pauser: running.pauser().clone(),
             keys: idempotency::Keys::new(limits.idempotency, dedup),
             counters: metrics::Counters::default(),
             jobs: jobs::Jobs::default(),

@@ -22,11 +22,11 @@ use super::problem::{Code, Problem};
 use super::suggest::did_you_mean;
 use super::{
     Gateway, cloudevents, dead_letters, events, explain, health, jobs, limits, metrics, plan,
-    publish, tail, topology,
+    publish, subscriptions, tail, topology,
 };
 
 /// Every resource, for "did you mean".
-const PATHS: [&str; 23] = [
+const PATHS: [&str; 25] = [
     "/v1/events",
     "/v1/events/{position}",
     "/v1/events/{position}/deliveries",
@@ -35,6 +35,8 @@ const PATHS: [&str; 23] = [
     "/v1/tail",
     "/v1/topology",
     "/v1/subscriptions",
+    "/v1/subscriptions/{id}/pause",
+    "/v1/subscriptions/{id}/resume",
     "/v1/deadletters",
     "/v1/deadletters/groups",
     "/v1/deadletters/{id}",
@@ -69,7 +71,9 @@ pub(crate) fn router(gateway: &Arc<Gateway>) -> Router {
         .route("/v1/publish/{type}", post(publish::publish))
         .route("/v1/tail", get(tail::tail))
         .route("/v1/topology", get(topology::topology))
-        .route("/v1/subscriptions", get(topology::subscriptions))
+        .route("/v1/subscriptions", get(subscriptions::list))
+        .route("/v1/subscriptions/{id}/pause", post(subscriptions::pause))
+        .route("/v1/subscriptions/{id}/resume", post(subscriptions::resume))
         .route("/v1/deadletters", get(dead_letters::list))
         .route("/v1/deadletters/groups", get(dead_letters::groups))
         .route(

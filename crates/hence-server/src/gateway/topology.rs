@@ -17,7 +17,7 @@ use super::Gateway;
 use super::auth::MayRead;
 use super::problem::Problem;
 use super::query::Query;
-use super::reply::{json, list, text};
+use super::reply::{json, text};
 
 /// What was measured of a subscription.
 #[derive(Serialize)]
@@ -188,30 +188,8 @@ pub(crate) async fn topology(
     })
 }
 
-/// A subscription as the API writes it.
-#[derive(Serialize)]
-struct Subscription<'a> {
-    id: &'a str,
-    types: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    config: Option<Value>,
-    /// What of it is not as it would be if nobody had asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changed: Option<Value>,
-    /// Whether code of this process handles its events.
-    handler: bool,
-    status: &'static str,
-    /// Why it stands still.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trouble: Option<String>,
-    settled: String,
-    lag: u64,
-    inflight: u64,
-    dead: u64,
-}
-
 /// The options of a subscription as configuration writes them: a table for those that have parts.
-fn config<'a>(options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+pub(super) fn config<'a>(options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
     let mut config = Map::new();
     for (name, value) in options {
         // A number is a number, as in the file.
@@ -228,41 +206,4 @@ fn config<'a>(options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
         }
     }
     config.into()
-}
-
-/// `GET /v1/subscriptions`.
-pub(crate) async fn subscriptions(
-    State(gateway): State<Arc<Gateway>>,
-    _: MayRead,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    Query::of(&uri, &[])?;
-    let reports = gateway.bus.engine().subscriptions();
-    let nodes = &gateway.topology.subscriptions;
-    let items = reports.iter().map(|report| {
-        let node = nodes.iter().find(|node| node.name == report.name);
-        let metrics = gateway.metrics.get(&report.name);
-        let trouble = metrics.and_then(|metrics| metrics.trouble());
-        Subscription {
-            id: &report.name,
-            types: &report.types,
-            config: node.map(|node| {
-                let options = node.options.iter();
-                config(options.map(|(name, value)| (name.as_str(), value.as_str())))
-            }),
-            changed: node.map(|node| config(node.changes())),
-            handler: node.is_some(),
-            status: match &trouble {
-                Some(_) => "failing",
-                None if report.attached => "active",
-                None => "detached",
-            },
-            trouble,
-            settled: report.settled.to_string(),
-            lag: report.lag,
-            inflight: report.in_flight,
-            dead: report.dead,
-        }
-    });
-    Ok(list(items.collect()))
 }

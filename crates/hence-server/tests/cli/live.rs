@@ -32,6 +32,9 @@ fn asking(server: &Server) -> Vec<Vec<String>> {
         words("dlq ls"),
         words("dlq groups"),
         words("jobs ls"),
+        words("subs ls"),
+        words("subs pause cancel-order"),
+        words("subs resume cancel-order"),
         words(&format!("dlq show {letter}")),
         words(&format!("dlq redrive {letter} --dry-run")),
     ]
@@ -661,6 +664,8 @@ fn asking_for_nothing() -> Vec<Vec<&'static str>> {
         "status",
         "dlq ls",
         "dlq show a.1",
+        "subs ls",
+        "subs pause a",
     ]
     .iter()
     .map(|line| line.split(' ').collect())

@@ -17,3 +17,4 @@ mod replay;
 mod rules;
 mod server;
 mod stand_in;
+mod subs;

@@ -29,7 +29,7 @@ use super::standing::{Place, Turn};
 /// stored. What a crash has left open comes first, so that this is enough to find it.
 pub(crate) const SUSPECTS_MAX: usize = 1_000;
 /// How the keys of the runtime's own values begin.
-const OWN: char = '\u{1}';
+pub(crate) const OWN: char = '\u{1}';
 
 /// Whether a change of a key is the runtime's own, and not of a handler.
 pub(crate) fn is_own(change: &Change) -> bool {

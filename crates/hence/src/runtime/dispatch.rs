@@ -35,7 +35,8 @@ use super::lanes::{Batch, Lanes};
 use super::metrics::SubscriptionMetrics;
 use super::settle::{Settler, Verdict};
 use super::shed::Shed;
-use super::standing::Question;
+use super::standing::Asked;
+use crate::pause::Paused;
 use crate::subscription::Subscription;
 
 /// The most calls that are made here before others may run.
@@ -94,7 +95,9 @@ pub(crate) struct Pump {
     turn: usize,
     /// What is settled as done and will be committed together.
     done: Done,
-    questions: mpsc::Receiver<Question>,
+    questions: mpsc::Receiver<Asked>,
+    /// Somebody has paused the subscription: no call begins, and nothing is pulled.
+    halted: Option<Paused>,
     /// What was just taken from the lanes; kept for its memory.
     popped: Vec<Delivery>,
     /// When the last call ended, while nothing else has been done since.
@@ -109,7 +112,7 @@ impl Pump {
         metrics: Arc<SubscriptionMetrics>,
         source: &str,
         deliveries: &dyn Deliveries,
-        (questions, watch): (mpsc::Receiver<Question>, Option<Watch>),
+        (questions, watch, halted): (mpsc::Receiver<Asked>, Option<Watch>, Option<Paused>),
     ) -> Self {
         let (clock, now) = (Clock::start_at(engine.now()), Instant::now());
         let options = &subscription.options;
@@ -145,6 +148,7 @@ impl Pump {
             turn: 0,
             done: Done::default(),
             questions,
+            halted,
             subscription,
             engine,
             states,
@@ -206,7 +210,8 @@ impl Pump {
                 return;
             }
             self.turn = 0;
-            if pulling {
+            let begins = pulling && self.halted.is_none();
+            if begins {
                 self.start_calls();
                 // What an engine answers on the spot may let more of a key begin.
                 while self.flush() && self.turn < TURN_MAX {
@@ -218,7 +223,7 @@ impl Pump {
             self.ended_at = None;
             // Others want to run, too.
             let more = self.turn >= TURN_MAX;
-            let credit = if pulling { self.credit() } else { Credit::None };
+            let credit = if begins { self.credit() } else { Credit::None };
             // Once nothing begins any more, nothing may wake the pump for it.
             let wake = if pulling {
                 self.next_wake(credit)
@@ -249,7 +254,7 @@ impl Pump {
                 }
                 () = sleep_until(wake), if wake.is_some() => self.woken(),
                 () = tokio::task::yield_now(), if more => {}
-                Some(question) = self.questions.recv() => self.tell(question),
+                Some(asked) = self.questions.recv() => self.hear(asked),
             }
         }
     }
@@ -263,6 +268,10 @@ impl Pump {
         let dues = [self.lanes.next_due(), self.intake.next_due()];
         let due = dues.into_iter().flatten().min();
         let due = due.map(|due| Instant::now() + due.since(self.clock.now()));
+        if self.halted.is_some() {
+            // What else may come would begin a call.
+            return due;
+        }
         // A batch that may not begin anyway would wake the pump again and again.
         let may_start = self.has_worker() && self.paced.is_none();
         let batch = self.batch_due.filter(|_| may_start);

@@ -69,13 +69,7 @@ impl Settler {
     /// # Errors
     /// `HN0104` when the event cannot be encoded.
     pub(crate) fn notice(&self, event: &impl Event) -> Result<Message> {
-        let draft = Draft::of(event)?;
-        let now = Timestamp::now();
-        let mut attributes = Attributes::new(id::fresh(now), &self.source, draft.event_type)?;
-        attributes.set_time(now);
-        attributes.set("datacontenttype", "application/json")?;
-        attributes.set(KEY, &*self.subscription)?;
-        Ok(Message::new(attributes, Some(draft.data)))
+        notice(&self.source, &self.subscription, event)
     }
 
     /// What Hence itself says of a delivery that becomes a dead letter without its handler, if
@@ -284,4 +278,15 @@ fn rejected(reason: RejectReason, error: &str, hold: bool) -> Outcome {
         error: error.to_owned(),
         hold,
     }
+}
+
+/// What Hence itself says of a subscription, as a message.
+pub(crate) fn notice(source: &str, subscription: &str, event: &impl Event) -> Result<Message> {
+    let draft = Draft::of(event)?;
+    let now = Timestamp::now();
+    let mut attributes = Attributes::new(id::fresh(now), source, draft.event_type)?;
+    attributes.set_time(now);
+    attributes.set("datacontenttype", "application/json")?;
+    attributes.set(KEY, subscription)?;
+    Ok(Message::new(attributes, Some(draft.data)))
 }

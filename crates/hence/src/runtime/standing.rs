@@ -3,8 +3,25 @@
 use hence_core::{Position, Timestamp};
 use tokio::sync::oneshot;
 
+use crate::pause::Paused;
+
 /// Questions that a pump has not answered yet; whoever asks beyond them waits.
 pub(crate) const QUESTIONS_MAX: usize = 16;
+
+/// What a pump is asked.
+pub(crate) enum Asked {
+    /// Where a delivery is.
+    Where(Question),
+    /// To begin no more calls, or to go on.
+    Halt(Halt),
+}
+
+/// What a pump is told when somebody pauses its subscription, or lets it go on.
+pub(crate) struct Halt {
+    pub(crate) paused: Option<Paused>,
+    /// Once no call begins any more.
+    pub(crate) heard: oneshot::Sender<()>,
+}
 
 /// Where one delivery is.
 pub(crate) struct Question {
@@ -102,6 +119,8 @@ pub enum Stop {
     Tripped(Option<Timestamp>),
     /// So much waits behind failures that no more is pulled; this is the limit, in words.
     Paused(String),
+    /// Somebody has paused it.
+    Asked(Paused),
     /// So much waits that nothing more is pulled until some of it has ended.
     Full,
     /// A batch is not full yet, and not old enough before this moment.

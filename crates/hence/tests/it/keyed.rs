@@ -373,6 +373,13 @@ async fn an_engine_without_the_feature_is_refused() {
         assert_eq!(error.code().as_str(), "HN0221");
         assert!(error.to_string().contains(feature.as_str()), "{error}");
     }
+    async fn plain(_: Tick) {}
+    let app = App::new("test").subscribe("plain", plain);
+    let running = app.start_on(Arc::new(Plain::new())).await.unwrap();
+    let error = running.pauser().pause("plain", "me", "").await.unwrap_err();
+    assert_eq!(error.code().as_str(), "HN0221", "a pause is a value");
+    assert_eq!(running.pauser().paused("plain"), None);
+    running.drain().await;
     let error = Plain::new().keyed("keep", "k").await.unwrap_err();
     assert_eq!(error.code().as_str(), "HN0221");
 }

@@ -21,6 +21,7 @@ mod failure;
 mod flow;
 mod measure;
 mod order;
+mod pause;
 mod peers;
 mod publish;
 mod replay;

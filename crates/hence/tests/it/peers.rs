@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use hence::core::engine::DeliveryState;
-use hence::core::{Attributes, Message, RejectReason};
+use hence::core::{Attributes, DeadLetterQuery, Message, RejectReason};
 use hence::{App, Attempt, Batch, Failure, Handler, HandlerExt, Publisher, State};
 use tokio::sync::Semaphore;
 
@@ -39,6 +39,18 @@ async fn broken(
 ) -> Result<(), Failure> {
     if tick.number == 1 && !mended.load(SeqCst) {
         return Err(Failure::reject("broken"));
+    }
+    seen.add(&tick.key, tick.number);
+    Ok(())
+}
+
+/// Takes its time now and then, and fails at first now and then.
+async fn uneven(tick: Tick, attempt: Attempt, seen: State<Seen>) -> Result<(), &'static str> {
+    for _ in 0..tick.number * 7 % 5 {
+        tokio::task::yield_now().await;
+    }
+    if tick.number.is_multiple_of(13) && attempt.0 == 1 {
+        return Err("not yet");
     }
     seen.add(&tick.key, tick.number);
     Ok(())
@@ -91,6 +103,53 @@ on_both_engines! {
         seen.reach(400).await;
         let slow = seen.all().into_iter().filter(|(key, _)| key == "slow");
         assert_eq!(slow.map(|(_, n)| n).collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
+    }
+
+    /// MassTransit #4777, Dapr's components-contrib #277 and #3601: with several calls at a time the
+    /// order of a key breaks now and then.
+    async fn masstransit_4777_every_key_keeps_its_order_beside_others(place: Place) {
+        const KEYS: u64 = 16;
+        const EVENTS: u64 = 800;
+        let seen = Seen::default();
+        let app = App::new("test").state(seen.clone());
+        let running = place.start(app.subscribe("uneven", quick(uneven))).await;
+        for first in (0..EVENTS).step_by(100) {
+            let events = (first..first + 100).map(|n| tick(&(n % KEYS).to_string(), n));
+            running.publish_all(events).await.unwrap();
+        }
+        seen.reach(EVENTS as usize).await;
+        let all = seen.all();
+        let mut overtook = false;
+        for key in 0..KEYS {
+            let own = all.iter().filter(|(other, _)| *other == key.to_string());
+            let own: Vec<_> = own.map(|(_, number)| *number).collect();
+            let wanted: Vec<_> = (0..EVENTS).filter(|n| n % KEYS == key).collect();
+            assert_eq!(own, wanted, "key {key}");
+        }
+        for pair in all.windows(2) {
+            overtook |= pair[0].1 > pair[1].1;
+        }
+        assert!(overtook, "keys went one after the other");
+    }
+
+    /// NServiceBus, ServiceControl #660: the retry of a group takes others than were seen.
+    async fn servicecontrol_660_a_redrive_takes_what_was_previewed(place: Place) {
+        let (seen, mended) = (Seen::default(), Arc::new(AtomicBool::new(false)));
+        let app = App::new("test").state(seen.clone()).state(Arc::clone(&mended));
+        let running = place.start(app.subscribe("broken", broken)).await;
+        running.publish_all(["a", "b"].map(|key| tick(key, 1))).await.unwrap();
+        letters(&running, 2).await;
+        let seen_by_somebody = running.freeze_dead_letters(DeadLetterQuery::default()).await.unwrap();
+        running.publish(tick("c", 1)).await.unwrap();
+        letters(&running, 3).await;
+        mended.store(true, SeqCst);
+        let again = DeadLetterQuery { upto: seen_by_somebody.upto, ..DeadLetterQuery::default() };
+        let frozen = running.freeze_dead_letters(again).await.unwrap();
+        assert_eq!(frozen.ids, seen_by_somebody.ids);
+        running.redrive(frozen.ids).await.unwrap();
+        seen.reach(2).await;
+        let left = letters(&running, 1).await.remove(0);
+        assert_eq!(left.key.as_deref(), Some("c"));
     }
 
     /// Wolverine #986: order is lost when dead letters are recovered.
@@ -183,6 +242,31 @@ async fn wolverine_3490_the_age_of_a_batch_is_a_maximum() {
             "{:?}",
             seen.numbers()
         );
+    })
+    .await;
+}
+
+/// MassTransit #5860: a second round of retries, half an hour later, does not come. apalis #503: it
+/// comes, and when all attempts are made the job begins from the first again.
+#[tokio::test(start_paused = true)]
+async fn masstransit_5860_a_retry_in_hours_comes_once_and_the_last_is_the_last() {
+    limited("masstransit_5860", async {
+        let (seen, hour) = (Seen::default(), Duration::from_secs(3_600));
+        let app = App::new("test").state(seen.clone());
+        let handler = never.retry(3).with(|options| {
+            (options.retry.first, options.retry.max) = (hour, 24 * hour);
+            options.breaker = None;
+        });
+        let running = memory().start(app.subscribe("never", handler)).await;
+        running.publish(tick("k", 1)).await.unwrap();
+        tokio::time::sleep(1_000 * hour).await;
+        let letter = letters(&running, 1).await.remove(0);
+        assert_eq!(
+            (letter.attempts, letter.reason),
+            (3, RejectReason::RetriesExhausted)
+        );
+        assert_eq!(seen.numbers(), [1, 2, 3]);
+        assert_eq!(letters_of(&running, None).await.len(), 1);
     })
     .await;
 }

@@ -128,9 +128,9 @@ fn the_version_is_an_attribute_unless_it_is_the_first() {
     }
 }
 
-/// Peers bring old events to a new version, and forget those among the dead letters.
+/// Axon #2500: old events are brought to a new version, and those among the dead letters are not.
 #[tokio::test]
-async fn a_dead_letter_of_an_old_version_is_upcast_when_it_is_redriven() {
+async fn axon_2500_a_dead_letter_of_an_old_version_is_upcast_when_it_is_redriven() {
     limited("a_dead_letter_of_an_old_version_is_upcast", async {
         let place = log();
         let running = place

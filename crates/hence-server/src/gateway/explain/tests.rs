@@ -86,11 +86,17 @@ fn each_thing_that_an_event_waits_for_has_its_word() {
 #[test]
 fn each_stop_of_a_subscription_has_its_word() {
     let due = Timestamp::from_micros(1_000_000);
+    let asked = hence::pause::Paused {
+        since: due,
+        by: "ops".to_owned(),
+        reason: "the bank is closed".to_owned(),
+    };
     for (stop, wanted) in [
         (Stop::Concurrency(3), "concurrency"),
         (Stop::Throttle(due), "throttle"),
         (Stop::Tripped(Some(due)), "breaker"),
         (Stop::Paused("1000 events wait".to_owned()), "paused"),
+        (Stop::Asked(asked), "paused-by"),
         (Stop::Full, "full"),
         (Stop::Batch(due), "batch"),
         (Stop::Reading(due), "reading"),

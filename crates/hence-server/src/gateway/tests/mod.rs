@@ -33,6 +33,7 @@ mod publish;
 mod read;
 mod replay;
 mod retention;
+mod subscriptions;
 mod wrong;
 
 #[derive(Event, Serialize, Deserialize)]

@@ -4,11 +4,22 @@ use hence_core::{Order, Timestamp};
 use tokio::time::Instant;
 
 use super::Pump;
-use crate::runtime::standing::{Behind, Place, Question, Standing, Stop};
+use crate::runtime::standing::{Asked, Behind, Halt, Place, Question, Standing, Stop};
 
 impl Pump {
+    /// Hears what it is asked.
+    pub(super) fn hear(&mut self, asked: Asked) {
+        match asked {
+            Asked::Where(question) => self.tell(question),
+            Asked::Halt(Halt { paused, heard }) => {
+                self.halted = paused;
+                heard.send(()).unwrap_or_default();
+            }
+        }
+    }
+
     /// Answers one question.
-    pub(super) fn tell(&self, question: Question) {
+    fn tell(&self, question: Question) {
         let standing = Standing {
             place: self.place(&question),
             stops: self.stops(),
@@ -42,6 +53,7 @@ impl Pump {
     fn stops(&self) -> Vec<Stop> {
         let now = Instant::now();
         let mut stops = Vec::new();
+        stops.extend(self.halted.clone().map(Stop::Asked));
         if !self.breaker.is_closed() {
             stops.push(Stop::Tripped(self.breaker.wake().map(|at| self.moment(at))));
         }

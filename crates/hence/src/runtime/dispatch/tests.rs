@@ -89,7 +89,7 @@ async fn stand_on(engine: Arc<dyn Engine>) -> Stand {
         Arc::clone(&metrics),
         "/test",
         &*deliveries,
-        (tokio::sync::mpsc::channel(1).1, None),
+        (tokio::sync::mpsc::channel(1).1, None, None),
     );
     let app = App::new("other")
         .start_on(Arc::clone(&engine))
@@ -318,6 +318,59 @@ async fn a_draining_pump_with_an_open_breaker_rests_while_a_call_runs() {
     assert_eq!(turns.load(SeqCst), 1, "it asked to be asked again");
     stop.cancel();
     pump.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_pump_rests_whatever_else_is_due() {
+    let mut stand = stand().await;
+    let now = Instant::now();
+    let mut breaker = Breaker::new(Some(hence_core::Breaker::default()));
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    breaker.probe(pulled[0].position);
+    breaker.failed(&pulled, now);
+    stand.pump.breaker = breaker;
+    stand.pump.lanes.push(pulled[0].clone());
+    (stand.pump.paced, stand.pump.batch_due) = (Some(now), Some(now));
+    stand.pump.halted = Some(crate::pause::Paused {
+        since: hence_core::Timestamp::now(),
+        by: "a test".to_owned(),
+        reason: String::new(),
+    });
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+    let turns = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&turns);
+    let mut pump = Box::pin(stand.pump.run(stand.deliveries, drain.clone(), stop));
+    let pump = tokio::spawn(std::future::poll_fn(move |context| {
+        counted.fetch_add(1, SeqCst);
+        pump.as_mut().poll(context)
+    }));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(turns.load(SeqCst), 1, "it asked to be asked again");
+    drain.cancel();
+    pump.await.unwrap();
+    assert_eq!(stand.handled.load(SeqCst), 0);
+}
+
+#[tokio::test]
+async fn what_was_to_be_tried_with_and_is_paused_lets_another_try() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut stand, watch, delivery) = accused(&dir).await;
+    stand.pump.lanes.push(delivery.clone());
+    stand.pump.start_calls();
+    step(&mut stand.pump).await;
+    stand.pump.breaker.probe(delivery.position);
+    stand.pump.halted = Some(crate::pause::Paused {
+        since: hence_core::Timestamp::now(),
+        by: "a test".to_owned(),
+        reason: String::new(),
+    });
+    step(&mut stand.pump).await;
+    assert_eq!((stand.handled.load(SeqCst), stand.pump.running), (0, 0));
+    assert!(watch.is_free() && stand.pump.lanes.has_next());
+    assert!(stand.pump.breaker.is_waiting());
 }
 
 /// A pump whose one event was there when the process began, and was seen at a crash.

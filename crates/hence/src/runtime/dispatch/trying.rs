@@ -55,12 +55,14 @@ impl Pump {
         }
     }
 
-    /// Begins the call, unless a storm has stopped the subscription meanwhile.
+    /// Begins the call, unless a storm has stopped the subscription meanwhile, or somebody.
     fn begin_tried(&mut self, deliveries: Vec<Delivery>) {
-        if self.breaker.still_permits(&deliveries) {
+        if self.halted.is_none() && self.breaker.still_permits(&deliveries) {
             self.count_first(&deliveries);
             self.start(deliveries);
         } else {
+            // Where it was to be tried with, another is.
+            self.breaker.neither(&deliveries);
             self.put_back(deliveries);
         }
     }
