@@ -47,36 +47,9 @@ pub struct Attributes {
     ends: [u32; FIXED],
     /// In the order of their names.
     extensions: Vec<Extension>,
-    /// Which of those that Hence knows are among them, because they are asked for again and again.
-    known: u8,
-}
-
-/// An extension that Hence knows, and its bit.
-#[derive(Clone, Copy)]
-struct Known(&'static str, u8);
-
-const OWN_KEY: Known = Known(KEY, 1);
-const OWN_CAUSATION: Known = Known(CAUSATION, 1 << 1);
-const OWN_CORRELATION: Known = Known(CORRELATION, 1 << 2);
-const OWN_DELIVER_AT: Known = Known(DELIVER_AT, 1 << 3);
-const OWN_EXPIRY: Known = Known(EXPIRY, 1 << 4);
-const OWN_DEPTH: Known = Known(DEPTH, 1 << 5);
-const OWN_PRIORITY: Known = Known(PRIORITY, 1 << 6);
-const OWN_VERSION: Known = Known(DATA_VERSION, 1 << 7);
-
-/// The bit of an extension, or none.
-fn bit(name: &str) -> u8 {
-    match name {
-        KEY => OWN_KEY.1,
-        CAUSATION => OWN_CAUSATION.1,
-        CORRELATION => OWN_CORRELATION.1,
-        DELIVER_AT => OWN_DELIVER_AT.1,
-        EXPIRY => OWN_EXPIRY.1,
-        DEPTH => OWN_DEPTH.1,
-        PRIORITY => OWN_PRIORITY.1,
-        DATA_VERSION => OWN_VERSION.1,
-        _ => 0,
-    }
+    /// Which lengths their names have, or once had: an event is asked for several that it lacks,
+    /// and mostly this says so.
+    lengths: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -164,7 +137,7 @@ impl Attributes {
             text,
             ends,
             extensions: Vec::new(),
-            known: 0,
+            lengths: 0,
         })
     }
 
@@ -232,28 +205,28 @@ impl Attributes {
     #[inline]
     #[must_use]
     pub fn key(&self) -> Option<&str> {
-        self.string(OWN_KEY)
+        self.string(KEY)
     }
 
     /// The id of the event that caused this one.
     #[inline]
     #[must_use]
     pub fn causation_id(&self) -> Option<&str> {
-        self.string(OWN_CAUSATION)
+        self.string(CAUSATION)
     }
 
     /// The id of the first event of the chain that this one belongs to.
     #[inline]
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {
-        self.string(OWN_CORRELATION)
+        self.string(CORRELATION)
     }
 
     /// The moment before which the event is not delivered.
     #[inline]
     #[must_use]
     pub fn deliver_at(&self) -> Option<Timestamp> {
-        self.string(OWN_DELIVER_AT)
+        self.string(DELIVER_AT)
             .and_then(|text| Timestamp::parse(text).ok())
     }
 
@@ -261,32 +234,29 @@ impl Attributes {
     #[inline]
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
-        self.string(OWN_EXPIRY)
+        self.string(EXPIRY)
             .and_then(|text| Timestamp::parse(text).ok())
     }
 
     /// How many events caused one another before this one; 0 for what no handler has emitted.
-    #[inline]
     #[must_use]
     pub fn causation_depth(&self) -> u32 {
-        u32::try_from(self.integer(OWN_DEPTH)).unwrap_or(0)
+        u32::try_from(self.integer(DEPTH)).unwrap_or(0)
     }
 
     /// How urgent it is; more is sooner.
-    #[inline]
     #[must_use]
     pub fn priority(&self) -> i32 {
-        self.integer(OWN_PRIORITY)
+        self.integer(PRIORITY)
     }
 
     /// In which version of its type the data is (`dataversion`); the first is 1, and what is no
     /// version is 0.
-    #[inline]
     #[must_use]
     pub fn data_version(&self) -> u32 {
-        match self.find_known(OWN_VERSION) {
+        match self.find(DATA_VERSION) {
             None => 1,
-            Some(_) => u32::try_from(self.integer(OWN_VERSION)).unwrap_or(0),
+            Some(_) => u32::try_from(self.integer(DATA_VERSION)).unwrap_or(0),
         }
     }
 
@@ -337,10 +307,12 @@ impl Attributes {
 
     /// Removes an extension attribute; whether it was there.
     pub fn remove_extension(&mut self, name: &str) -> bool {
+        if self.lengths & length_bit(name) == 0 {
+            return false;
+        }
         let Ok(index) = self.index_of(name) else {
             return false;
         };
-        self.known &= !bit(name);
         let Extension { name, value } = self.extensions.remove(index);
         // The name stands behind the value, so that the value does not move first.
         self.splice(name.range(), "");
@@ -371,6 +343,7 @@ impl Attributes {
         };
         check_length(self.text.len() + name.len() + length)?;
         self.remove_extension(name);
+        self.lengths |= length_bit(name);
         let value = match value {
             Value::Boolean(flag) => Kept::Boolean(*flag),
             Value::Integer(number) => Kept::Integer(*number),
@@ -379,7 +352,6 @@ impl Attributes {
         let index = match self.index_of(name) {
             Ok(index) | Err(index) => index,
         };
-        self.known |= bit(name);
         let name = self.append(name);
         self.extensions.insert(index, Extension { name, value });
         Ok(())
@@ -443,7 +415,15 @@ impl Attributes {
             .binary_search_by(|extension| self.get(extension.name).cmp(name))
     }
 
+    #[inline]
     fn find(&self, name: &str) -> Option<Kept> {
+        match self.lengths & length_bit(name) {
+            0 => None,
+            _ => self.search(name),
+        }
+    }
+
+    fn search(&self, name: &str) -> Option<Kept> {
         // There are few, and most names differ in length, so that most of them are not looked at.
         let text = self.text.as_bytes();
         let named = |found: &&Extension| {
@@ -456,18 +436,9 @@ impl Attributes {
             .map(|extension| extension.value)
     }
 
-    #[inline]
-    fn find_known(&self, Known(name, bit): Known) -> Option<Kept> {
-        if self.known & bit == 0 {
-            return None;
-        }
-        self.find(name)
-    }
-
     /// An integer that may have come as text, as it does in an HTTP header; 0 for anything else.
-    #[inline]
-    fn integer(&self, known: Known) -> i32 {
-        match self.find_known(known) {
+    fn integer(&self, name: &str) -> i32 {
+        match self.find(name) {
             Some(Kept::Integer(number)) => number,
             Some(Kept::Text(span)) => self.get(span).parse().unwrap_or(0),
             _ => 0,
@@ -475,8 +446,8 @@ impl Attributes {
     }
 
     #[inline]
-    fn string(&self, known: Known) -> Option<&str> {
-        match self.find_known(known) {
+    fn string(&self, name: &str) -> Option<&str> {
+        match self.find(name) {
             Some(Kept::Text(span)) => Some(self.get(span)),
             _ => None,
         }
@@ -524,6 +495,12 @@ impl fmt::Debug for Attributes {
         );
         map.finish()
     }
+}
+
+/// The bit of a name's length; those of the longest names share one.
+#[inline]
+fn length_bit(name: &str) -> u32 {
+    1 << name.len().min(31)
 }
 
 fn check_length(bytes: usize) -> Result<()> {

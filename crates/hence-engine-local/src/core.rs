@@ -24,7 +24,7 @@ use crate::memory::Waiting;
 use crate::op::{Discarded, Edited, Ended, How, Op, Subscribed, Taken};
 use crate::outlet::{Found, Outlet, behind, delay};
 use crate::planted::is_planted;
-use crate::state::{SUBSCRIPTIONS_MAX, State, Taker};
+use crate::state::{SUBSCRIPTIONS_MAX, State};
 use crate::subscription::{Status, Subscription};
 use crate::tail::Tail;
 use crate::timers::{TIMERS_AT_A_TIME, Timer, TimerId};
@@ -74,6 +74,8 @@ pub(crate) struct Core {
     pub(crate) scratch: Batch,
     /// A reader waits at the end for more.
     pub(crate) followed: bool,
+    /// Kept for its memory: who has to settle the message that is being applied.
+    open: Vec<u32>,
     pub(crate) closed: bool,
     /// Why no more commits are taken.
     pub(crate) failed: Option<Error>,
@@ -127,6 +129,7 @@ impl Core {
             queue: VecDeque::new(),
             scratch: Batch::default(),
             followed: false,
+            open: Vec::new(),
             closed: false,
             failed: None,
         }
@@ -271,7 +274,8 @@ impl Core {
     }
 
     fn append(&mut self, append: Append, time: Timestamp) {
-        let position = self.state.append(&append);
+        let mut open = std::mem::take(&mut self.open);
+        let position = self.state.append(&append, |id| open.push(id));
         self.newest = position;
         let Append {
             message, tag, size, ..
@@ -282,28 +286,21 @@ impl Core {
             message,
         };
         let delay = delay(&entry, time);
-        let mut open = 0;
-        for taker in self
-            .state
-            .takers(tag, entry.message.attributes().event_type())
-        {
-            let subscription = self.state.subscription(taker.subscription);
-            if !subscription.is_some_and(|found| taker.has_open(found, position)) {
-                continue;
-            }
-            open += 1;
-            if let Some(Some(outlet)) = self.outlets.get_mut(taker.subscription as usize) {
-                let gate = self.gates.of(&self.state, taker.subscription);
+        for id in &open {
+            if let Some(Some(outlet)) = self.outlets.get_mut(*id as usize) {
+                let gate = self.gates.of(&self.state, *id);
                 outlet.offer(position, behind(gate, &entry, delay));
             }
         }
-        entry.message.expect_takers(open);
+        entry.message.expect_takers(open.len());
         // About as much again for the event that is decoded for several.
-        let decoded = match open {
+        let decoded = match open.len() {
             0 | 1 => 0,
             _ => entry.message.data().map_or(0, Bytes::len),
         };
-        self.tail.push(entry, tag, size + decoded, open);
+        self.tail.push(entry, tag, size + decoded, open.len());
+        open.clear();
+        self.open = open;
     }
 
     fn end(&mut self, ended: &Ended, time: Timestamp, emitted: Emitted) {
@@ -546,21 +543,19 @@ impl Core {
     /// the last of these will be.
     pub(crate) fn deliveries_of(&self, entry: &Entry) -> Vec<(u32, Expected, DeliveryReport)> {
         let position = entry.position.0;
-        let report = |taker: &Taker| {
-            let id = taker.subscription;
+        let report = |id: u32| {
             let subscription = self.state.subscription(id)?;
             let outlet = self.outlets.get(id as usize)?.as_ref();
             let held = outlet.is_some_and(|outlet| outlet.holds(position));
-            subscription.takes_entry(entry).then(|| {
-                let report = DeliveryReport {
-                    subscription: subscription.name.clone(),
-                    state: subscription.delivery_state(position, held),
-                    attempts: Vec::new(),
-                };
-                (id, subscription.expected(position), report)
-            })
+            let report = DeliveryReport {
+                subscription: subscription.name.clone(),
+                state: subscription.delivery_state(position, held),
+                attempts: Vec::new(),
+            };
+            Some((id, subscription.expected(position), report))
         };
-        let takers = self.state.takers_of(entry).iter();
+        let event_type = entry.message.attributes().event_type();
+        let takers = self.state.takers(event_type, position);
         takers.filter_map(report).collect()
     }
 
@@ -572,16 +567,14 @@ impl Core {
     /// Waits for an attached subscription to settle an entry; `None` when all have.
     pub(crate) fn unsettled(&mut self, entry: &Entry) -> Option<oneshot::Receiver<()>> {
         let position = entry.position.0;
-        let is_open = |taker: &Taker| {
-            let id = taker.subscription;
+        let is_open = |id: u32| {
             let subscription = self.state.subscription(id);
             self.is_attached(id)
-                && subscription.is_some_and(|found| {
-                    found.takes_entry(entry)
-                        && matches!(found.status(position), Status::Open { .. })
-                })
+                && subscription
+                    .is_some_and(|found| matches!(found.status(position), Status::Open { .. }))
         };
-        if !self.state.takers_of(entry).iter().any(is_open) {
+        let event_type = entry.message.attributes().event_type();
+        if !self.state.takers(event_type, position).any(is_open) {
             return None;
         }
         let (settled, wait) = oneshot::channel();

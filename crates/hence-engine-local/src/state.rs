@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 
-use hence_core::engine::Entry;
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
 
 use crate::dedup::{Dedup, Known};
-use crate::identity::{self, Append, Direct};
+use crate::identity::{Append, Direct, tag};
 use crate::keyed::{Keyed, Room};
 use crate::op::{Ended, Op, Subscribed};
 use crate::senders::Senders;
@@ -29,30 +28,17 @@ pub(crate) struct State {
     pub(crate) senders: Senders,
     subscriptions: Vec<Subscription>,
     names: HashMap<String, u32>,
-    /// Which subscriptions take a type, by its tag; types that nobody takes cost nothing.
-    takers: HashMap<u32, Vec<Taken>, Direct>,
+    /// Which subscriptions may take a type, by its tag; types that nobody takes cost nothing.
+    takers: HashMap<u32, Vec<Taker>, Direct>,
 }
 
-/// A type that is taken, and who takes it.
+/// A subscription that takes a type. It stands by itself what it has to say of an event, so that
+/// among many subscriptions only those are looked at that take it.
 #[derive(Clone, Debug)]
-struct Taken {
-    name: String,
-    takers: Vec<Taker>,
-}
-
-/// A subscription that takes a type.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Taker {
-    pub(crate) subscription: u32,
-    /// From which position on.
+struct Taker {
+    subscription: u32,
     since: u64,
-}
-
-impl Taker {
-    /// Whether a message of the type is to be settled by the subscription, which is this one.
-    pub(crate) fn has_open(&self, subscription: &Subscription, position: u64) -> bool {
-        self.since <= position && !subscription.settled.contains(position)
-    }
+    name: Box<str>,
 }
 
 impl State {
@@ -102,30 +88,30 @@ impl State {
             .ok_or_else(|| no_subscription(name))
     }
 
-    /// The subscriptions that take a type, by tag and name.
-    pub(crate) fn takers(&self, tag: u32, event_type: &str) -> &[Taker] {
-        takers(&self.takers, tag, event_type)
+    /// The subscriptions that take a message of a type at a position.
+    pub(crate) fn takers(&self, event_type: &str, position: u64) -> impl Iterator<Item = u32> {
+        takers(&self.takers, (tag(event_type), event_type), position)
     }
 
-    /// The subscriptions that may take an entry.
-    pub(crate) fn takers_of(&self, entry: &Entry) -> &[Taker] {
-        let event_type = entry.message.attributes().event_type();
-        self.takers(identity::tag(event_type), event_type)
-    }
-
-    /// Gives a message the next position.
-    pub(crate) fn append(&mut self, append: &Append) -> u64 {
-        let position = self.next;
-        self.next += 1;
-        let content = append.content;
+    /// Gives a message the next position; `open` is told each subscription that has to settle it.
+    pub(crate) fn append(&mut self, append: &Append, open: impl FnMut(u32)) -> u64 {
+        let (position, content) = (self.next, append.content);
         self.dedup.insert(append.id, Known { position, content });
         let event_type = append.message.attributes().event_type();
-        for taker in takers(&self.takers, append.tag, event_type) {
-            let found = self.subscriptions.get_mut(taker.subscription as usize);
-            if let Some(subscription) = found
-                && taker.has_open(subscription, position)
+        self.count(append.tag, event_type, open)
+    }
+
+    /// Gives the next position to a message of which nothing else is known, and counts it as open
+    /// for those that take its type.
+    pub(crate) fn count(&mut self, tag: u32, event_type: &str, mut open: impl FnMut(u32)) -> u64 {
+        let position = self.next;
+        self.next += 1;
+        for id in takers(&self.takers, (tag, event_type), position) {
+            if let Some(subscription) = self.subscriptions.get_mut(id as usize)
+                && !subscription.settled.contains(position)
             {
                 subscription.lag += 1;
+                open(id);
             }
         }
         position
@@ -135,7 +121,7 @@ impl State {
     pub(crate) fn apply(&mut self, op: &Op, time: Timestamp) {
         match op {
             Op::Append(append) => {
-                self.append(append);
+                self.append(append, |_| {});
             }
             Op::Ended(ended) => {
                 self.end(ended, time);
@@ -196,10 +182,11 @@ impl State {
             Some(known) => {
                 known.types.clone_from(&subscribed.types);
                 known.lag = subscribed.lag;
-                for taken in self.takers.values_mut().flatten() {
-                    taken.takers.retain(|taker| taker.subscription != id);
+                for takers in self.takers.values_mut() {
+                    takers.retain(|taker| taker.subscription != id);
                 }
                 self.index(id);
+                self.takers.retain(|_, takers| !takers.is_empty());
             }
             None => self.restore(Subscription::new(subscribed)),
         }
@@ -215,35 +202,25 @@ impl State {
 
     fn index(&mut self, id: u32) {
         let subscription = self.subscriptions.get(id as usize);
-        for own in subscription.map_or(&[][..], |found| &found.types) {
-            let of_tag = self.takers.entry(own.tag).or_default();
-            let taker = Taker {
+        for taken in subscription.map_or(&[][..], |found| &found.types) {
+            self.takers.entry(taken.tag).or_default().push(Taker {
                 subscription: id,
-                since: own.since,
-            };
-            match of_tag.iter_mut().find(|taken| taken.name == own.name) {
-                Some(taken) => taken.takers.push(taker),
-                None => of_tag.push(Taken {
-                    name: own.name.clone(),
-                    takers: vec![taker],
-                }),
-            }
+                since: taken.since,
+                name: taken.name.as_str().into(),
+            });
         }
-        for of_tag in self.takers.values_mut() {
-            of_tag.retain(|taken| !taken.takers.is_empty());
-        }
-        self.takers.retain(|_, of_tag| !of_tag.is_empty());
     }
 }
 
-fn takers<'a>(
-    all: &'a HashMap<u32, Vec<Taken>, Direct>,
-    tag: u32,
-    event_type: &str,
-) -> &'a [Taker] {
-    let of_tag = all.get(&tag).map_or(&[][..], Vec::as_slice);
-    let taken = of_tag.iter().find(|taken| taken.name == event_type);
-    taken.map_or(&[], |taken| &taken.takers)
+/// Of those that may take a type the ones that do; two types may share a tag.
+fn takers(
+    by_tag: &HashMap<u32, Vec<Taker>, Direct>,
+    (tag, event_type): (u32, &str),
+    position: u64,
+) -> impl Iterator<Item = u32> {
+    let may = by_tag.get(&tag).map_or(&[][..], Vec::as_slice);
+    let does = move |taker: &&Taker| taker.since <= position && *taker.name == *event_type;
+    may.iter().filter(does).map(|taker| taker.subscription)
 }
 
 fn no_subscription(name: &str) -> Error {

@@ -34,7 +34,6 @@ use super::clock::Clock;
 use super::crash::{Suspects, Watch};
 use super::intake::{Intake, Sorted};
 use super::lanes::{Batch, Lanes};
-use super::measure::CallTime;
 use super::metrics::SubscriptionMetrics;
 use super::settle::{Settler, Verdict};
 use super::shed::Shed;
@@ -126,7 +125,8 @@ impl Pump {
         };
         let batch = subscription.signature.batch.then(|| Batch::of(options));
         let width = batch.as_ref().map_or(1, |batch| batch.events);
-        metrics.meter.runs_with(options.clone(), &engine);
+        let takes = &subscription.signature.takes;
+        metrics.meter.runs_with(options.clone(), &engine, takes);
         Self {
             suspects: Suspects::new(watch, &subscription.name, options.crashes),
             intake: Intake::new(options),
@@ -481,15 +481,8 @@ impl Pump {
                 let at = Instant::now();
                 let ran = at.duration_since(taken.at);
                 self.ended(one, &Verdict::Done, ran, Some((taken, true)));
-                let now = self.clock.at(at);
-                self.ended_at = Some((at, now));
-                let time = CallTime {
-                    ran,
-                    occupied: ran,
-                    now,
-                    beside: taken.beside,
-                };
-                self.done(delivery, ran, Some(time));
+                self.ended_at = Some((at, self.clock.at(at)));
+                self.done(delivery, (ran, at), Some(taken));
             }
             Some(verdict) => self.settle(Ended::here(vec![delivery], verdict, taken)),
         }

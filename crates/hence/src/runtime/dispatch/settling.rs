@@ -16,7 +16,7 @@ use crate::runtime::breaker::Change;
 use crate::runtime::call::{Ended, Taken, failed};
 use crate::runtime::crash;
 use crate::runtime::intake::Skipped;
-use crate::runtime::measure::{self, CallTime};
+use crate::runtime::measure::{self, CallTime, Sample};
 use crate::runtime::metrics::count;
 use crate::runtime::settle::Verdict;
 
@@ -39,8 +39,24 @@ pub(super) struct Answered {
 pub(super) struct AllDone {
     deliveries: Vec<Delivery>,
     ended: Vec<Done>,
-    /// What is to be measured of them: when each could begin, and its time.
-    calls: Vec<(Option<Timestamp>, CallTime)>,
+    /// What is measured of those that are chosen: when each could begin, its time, and for how many
+    /// it stands.
+    calls: Vec<(Option<Timestamp>, CallTime, u32)>,
+    sample: Sample,
+    /// The window of the sample, and when it ends.
+    window: (u64, Option<Instant>),
+}
+
+impl AllDone {
+    /// For how many a call that ended at a moment stands; `None` for one that is not measured.
+    fn weight(&mut self, at: Instant) -> Option<u32> {
+        let (window, end) = self.window;
+        if end.is_none_or(|end| at >= end) {
+            self.window = (window + 1, Some(at + measure::WINDOW));
+            self.sample.turn(window + 1);
+        }
+        self.sample.next()
+    }
 }
 
 impl Pump {
@@ -71,8 +87,7 @@ impl Pump {
         if let (Verdict::Done, [_]) = (&verdict, &*deliveries)
             && let Some(only) = deliveries.pop()
         {
-            let time = taken.map(|taken| self.time(taken, ran, at));
-            return self.done(only, ran, time);
+            return self.done(only, (ran, at), taken);
         }
         if let Verdict::Undecodable { position, .. } = &verdict {
             let bad = deliveries
@@ -136,12 +151,19 @@ impl Pump {
     }
 
     /// Notes a delivery that is done, to be committed with others.
-    pub(super) fn done(&mut self, delivery: Delivery, ran: Duration, time: Option<CallTime>) {
-        if let Some(time) = time
+    pub(super) fn done(
+        &mut self,
+        delivery: Delivery,
+        (ran, at): (Duration, Instant),
+        taken: Option<Taken>,
+    ) {
+        if let Some(taken) = taken
             && self.metrics.meter.is_on()
+            && let Some(weight) = self.done.weight(at)
         {
-            let ready = measure::ready(&delivery);
-            (self.done.calls).push(((!delivery.redriven).then_some(ready), time));
+            let ready = (!delivery.redriven).then(|| measure::ready(&delivery));
+            let time = self.time(taken, ran, at);
+            self.done.calls.push((ready, time, weight));
         }
         self.committing += 1;
         self.done.ended.push(Done {
@@ -169,8 +191,9 @@ impl Pump {
         if self.done.ended.is_empty() {
             return false;
         }
-        if !self.done.calls.is_empty() {
-            self.metrics.meter.done(&mut self.done.calls);
+        if self.metrics.meter.is_on() {
+            let count = self.done.ended.len();
+            self.metrics.meter.done(count, &mut self.done.calls);
         }
         let mut deliveries = std::mem::take(&mut self.done.deliveries);
         let mut ended = std::mem::take(&mut self.done.ended);
