@@ -69,6 +69,8 @@ pub(crate) struct Core {
     pub(crate) queue: VecDeque<Waiting>,
     /// Kept for its memory.
     pub(crate) scratch: Batch,
+    /// Kept for its memory: who has to settle the message that is being applied.
+    open: Vec<u32>,
     pub(crate) closed: bool,
     /// Why no more commits are taken.
     pub(crate) failed: Option<Error>,
@@ -121,6 +123,7 @@ impl Core {
             alarm: Arc::new(Notify::new()),
             queue: VecDeque::new(),
             scratch: Batch::default(),
+            open: Vec::new(),
             closed: false,
             failed: None,
         }
@@ -265,7 +268,8 @@ impl Core {
     }
 
     fn append(&mut self, append: Append, time: Timestamp) {
-        let position = self.state.append(&append);
+        let mut open = std::mem::take(&mut self.open);
+        let position = self.state.append(&append, |id| open.push(id));
         self.newest = position;
         let Append {
             message, tag, size, ..
@@ -275,24 +279,15 @@ impl Core {
             appended: time,
             message,
         };
-        let event_type = entry.message.attributes().event_type();
-        let mut open = 0;
-        for id in self.state.takers(tag) {
-            let Some(subscription) = self.state.subscription(*id) else {
-                continue;
-            };
-            if !subscription.takes(position, tag, event_type)
-                || subscription.settled.contains(position)
-            {
-                continue;
-            }
-            open += 1;
+        for id in &open {
             if let Some(Some(outlet)) = self.outlets.get_mut(*id as usize) {
                 let gate = self.gates.of(&self.state, *id);
                 outlet.offer(position, when(&entry, gate, time));
             }
         }
-        self.tail.push(entry, tag, size, open);
+        self.tail.push(entry, tag, size, open.len());
+        open.clear();
+        self.open = open;
     }
 
     fn end(&mut self, ended: &Ended, time: Timestamp, emitted: Emitted) {
@@ -539,21 +534,20 @@ impl Core {
     /// the last of these will be.
     pub(crate) fn deliveries_of(&self, entry: &Entry) -> Vec<(u32, Expected, DeliveryReport)> {
         let position = entry.position.0;
-        let tag = identity::tag(entry.message.attributes().event_type());
-        let report = |id: &u32| {
-            let subscription = self.state.subscription(*id)?;
-            let outlet = self.outlets.get(*id as usize)?.as_ref();
+        let report = |id: u32| {
+            let subscription = self.state.subscription(id)?;
+            let outlet = self.outlets.get(id as usize)?.as_ref();
             let held = outlet.is_some_and(|outlet| outlet.holds(position));
-            subscription.takes_entry(entry).then(|| {
-                let report = DeliveryReport {
-                    subscription: subscription.name.clone(),
-                    state: subscription.delivery_state(position, held),
-                    attempts: Vec::new(),
-                };
-                (*id, subscription.expected(position), report)
-            })
+            let report = DeliveryReport {
+                subscription: subscription.name.clone(),
+                state: subscription.delivery_state(position, held),
+                attempts: Vec::new(),
+            };
+            Some((id, subscription.expected(position), report))
         };
-        self.state.takers(tag).iter().filter_map(report).collect()
+        let event_type = entry.message.attributes().event_type();
+        let takers = self.state.takers(event_type, position);
+        takers.filter_map(report).collect()
     }
 
     /// The attempts at a message that memory remembers; `None` when the journal has to be asked.
@@ -564,16 +558,14 @@ impl Core {
     /// Waits for an attached subscription to settle an entry; `None` when all have.
     pub(crate) fn unsettled(&mut self, entry: &Entry) -> Option<oneshot::Receiver<()>> {
         let position = entry.position.0;
-        let tag = identity::tag(entry.message.attributes().event_type());
-        let is_open = |id: &u32| {
-            let subscription = self.state.subscription(*id);
-            self.is_attached(*id)
-                && subscription.is_some_and(|found| {
-                    found.takes_entry(entry)
-                        && matches!(found.status(position), Status::Open { .. })
-                })
+        let is_open = |id: u32| {
+            let subscription = self.state.subscription(id);
+            self.is_attached(id)
+                && subscription
+                    .is_some_and(|found| matches!(found.status(position), Status::Open { .. }))
         };
-        if !self.state.takers(tag).iter().any(is_open) {
+        let event_type = entry.message.attributes().event_type();
+        if !self.state.takers(event_type, position).any(is_open) {
             return None;
         }
         let (settled, wait) = oneshot::channel();

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ring   id u64, content u32     one for each of the newest events, in order   12 B
+//!        in blocks, so that a copy for a snapshot shares all but the one that is being filled
 //! table  number in the ring u32  by id, at most 7/8 full, one byte of control   5 B × buckets
 //! runs   number → position       one wherever positions have a gap              hardly any
 //! ```
@@ -11,11 +12,18 @@
 //! of 1 in 2^44; then it is refused as one with other content, and all but never taken for it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 
 /// How many of the newest events are known by their ids.
 pub const DEDUP_EVENTS_MAX: usize = 1_000_000;
+
+/// Ids in one block of the ring.
+const BLOCK: usize = 4096;
+
+/// The halves of an id, then the content: three words, because no padding is wanted.
+type Held = [u32; 3];
 
 /// Where an event stands, and what its content hashes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +35,11 @@ pub(crate) struct Known {
 /// The newest ids, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ids {
-    /// The halves of the id, then the content: three words, because no padding is wanted.
-    ring: VecDeque<[u32; 3]>,
-    /// The number of the first in the ring; the first id ever has number 0.
+    /// Blocks of the ring, each of one length, the last of them filled in part.
+    blocks: VecDeque<Arc<[Held]>>,
+    /// The number of the first in the ring; the first id ever has number 0, and begins a block.
     first: u64,
+    len: usize,
     /// Numbers from which on positions follow one another, and the position of each.
     runs: VecDeque<(u64, u64)>,
 }
@@ -49,8 +58,17 @@ fn split(id: u64) -> [u32; 2] {
     [id as u32, (id >> 32) as u32]
 }
 
-fn joined([low, high, _]: [u32; 3]) -> u64 {
+fn joined([low, high, _]: Held) -> u64 {
     u64::from(low) | u64::from(high) << 32
+}
+
+/// The place of a number in its block.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only the low bits are kept"
+)]
+fn place(number: u64) -> usize {
+    number as usize % BLOCK
 }
 
 impl Ids {
@@ -61,14 +79,18 @@ impl Ids {
     }
 
     fn next(&self) -> u64 {
-        self.first + self.ring.len() as u64
+        self.first + self.len as u64
     }
 
     /// What stands behind the low half of a number, and the number.
-    fn at(&self, low: u32) -> Option<(u64, [u32; 3])> {
-        let offset = low.wrapping_sub(Self::low(self.first));
-        let held = self.ring.get(usize::try_from(offset).ok()?)?;
-        Some((self.first + u64::from(offset), *held))
+    fn at(&self, low: u32) -> Option<(u64, Held)> {
+        let offset = low.wrapping_sub(Self::low(self.first)) as usize;
+        if offset >= self.len {
+            return None;
+        }
+        let block = self.blocks.get((place(self.first) + offset) / BLOCK)?;
+        let number = self.first + offset as u64;
+        Some((number, *block.get(place(number))?))
     }
 
     fn id_at(&self, low: u32) -> u64 {
@@ -88,14 +110,26 @@ impl Ids {
         if expected != Some(known.position) {
             self.runs.push_back((number, known.position));
         }
-        let [low, high] = split(id);
-        self.ring.push_back([low, high, known.content]);
+        if place(number) == 0 {
+            self.blocks.push_back(Arc::new([Held::default(); BLOCK]));
+        }
+        // A snapshot that is being stored has a share in it: then it goes on with a copy.
+        let block = self.blocks.back_mut().map(Arc::make_mut);
+        if let Some(held) = block.and_then(|block| block.get_mut(place(number))) {
+            let [low, high] = split(id);
+            *held = [low, high, known.content];
+            self.len += 1;
+        }
     }
 
     fn pop(&mut self) -> Option<(u32, u64)> {
-        let held = self.ring.pop_front()?;
         let number = self.first;
+        let (_, held) = self.at(Self::low(number))?;
         self.first += 1;
+        self.len -= 1;
+        if place(self.first) == 0 {
+            self.blocks.pop_front();
+        }
         if matches!(self.runs.get(1), Some((begin, _)) if *begin <= self.first) {
             self.runs.pop_front();
         }
@@ -103,12 +137,14 @@ impl Ids {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ring.len()
+        self.len
     }
 
     /// The ids with what is known of them, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Known)> {
-        (self.first..).zip(&self.ring).map(|(number, held)| {
+        let held = self.blocks.iter().flat_map(|block| block.iter());
+        let held = held.skip(place(self.first)).take(self.len);
+        (self.first..).zip(held).map(|(number, held)| {
             let position = self.position(number);
             let [_, _, content] = *held;
             (joined(*held), Known { position, content })
@@ -154,6 +190,11 @@ impl Dedup {
         self.ids.push(id, known);
         let ids = &self.ids;
         self.table.insert_unique(id, low, |low| ids.id_at(*low));
+    }
+
+    /// Forgets all that is known.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::new(self.limit);
     }
 
     /// Whether nothing was forgotten yet.

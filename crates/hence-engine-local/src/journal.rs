@@ -11,10 +11,8 @@ use hence_core::time::Timestamp;
 use hence_log::{ErrorKind, Frame, Log, Record, Storage, stat_on};
 
 use crate::history::{Attempt, Emitted, Expected};
-use crate::identity::IdentityKey;
 use crate::index::Places;
-use crate::op::{APPEND, DISCARDED, Discarded, ENDED, Ended, Op};
-use crate::state::State;
+use crate::op::{APPEND, DISCARDED, Discarded, ENDED, Ended};
 use crate::subscription::Subscription;
 
 /// Entries that are read from the disk at once.
@@ -282,19 +280,6 @@ fn last_frame_where(log: &Log, test: impl Fn(&Frame) -> bool) -> Result<u64> {
         }
     }
     Ok(low)
-}
-
-/// Applies one stored frame to the state.
-pub(crate) fn replay(state: &mut State, key: IdentityKey, frame: &Frame) -> Result<()> {
-    let time = time(frame.time());
-    for op in frame.ops() {
-        if let Some(position) = op.position {
-            // Positions have a gap where a crash made some of them doubtful.
-            state.next = position;
-        }
-        state.apply(&Op::decode(key, op.kind, op.tag, op.body)?, time);
-    }
-    Ok(())
 }
 
 pub(crate) fn no_entry(position: u64) -> Error {

@@ -15,7 +15,7 @@
 //!
 //! To read in this order: `clock`, `identity`, `op`, `settled`, `subscription`, `dedup`, `keyed`,
 //! `timers`, `senders`, `dead_letters`, `state`, `decide`, `tail`, `outlet`, `journal`, `core`,
-//! `memory`, `queue`, `writer`, `lead`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`,
+//! `memory`, `queue`, `recovery`, `writer`, `lead`, `snapshot`, `keeper`, `alarm`, `deliveries`, `reader`,
 //! `index`, `history`, `report`, `beside`, `promise`, `engine`.
 
 mod alarm;
@@ -42,6 +42,7 @@ mod planted;
 mod promise;
 mod queue;
 mod reader;
+mod recovery;
 mod report;
 mod senders;
 mod settled;
@@ -75,7 +76,7 @@ pub use outlet::{DELAYED_EVENTS_MAX, READY_EVENTS_MAX, SCAN_EVENTS_MAX};
 pub use promise::{BATCH_EVENTS_MAX, CHANGES_MAX, EVENT_BYTES_MAX};
 pub use queue::{QUEUE_BYTES_MAX, QUEUE_COMMITS_MAX};
 pub use senders::{SENDER_BYTES_MAX, SENDERS_MAX};
-pub use snapshot::{SNAPSHOT_FRAMES, SNAPSHOT_INTERVAL_MIN};
+pub use snapshot::{SNAPSHOT_BYTES, SNAPSHOT_FRAMES, SNAPSHOT_INTERVAL_MIN};
 pub use state::SUBSCRIPTIONS_MAX;
 pub use timers::TIMERS_AT_A_TIME;
 pub use writer::IDLE_MAX;
@@ -105,7 +106,9 @@ pub struct Options {
     pub dedup_events: usize,
     /// Commits after which the tables are stored anew, of `log:`.
     pub snapshot_frames: u64,
-    /// The least time between two such times.
+    /// Bytes of the log behind the newest snapshot after which they are, too, however soon that is.
+    pub snapshot_bytes: u64,
+    /// The least time between two such times that bytes did not ask for.
     pub snapshot_interval: Duration,
     /// Bytes of one file of the log.
     pub segment_bytes: u32,
@@ -143,6 +146,7 @@ impl Default for Options {
             ready_events: READY_EVENTS_MAX,
             dedup_events: DEDUP_EVENTS_MAX,
             snapshot_frames: SNAPSHOT_FRAMES,
+            snapshot_bytes: SNAPSHOT_BYTES,
             snapshot_interval: SNAPSHOT_INTERVAL_MIN,
             segment_bytes: 64 << 20,
             retention: Retention::default(),

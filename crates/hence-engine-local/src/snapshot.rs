@@ -19,8 +19,10 @@
 //! Version 1 ends with the ids, each: u128 id, u64 content, u64 position, of which the low halves of
 //! the first two count.
 
+mod schedule;
+
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::io;
 
 use bytes::{Buf, BufMut, Bytes};
 use hence_core::codec::compact::{self, get_text, get_varint, put_text, put_varint};
@@ -39,13 +41,13 @@ use crate::senders::Senders;
 use crate::settled::Settled;
 use crate::state::State;
 use crate::subscription::{Subscription, Tried};
-use crate::timers::{Timer, Timers};
+use crate::timers::{Timer, TimerId, Timers};
 
-/// Commits after which the tables are stored anew.
-pub const SNAPSHOT_FRAMES: u64 = 100_000;
-/// The least time between two snapshots.
-pub const SNAPSHOT_INTERVAL_MIN: Duration = Duration::from_secs(10);
+pub use schedule::{SNAPSHOT_BYTES, SNAPSHOT_FRAMES, SNAPSHOT_INTERVAL_MIN};
+pub(crate) use schedule::{Schedule, store};
 
+/// Bytes after which a piece of a snapshot is handed over to the disk.
+const PIECE_BYTES: usize = 64 << 10;
 const VERSION: u8 = 2;
 const HOLD: u8 = 1;
 const REDRIVEN: u8 = 2;
@@ -85,26 +87,50 @@ impl Frozen {
         }
     }
 
-    pub(crate) fn encode(self) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        put_varint(&mut out, self.next);
-        put_varint(&mut out, self.subscriptions.len() as u64);
+    /// Writes it piece by piece, so that it is not in memory a second time.
+    pub(crate) fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let mut piece = vec![VERSION];
+        put_varint(&mut piece, self.next);
+        put_varint(&mut piece, self.subscriptions.len() as u64);
         for subscription in &self.subscriptions {
-            put_subscription(&mut out, subscription);
+            put_subscription(&mut piece, subscription);
+            hand_over(&mut piece, out)?;
         }
-        put_varint(&mut out, self.known.len() as u64);
+        put_varint(&mut piece, self.known.len() as u64);
         let mut before = 0;
         for (id, known) in self.known.iter() {
-            out.put_u64_le(id);
-            out.put_u32_le(known.content);
-            put_varint(&mut out, known.position - before);
+            piece.put_u64_le(id);
+            piece.put_u32_le(known.content);
+            put_varint(&mut piece, known.position - before);
             before = known.position;
+            hand_over(&mut piece, out)?;
         }
-        put_keyed(&mut out, &self.keyed);
-        put_timers(&mut out, &self.timers);
-        put_senders(&mut out, &self.senders);
-        out
+        put_varint(&mut piece, self.keyed.room().entries as u64);
+        for (subscription, key, value) in self.keyed.iter() {
+            put_keyed(&mut piece, (subscription, key, value));
+            hand_over(&mut piece, out)?;
+        }
+        put_varint(&mut piece, self.timers.room().entries as u64);
+        for (id, timer) in self.timers.iter() {
+            put_timer(&mut piece, id, timer);
+            hand_over(&mut piece, out)?;
+        }
+        put_varint(&mut piece, self.senders.len() as u64);
+        for (sender, sent) in self.senders.iter() {
+            put_sent(&mut piece, sender, sent);
+            hand_over(&mut piece, out)?;
+        }
+        out.write_all(&piece)
     }
+}
+
+/// Hands a piece over that is large enough, and begins the next one.
+fn hand_over(piece: &mut Vec<u8>, out: &mut dyn io::Write) -> io::Result<()> {
+    if piece.len() >= PIECE_BYTES {
+        out.write_all(piece)?;
+        piece.clear();
+    }
+    Ok(())
 }
 
 /// Brings back the tables that were frozen.
@@ -157,14 +183,11 @@ fn get_ids(buf: &mut Bytes, state: &mut State) -> Result<()> {
     Ok(())
 }
 
-fn put_keyed(out: &mut Vec<u8>, keyed: &Keyed) {
-    put_varint(out, keyed.room().entries as u64);
-    for (subscription, key, value) in keyed.iter() {
-        put_varint(out, u64::from(subscription));
-        put_text(out, key);
-        put_varint(out, value.len() as u64);
-        out.extend_from_slice(value);
-    }
+fn put_keyed(out: &mut Vec<u8>, (subscription, key, value): (u32, &str, &Bytes)) {
+    put_varint(out, u64::from(subscription));
+    put_text(out, key);
+    put_varint(out, value.len() as u64);
+    out.extend_from_slice(value);
 }
 
 fn get_keyed(buf: &mut Bytes, state: &mut State) -> Result<()> {
@@ -176,14 +199,11 @@ fn get_keyed(buf: &mut Bytes, state: &mut State) -> Result<()> {
     Ok(())
 }
 
-fn put_timers(out: &mut Vec<u8>, timers: &Timers) {
-    put_varint(out, timers.room().entries as u64);
-    for (id, timer) in timers.iter() {
-        put_varint(out, u64::from(id.subscription));
-        put_timer_id(out, id);
-        out.put_i64_le(timer.due.as_micros());
-        put_message(out, &timer.message);
-    }
+fn put_timer(out: &mut Vec<u8>, id: &TimerId, timer: &Timer) {
+    put_varint(out, u64::from(id.subscription));
+    put_timer_id(out, id);
+    out.put_i64_le(timer.due.as_micros());
+    put_message(out, &timer.message);
 }
 
 fn get_timers(buf: &mut Bytes, state: &mut State) -> Result<()> {
@@ -195,13 +215,6 @@ fn get_timers(buf: &mut Bytes, state: &mut State) -> Result<()> {
         state.timers.set(id, Timer { due, message });
     }
     Ok(())
-}
-
-fn put_senders(out: &mut Vec<u8>, senders: &Senders) {
-    put_varint(out, senders.len() as u64);
-    for (sender, sent) in senders.iter() {
-        put_sent(out, sender, sent);
-    }
 }
 
 fn get_senders(buf: &mut Bytes, state: &mut State) -> Result<()> {

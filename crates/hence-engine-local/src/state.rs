@@ -7,7 +7,7 @@ use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
 
 use crate::dedup::{Dedup, Known};
-use crate::identity::{Append, Direct};
+use crate::identity::{Append, Direct, tag};
 use crate::keyed::{Keyed, Room};
 use crate::op::{Ended, Op, Subscribed};
 use crate::senders::Senders;
@@ -29,7 +29,16 @@ pub(crate) struct State {
     subscriptions: Vec<Subscription>,
     names: HashMap<String, u32>,
     /// Which subscriptions may take a type, by its tag; types that nobody takes cost nothing.
-    takers: HashMap<u32, Vec<u32>, Direct>,
+    takers: HashMap<u32, Vec<Taker>, Direct>,
+}
+
+/// A subscription that takes a type. It stands by itself what it has to say of an event, so that
+/// among many subscriptions only those are looked at that take it.
+#[derive(Clone, Debug)]
+struct Taker {
+    subscription: u32,
+    since: u64,
+    name: Box<str>,
 }
 
 impl State {
@@ -79,24 +88,30 @@ impl State {
             .ok_or_else(|| no_subscription(name))
     }
 
-    /// The subscriptions that may take a type, by its tag.
-    pub(crate) fn takers(&self, tag: u32) -> &[u32] {
-        self.takers.get(&tag).map_or(&[], Vec::as_slice)
+    /// The subscriptions that take a message of a type at a position.
+    pub(crate) fn takers(&self, event_type: &str, position: u64) -> impl Iterator<Item = u32> {
+        takers(&self.takers, (tag(event_type), event_type), position)
     }
 
-    /// Gives a message the next position.
-    pub(crate) fn append(&mut self, append: &Append) -> u64 {
-        let position = self.next;
-        self.next += 1;
-        let content = append.content;
+    /// Gives a message the next position; `open` is told each subscription that has to settle it.
+    pub(crate) fn append(&mut self, append: &Append, open: impl FnMut(u32)) -> u64 {
+        let (position, content) = (self.next, append.content);
         self.dedup.insert(append.id, Known { position, content });
         let event_type = append.message.attributes().event_type();
-        for id in self.takers.get(&append.tag).map_or(&[][..], Vec::as_slice) {
-            if let Some(subscription) = self.subscriptions.get_mut(*id as usize)
-                && subscription.takes(position, append.tag, event_type)
+        self.count(append.tag, event_type, open)
+    }
+
+    /// Gives the next position to a message of which nothing else is known, and counts it as open
+    /// for those that take its type.
+    pub(crate) fn count(&mut self, tag: u32, event_type: &str, mut open: impl FnMut(u32)) -> u64 {
+        let position = self.next;
+        self.next += 1;
+        for id in takers(&self.takers, (tag, event_type), position) {
+            if let Some(subscription) = self.subscriptions.get_mut(id as usize)
                 && !subscription.settled.contains(position)
             {
                 subscription.lag += 1;
+                open(id);
             }
         }
         position
@@ -106,7 +121,7 @@ impl State {
     pub(crate) fn apply(&mut self, op: &Op, time: Timestamp) {
         match op {
             Op::Append(append) => {
-                self.append(append);
+                self.append(append, |_| {});
             }
             Op::Ended(ended) => self.end(ended, time),
             Op::Redriven {
@@ -163,9 +178,10 @@ impl State {
                 known.types.clone_from(&subscribed.types);
                 known.lag = subscribed.lag;
                 for takers in self.takers.values_mut() {
-                    takers.retain(|taker| *taker != id);
+                    takers.retain(|taker| taker.subscription != id);
                 }
                 self.index(id);
+                self.takers.retain(|_, takers| !takers.is_empty());
             }
             None => self.restore(Subscription::new(subscribed)),
         }
@@ -182,13 +198,24 @@ impl State {
     fn index(&mut self, id: u32) {
         let subscription = self.subscriptions.get(id as usize);
         for taken in subscription.map_or(&[][..], |found| &found.types) {
-            let takers = self.takers.entry(taken.tag).or_default();
-            if takers.last() != Some(&id) {
-                takers.push(id);
-            }
+            self.takers.entry(taken.tag).or_default().push(Taker {
+                subscription: id,
+                since: taken.since,
+                name: taken.name.as_str().into(),
+            });
         }
-        self.takers.retain(|_, takers| !takers.is_empty());
     }
+}
+
+/// Of those that may take a type the ones that do; two types may share a tag.
+fn takers(
+    by_tag: &HashMap<u32, Vec<Taker>, Direct>,
+    (tag, event_type): (u32, &str),
+    position: u64,
+) -> impl Iterator<Item = u32> {
+    let may = by_tag.get(&tag).map_or(&[][..], Vec::as_slice);
+    let does = move |taker: &&Taker| taker.since <= position && *taker.name == *event_type;
+    may.iter().filter(does).map(|taker| taker.subscription)
 }
 
 fn no_subscription(name: &str) -> Error {

@@ -11,13 +11,12 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hence_core::commit::{Durability, Receipt};
 use hence_core::error::{Error, Result};
 use hence_core::time::Timestamp;
-use hence_log::{ErrorKind, Level, Log, Op as Stored, Recovered, Storage, Writer};
+use hence_log::{ErrorKind, Level, Log, Op as Stored, Storage, Writer};
 use tokio::sync::Notify;
 
 use crate::Options;
@@ -25,12 +24,12 @@ use crate::core::{Batch, Core};
 use crate::decide::{Prepared, Undecided};
 use crate::engine::Shared;
 use crate::identity::IdentityKey;
-use crate::journal::{Store, count, replay, translate};
+use crate::journal::{Store, count, translate};
 use crate::op::Op;
 use crate::planted::is_planted;
 use crate::queue::{Answer, Queue, Request, Stop, Subscribe, Wake};
-use crate::snapshot::{Frozen, thaw};
-use crate::state::State;
+use crate::recovery::recover;
+use crate::snapshot::{self, Frozen, Schedule};
 use crate::tail::Tail;
 
 /// How long nothing is published before the log is marked as being at rest, and before what was
@@ -101,7 +100,7 @@ pub(crate) struct Opened {
     pub(crate) writer: Writer,
     pub(crate) core: Core,
     pub(crate) key: IdentityKey,
-    pub(crate) snapshots: Snapshots,
+    pub(crate) snapshots: Schedule,
 }
 
 /// Opens the log and brings the tables to where it ends.
@@ -112,13 +111,14 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
     let opened = Log::open_on(Arc::clone(&storage), settings);
     let (writer, log, recovered) = opened.map_err(translate)?;
     let key = IdentityKey::of(log.id());
-    let mut state = recover(&recovered, key, options)?;
+    let mut state = recover(&recovered, log.watermark(), key, options)?;
     state.lean_on_entries(log.first_position());
     let last = state.last();
     // Positions that a crash made doubtful are never used again.
     state.next = writer.next_position();
     let tail = Tail::new(state.next, options.tail_bytes, false);
     let frame = recovered.snapshot.map_or(0, |snapshot| snapshot.frame);
+    let snapshots = Schedule::new(options, frame, log.bytes_behind(frame));
     let store = Store::Log(log, storage);
     let newest = store.newest(last)?;
     let mut core = Core::new(state, tail, store, options.ready_events);
@@ -127,23 +127,8 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: &Options) -> Result<Opene
         writer,
         core,
         key,
-        snapshots: Snapshots::new(options, frame),
+        snapshots,
     })
-}
-
-fn recover(recovered: &Recovered, key: IdentityKey, options: &Options) -> Result<State> {
-    if let Some(cut) = &recovered.cut {
-        tracing::warn!(?cut, "the log ended in a torn frame, which was cut off");
-    }
-    let mut state = match &recovered.snapshot {
-        Some(snapshot) => thaw(snapshot.bytes.clone(), options.dedup_events)?,
-        None => State::new(options.dedup_events),
-    };
-    let mut frames = recovered.frames();
-    while let Some(frame) = frames.next_frame().map_err(translate)? {
-        replay(&mut state, key, &frame)?;
-    }
-    Ok(state)
 }
 
 /// What storing takes. Whoever leads has it: the writer's thread, or a caller whose commit found
@@ -151,7 +136,7 @@ fn recover(recovered: &Recovered, key: IdentityKey, options: &Options) -> Result
 pub(crate) struct Lead {
     shared: Arc<Shared>,
     writer: Writer,
-    snapshots: Snapshots,
+    snapshots: Schedule,
     encoded: Encoded,
     batch: Batch,
     /// The commit that was staged last.
@@ -174,45 +159,6 @@ pub(crate) struct Thread {
 pub(crate) struct Encoded {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-}
-
-/// When the tables were stored last, and who stores them now.
-pub(crate) struct Snapshots {
-    frames: u64,
-    interval: Duration,
-    /// The commit that the newest snapshot reflects.
-    frame: u64,
-    taken: Instant,
-    storing: Option<JoinHandle<()>>,
-}
-
-impl Snapshots {
-    /// The newest snapshot reflects this commit.
-    fn new(options: &Options, frame: u64) -> Self {
-        Self {
-            frames: options.snapshot_frames.max(1),
-            interval: options.snapshot_interval,
-            frame,
-            taken: Instant::now(),
-            storing: None,
-        }
-    }
-
-    fn are_due(&self, frame: u64, wanted: bool) -> bool {
-        let frames = if wanted { 1 } else { self.frames };
-        frame.saturating_sub(self.frame) >= frames
-            && self.taken.elapsed() >= self.interval
-            && self.storing.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
-    /// Waits for the snapshot that is being stored.
-    fn wait(&mut self) {
-        if let Some(storing) = self.storing.take()
-            && storing.join().is_err()
-        {
-            tracing::error!("a snapshot panicked");
-        }
-    }
 }
 
 /// A commit of the group, with what its publisher will hear once the group is stored. A refusal waits,
@@ -248,6 +194,8 @@ impl Thread {
                 Wake::Idle => {
                     patience = None;
                     lead.rest();
+                    // After a crash there may be much to reflect, and nothing that is published.
+                    lead.snapshot();
                 }
                 Wake::Stop(stop) => break Some((stop, seat.take())),
             }
@@ -260,7 +208,7 @@ impl Thread {
 }
 
 impl Lead {
-    pub(crate) fn new(shared: Arc<Shared>, writer: Writer, snapshots: Snapshots) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, writer: Writer, snapshots: Schedule) -> Self {
         Self {
             shared,
             writer,
@@ -318,7 +266,7 @@ impl Lead {
         let Some((_, frame)) = newest(&shared.lock()) else {
             return;
         };
-        let again = is_wanted && frame == self.snapshots.frame;
+        let again = is_wanted && frame == self.snapshots.frame();
         if again && (!self.snapshots.are_due(frame + 1, true) || self.pass().is_err()) {
             return;
         }
@@ -333,12 +281,7 @@ impl Lead {
         wanted.store(false, Ordering::Release);
         let frozen = Frozen::of(&core.state);
         drop(core);
-        self.snapshots.wait();
-        self.snapshots.frame = frame;
-        self.snapshots.taken = Instant::now();
-        let thread = std::thread::Builder::new().name("hence-snapshot".to_owned());
-        let storing = thread.spawn(move || store_snapshot(&log, frame, frozen));
-        self.snapshots.storing = storing.ok();
+        self.snapshots.store(&log, frame, frozen);
     }
 
     fn rest(&mut self) {
@@ -505,6 +448,7 @@ impl Lead {
         let time = u64::try_from(now.as_micros()).unwrap_or(0);
         let staged = self.writer.stage(time, stored).map_err(translate)?;
         self.frame = staged.frame;
+        self.snapshots.grow(bytes.len());
         assert!(
             staged.count == 0 || staged.first_position == first,
             "the log gives position {}, the state {first}",
@@ -606,9 +550,9 @@ impl Lead {
                 tracing::error!(%error, "the log could not be synced at its end");
             }
             if let Store::Log(log, _) = &store
-                && log.last_frame() > snapshots.frame
+                && log.last_frame() > snapshots.frame()
             {
-                store_snapshot(log, log.last_frame(), frozen);
+                snapshot::store(log, log.last_frame(), &frozen);
             }
             if let Err(error) = writer.close() {
                 tracing::error!(%error, "the log could not be closed cleanly");
@@ -631,13 +575,6 @@ impl Drop for Ending {
         self.shared.figures.ended.store(true, Ordering::Release);
         self.ended.notify_waiters();
         self.shared.appended.notify_waiters();
-    }
-}
-
-fn store_snapshot(log: &Log, frame: u64, frozen: Frozen) {
-    // Without it the next start takes longer, and that is all.
-    if let Err(error) = log.store_snapshot(frame, &frozen.encode()) {
-        tracing::warn!(%error, "a snapshot could not be stored");
     }
 }
 

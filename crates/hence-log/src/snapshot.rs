@@ -8,6 +8,7 @@
 //! ```
 
 use std::io;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{read_u32, read_u64};
 use crate::log::{Log, locked};
 use crate::recovery::QUARANTINE;
+use crate::segment::HEADER_BYTES;
 use crate::storage::{File, Storage, read_full, write_all};
 
 /// Snapshots that are kept: the newest, and one to fall back on.
@@ -58,15 +60,15 @@ pub(crate) fn frame_of(name: &str) -> Option<u64> {
         .ok()
 }
 
-fn encode(log: &[u8; 16], frame: u64, bytes: &[u8]) -> Vec<u8> {
+fn encode_head(log: &[u8; 16], frame: u64, (length, crc): (u64, u32)) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD);
     head.extend_from_slice(MAGIC);
     head.extend_from_slice(&VERSION.to_le_bytes());
     head.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
     head.extend_from_slice(log);
     head.extend_from_slice(&frame.to_le_bytes());
-    head.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-    head.extend_from_slice(&crc32c::crc32c(bytes).to_le_bytes());
+    head.extend_from_slice(&length.to_le_bytes());
+    head.extend_from_slice(&crc.to_le_bytes());
     head.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
     head
 }
@@ -156,6 +158,22 @@ fn set_aside(storage: &dyn Storage, name: &str) -> io::Result<()> {
 }
 
 impl Log {
+    /// How many bytes of the log there are behind a commit, a stride of the index more or less.
+    pub fn bytes_behind(&self, frame: u64) -> u64 {
+        let segments = self.shared.segments.read();
+        let segments = segments.unwrap_or_else(PoisonError::into_inner);
+        let bytes = segments.iter().rev().map_while(|segment| {
+            let index = segment.index();
+            (index.next_number > frame + 1).then(|| {
+                let before = index.entries.partition_point(|entry| entry.number <= frame);
+                let entry = before.checked_sub(1).and_then(|at| index.entries.get(at));
+                let from = entry.map_or(HEADER_BYTES, |entry| entry.offset);
+                u64::from(index.end.saturating_sub(from))
+            })
+        });
+        bytes.sum()
+    }
+
     /// Stores bytes that stand for all commits up to `frame`, in one step: after a crash either
     /// this snapshot is there or the ones before it. The one before is kept too.
     ///
@@ -163,20 +181,32 @@ impl Log {
     /// `SnapshotAhead` if the commit is not durable yet: a snapshot must never know more than the
     /// log after a loss of power.
     pub fn store_snapshot(&self, frame: u64, bytes: &[u8]) -> Result<()> {
+        self.store_snapshot_with(frame, |out| out.write_all(bytes))
+    }
+
+    /// As [`Log::store_snapshot`], of bytes that are written piece by piece, so that they need not
+    /// be in memory as a whole.
+    ///
+    /// # Errors
+    /// As [`Log::store_snapshot`].
+    pub fn store_snapshot_with(
+        &self,
+        frame: u64,
+        fill: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+    ) -> Result<()> {
         let durable = self.durable_frame();
         if frame > durable {
             return Err(Error::new(ErrorKind::SnapshotAhead { durable }));
-        }
-        if bytes.len() > SNAPSHOT_BYTES_MAX {
-            let limit = SNAPSHOT_BYTES_MAX;
-            return Err(Error::new(ErrorKind::TooLarge { limit }));
         }
         let storage = &*self.shared.storage;
         let name = file_name(frame);
         // Held throughout: two snapshots at once would share the temporary name.
         let mut kept = locked(&self.shared.snapshots);
-        let head = encode(&self.shared.id, frame, bytes);
-        write(storage, &name, &head, bytes).map_err(|e| match e.kind() {
+        write(storage, &name, (&self.shared.id, frame), fill).map_err(|e| match e.kind() {
+            io::ErrorKind::FileTooLarge => {
+                let limit = SNAPSHOT_BYTES_MAX;
+                Error::new(ErrorKind::TooLarge { limit })
+            }
             io::ErrorKind::StorageFull => Error::because(ErrorKind::Full, e),
             _ => Error::io("store", &name, e),
         })?;
@@ -193,14 +223,50 @@ impl Log {
     }
 }
 
-fn write(storage: &dyn Storage, name: &str, head: &[u8], bytes: &[u8]) -> io::Result<()> {
+/// The bytes of a snapshot on their way into its file.
+struct Body<'a> {
+    file: &'a dyn File,
+    length: u64,
+    crc: u32,
+}
+
+impl io::Write for Body<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.length + bytes.len() as u64;
+        if length > SNAPSHOT_BYTES_MAX as u64 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        write_all(self.file, bytes, HEAD as u64 + self.length)?;
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        self.length = length;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write(
+    storage: &dyn Storage,
+    name: &str,
+    (log, frame): (&[u8; 16], u64),
+    fill: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
     match storage.remove(TEMPORARY) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let file = storage.create(TEMPORARY)?;
-    write_all(&*file, head, 0)?;
-    write_all(&*file, bytes, head.len() as u64)?;
+    let mut body = Body {
+        file: &*file,
+        length: 0,
+        crc: 0,
+    };
+    fill(&mut body)?;
+    // Its length and its sum are known only now.
+    let head = encode_head(log, frame, (body.length, body.crc));
+    write_all(&*file, &head, 0)?;
     file.sync_data()?;
     storage.rename(TEMPORARY, name)?;
     storage.sync_dir("")

@@ -21,6 +21,12 @@ const TIME: u8 = 2;
 const CONTENT_TYPE: u8 = 4;
 const SCHEMA: u8 = 8;
 const DATA: u8 = 16;
+const OPTIONAL: [(u8, &str); 4] = [
+    (SUBJECT, "subject"),
+    (TIME, "time"),
+    (CONTENT_TYPE, "datacontenttype"),
+    (SCHEMA, "dataschema"),
+];
 
 /// Appends the compact form of `message` to `out`.
 pub fn encode(message: &Message, out: &mut Vec<u8>) {
@@ -75,38 +81,77 @@ pub fn decode(mut bytes: Bytes) -> Result<Message> {
     Ok(Message::new(attributes, data))
 }
 
-/// Reads everything before the data, and whether there is data.
-fn decode_attributes(buf: &mut &[u8]) -> Result<(Attributes, bool)> {
+/// Reads the type of a message and nothing else of it.
+///
+/// # Errors
+/// As [`decode`], as far as it has to read.
+pub fn event_type(mut bytes: &[u8]) -> Result<&str> {
+    let buf = &mut bytes;
+    get_flags(buf)?;
+    let (_id, _source, event_type) = (get_str(buf)?, get_str(buf)?, get_str(buf)?);
+    Ok(event_type)
+}
+
+/// Reads the attributes that are texts, in the order in which they stand, and no other.
+///
+/// # Errors
+/// As [`decode`], but for what an attribute must not say.
+pub fn texts(mut bytes: &[u8], mut each: impl FnMut(&str, &str)) -> Result<()> {
+    let buf = &mut bytes;
+    let flags = get_flags(buf)?;
+    for name in ["id", "source", "type"] {
+        each(name, get_str(buf)?);
+    }
+    for (flag, name) in OPTIONAL {
+        if flags & flag != 0 {
+            each(name, get_str(buf)?);
+        }
+    }
+    for _ in 0..get_varint(buf)? {
+        let name = get_str(buf)?;
+        if let Value::String(text) = get_value(buf)? {
+            each(name, &text);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the version, which must be the one that is known, and the flags.
+fn get_flags(buf: &mut &[u8]) -> Result<u8> {
     let version = buf.try_get_u8().map_err(|_| damaged())?;
     let flags = buf.try_get_u8().map_err(|_| damaged())?;
     if version != VERSION {
         return Err(Code::FORMAT.error(format!("message of version {version}")));
     }
+    Ok(flags)
+}
+
+/// Reads everything before the data, and whether there is data.
+fn decode_attributes(buf: &mut &[u8]) -> Result<(Attributes, bool)> {
+    let flags = get_flags(buf)?;
     let (id, source, event_type) = (get_str(buf)?, get_str(buf)?, get_str(buf)?);
     let mut attributes = Attributes::new(id, source, event_type)?;
-    let optional = [
-        (SUBJECT, "subject"),
-        (TIME, "time"),
-        (CONTENT_TYPE, "datacontenttype"),
-        (SCHEMA, "dataschema"),
-    ];
-    for (flag, name) in optional {
+    for (flag, name) in OPTIONAL {
         if flags & flag != 0 {
             attributes.set(name, get_str(buf)?)?;
         }
     }
     for _ in 0..get_varint(buf)? {
         let name = get_str(buf)?;
-        let value = match buf.try_get_u8().map_err(|_| damaged())? {
-            0 => Value::Boolean(false),
-            1 => Value::Boolean(true),
-            2 => Value::Integer(buf.try_get_i32_le().map_err(|_| damaged())?),
-            3 => Value::from(get_str(buf)?),
-            _ => return Err(damaged()),
-        };
-        attributes.set(name, value)?;
+        attributes.set(name, get_value(buf)?)?;
     }
     Ok((attributes, flags & DATA != 0))
+}
+
+/// Reads the value of an extension attribute.
+fn get_value<'a>(buf: &mut &'a [u8]) -> Result<Value<'a>> {
+    Ok(match buf.try_get_u8().map_err(|_| damaged())? {
+        0 => Value::Boolean(false),
+        1 => Value::Boolean(true),
+        2 => Value::Integer(buf.try_get_i32_le().map_err(|_| damaged())?),
+        3 => Value::from(get_str(buf)?),
+        _ => return Err(damaged()),
+    })
 }
 
 fn damaged() -> Error {

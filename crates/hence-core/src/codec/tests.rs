@@ -34,6 +34,45 @@ fn compact_form_returns_the_same_message() {
 }
 
 #[test]
+fn texts_of_the_compact_form_are_those_of_the_message() {
+    let (message, mut bytes) = (full(), Vec::new());
+    compact::encode(&message, &mut bytes);
+    let mut found = Vec::new();
+    compact::texts(&bytes, |name, text| {
+        found.push((name.to_owned(), text.to_owned()));
+    })
+    .unwrap();
+    let attributes = message.attributes();
+    let fixed = [
+        ("id", Some(attributes.id())),
+        ("source", Some(attributes.source())),
+        ("type", Some(attributes.event_type())),
+        ("subject", attributes.subject()),
+        ("time", attributes.time()),
+        ("datacontenttype", attributes.datacontenttype()),
+        ("dataschema", attributes.dataschema()),
+    ];
+    let fixed = fixed
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, text?)));
+    let mut wanted: Vec<_> = fixed
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .collect();
+    for (name, value) in attributes.extensions() {
+        if let Value::String(text) = value {
+            wanted.push((name.to_owned(), text.into_owned()));
+        }
+    }
+    assert_eq!(found, wanted);
+    assert_eq!(
+        compact::event_type(&bytes).unwrap(),
+        attributes.event_type()
+    );
+    bytes[0] = 9;
+    assert!(compact::event_type(&bytes).is_err() && compact::texts(&bytes, |_, _| {}).is_err());
+}
+
+#[test]
 fn compact_form_refuses_every_truncation_of_its_head() {
     let mut bytes = Vec::new();
     compact::encode(&full(), &mut bytes);

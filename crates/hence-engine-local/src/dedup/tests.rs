@@ -1,7 +1,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
-use super::{DEDUP_EVENTS_MAX, Dedup, Known};
+use super::{BLOCK, DEDUP_EVENTS_MAX, Dedup, Held, Known};
 
 fn hash(number: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -82,7 +83,7 @@ fn an_id_costs_at_most_24_bytes() {
             },
         );
     }
-    let ring = dedup.ids.ring.capacity() * size_of::<[u32; 3]>();
+    let ring = dedup.ids.blocks.len() * BLOCK * size_of::<Held>();
     let runs = dedup.ids.runs.capacity() * size_of::<(u64, u64)>();
     let table = dedup.table.allocation_size();
     let bytes = ring + runs + table;
@@ -92,4 +93,35 @@ fn an_id_costs_at_most_24_bytes() {
     );
     assert_eq!(dedup.get(hash(count)).unwrap().position, count);
     assert_eq!(dedup.get(hash(1)), None);
+}
+
+/// What a snapshot holds stays as it was, however the ring goes on, and is no second ring.
+#[test]
+fn a_copy_shares_its_blocks_and_stays_as_it_was() {
+    let mut dedup = Dedup::new(3 * BLOCK);
+    let known = |position| Known {
+        position,
+        content: 7,
+    };
+    let numbers = 1..=(3 * BLOCK as u64 + 50);
+    numbers
+        .clone()
+        .for_each(|number| dedup.insert(hash(number), known(number)));
+    let copy = dedup.ids().clone();
+    let was: Vec<_> = copy.iter().collect();
+    let shared = copy.blocks.iter().zip(&dedup.ids().blocks);
+    assert!(
+        shared
+            .into_iter()
+            .all(|(one, other)| Arc::ptr_eq(one, other))
+    );
+    let later = numbers.end() + 1..=numbers.end() + 2 * BLOCK as u64;
+    later.for_each(|number| dedup.insert(hash(number), known(number)));
+    assert_eq!(copy.iter().collect::<Vec<_>>(), was);
+    assert_eq!(was.len(), 3 * BLOCK);
+    assert_eq!(was.first(), Some(&(hash(51), known(51))));
+    assert_eq!(
+        dedup.ids().iter().next(),
+        Some((hash(51 + 2 * BLOCK as u64), known(51 + 2 * BLOCK as u64)))
+    );
 }

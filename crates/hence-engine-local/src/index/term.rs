@@ -10,8 +10,10 @@
 //! block, because reading one event from a disk brings its neighbours along; so a key that comes
 //! back again and again, and the attempts at neighbouring events, take one entry for many.
 
+use hence_core::codec::compact;
 use hence_core::engine::Filter;
-use hence_core::message::Message;
+use hence_core::envelope::{CAUSATION, CORRELATION, KEY};
+use hence_core::error::Result;
 
 use crate::identity::IdentityKey;
 
@@ -22,6 +24,8 @@ const PLACE_BITS: u32 = 40;
 const HASH_BITS: u32 = 40;
 /// Set in the hash of what is found by commits.
 const BY_COMMIT: u64 = 1 << (HASH_BITS - 1);
+/// Entries that are looked at before one more is added.
+const NEIGHBOURS: usize = 8;
 /// Types that one question may name and still be answered from the index.
 const TYPES_MAX: usize = 16;
 
@@ -102,22 +106,36 @@ impl Entry {
     }
 }
 
-/// Adds the entries of a message.
-pub(super) fn entries(key: IdentityKey, message: &Message, position: u64, out: &mut Vec<Entry>) {
-    let attributes = message.attributes();
-    let texts = [
-        (Kind::Id, Some(attributes.id())),
-        (Kind::Cause, attributes.causation_id()),
-        (Kind::Chain, attributes.correlation_id()),
-        (Kind::Key, attributes.key()),
-        (Kind::Subject, attributes.subject()),
-        (Kind::Type, Some(attributes.event_type())),
-    ];
-    for (kind, text) in texts {
-        if let Some(text) = text {
-            out.push(Term::of(key, kind, text).at(position));
-        }
+/// Adds an entry, unless one of the last is the same: events of one type, and attempts at them, come
+/// one after the other.
+pub(super) fn add(entry: Entry, out: &mut Vec<Entry>) {
+    if !out.iter().rev().take(NEIGHBOURS).any(|last| *last == entry) {
+        out.push(entry);
     }
+}
+
+/// Adds the entries of a message in its compact form.
+///
+/// # Errors
+/// As the compact form has none.
+pub(super) fn entries(
+    key: IdentityKey,
+    message: &[u8],
+    position: u64,
+    out: &mut Vec<Entry>,
+) -> Result<()> {
+    compact::texts(message, |name, text| {
+        let kind = match name {
+            "id" => Kind::Id,
+            CAUSATION => Kind::Cause,
+            CORRELATION => Kind::Chain,
+            KEY => Kind::Key,
+            "subject" => Kind::Subject,
+            "type" => Kind::Type,
+            _ => return,
+        };
+        add(Term::of(key, kind, text).at(position), out);
+    })
 }
 
 /// The terms of which an event has at least one when it passes the filter; none when the filter

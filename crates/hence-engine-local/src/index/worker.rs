@@ -6,7 +6,6 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hence_core::codec::compact;
 use hence_log::{ErrorKind, Frame, Log};
 
 use super::term::{self, Entry, Term};
@@ -18,6 +17,8 @@ use crate::op::{DISCARDED, Discarded, ENDED, Ended};
 
 /// Commits after which what was read is shown to those who ask.
 const STEP_COMMITS: usize = 1_024;
+/// Entries after which it is shown, too: a commit may have many.
+const STEP_ENTRIES: usize = 1 << 14;
 /// How often an index is made anew in one process before it is left alone.
 const REBUILDS_MAX: u32 = 3;
 /// How much less the thread gets of a busy processor than any other; the most there is.
@@ -260,7 +261,7 @@ impl Work {
             let begin = reached.commit;
             let mut entries = std::mem::take(&mut self.scratch);
             for _ in 0..STEP_COMMITS {
-                if reached.commit > durable {
+                if reached.commit > durable || entries.len() >= STEP_ENTRIES {
                     break;
                 }
                 let frame = match frames.next_frame() {
@@ -294,15 +295,17 @@ impl Work {
         let mut next = frame.position();
         for op in frame.ops() {
             if let Some(position) = op.position {
-                let message = compact::decode(op.body)?;
-                term::entries(key, &message, position, entries);
+                term::entries(key, &op.body, position, entries)?;
                 next = position + 1;
             } else if op.kind == ENDED {
                 let ended = Ended::decode(op.tag, &mut op.body.clone())?;
-                entries.push(Term::attempts(key, ended.position).at(frame.number()));
+                term::add(
+                    Term::attempts(key, ended.position).at(frame.number()),
+                    entries,
+                );
             } else if op.kind == DISCARDED {
                 let position = Discarded::decode(op.tag, &mut op.body.clone())?.position;
-                entries.push(Term::attempts(key, position).at(frame.number()));
+                term::add(Term::attempts(key, position).at(frame.number()), entries);
             }
         }
         reached.commit = frame.number() + 1;

@@ -4,8 +4,8 @@ use std::time::Duration;
 use hence_core::commit::{Change, Sequence, What};
 use hence_core::engine::Engine;
 use hence_core::{
-    Attributes, Commit, DeadLetterQuery, Delivery, Message, Outcome, RejectReason, Settlement,
-    Start, SubscriptionSpec, Timestamp,
+    Attributes, Commit, DeadLetterQuery, Delivery, Durability, Message, Outcome, Position,
+    RejectReason, Settlement, Start, SubscriptionSpec, Timestamp,
 };
 use hence_log::Storage;
 use hence_log::sim::SimStorage;
@@ -145,6 +145,7 @@ async fn snapshot_and_tail_are_equal_to_a_full_replay() {
             engine.close().await;
         }
         drop(engine);
+        // The ids of what is followed by 30 others are left out where all is replayed.
         let with = tables(&disk, &options);
         assert_eq!(with.known.len(), 30);
         assert!(
@@ -170,6 +171,86 @@ async fn snapshot_and_tail_are_equal_to_a_full_replay() {
     }
 }
 
+/// After a crash no more is read than so many bytes and what comes in while they are stored.
+#[tokio::test]
+async fn bytes_ask_for_a_snapshot_however_few_commits_there_are() {
+    let disk = SimStorage::new();
+    let options = Options {
+        snapshot_bytes: 10_000,
+        ..Options::default()
+    };
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
+    let snapshots = || {
+        let is_one = |name: &String| name.starts_with("snapshot-") && name.ends_with(".hsnp");
+        disk.names().into_iter().filter(is_one).count()
+    };
+    let mut published = 0;
+    while snapshots() == 0 {
+        assert!(published < 10_000, "there is no snapshot after so many");
+        let commit = Commit::publish(vec![message(published, "t")], Default::default());
+        engine.commit(commit).await.unwrap();
+        published += 1;
+    }
+    // Its operations have at least a dozen bytes each.
+    assert!(published > 100, "a snapshot after {published} events");
+    drop(engine);
+}
+
+/// What a crash left behind the newest snapshot is read once, not at every start until something is
+/// published.
+#[tokio::test]
+async fn what_was_replayed_is_not_replayed_again() {
+    let disk = SimStorage::new();
+    let mut options = Options {
+        snapshot_bytes: u64::MAX,
+        ..Options::default()
+    };
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
+    work(&engine).await;
+    let crashed = disk.fork();
+    drop(engine);
+    let names = crashed.names();
+    for name in names.iter().filter(|name| name.starts_with("snapshot-")) {
+        crashed.remove(name).unwrap();
+    }
+    options.snapshot_bytes = 1;
+    let engine = engine::Local::log(Arc::new(crashed.clone()), None, &options).unwrap();
+    let has_snapshot = || crashed.names().iter().any(|name| name.ends_with(".hsnp"));
+    while !has_snapshot() {
+        tokio::task::yield_now().await;
+    }
+    drop(engine);
+}
+
+/// A crash gives up positions, so that fewer events than ids are known have the last of them.
+#[tokio::test]
+async fn ids_before_a_gap_are_known_after_a_replay() {
+    let disk = SimStorage::new();
+    let options = Options {
+        dedup_events: 30,
+        ..Options::default()
+    };
+    let publish = async |engine: &dyn Engine, id, durability| {
+        let commit = Commit::publish(vec![message(id, "t")], durability);
+        engine.commit(commit).await.unwrap()[0].clone()
+    };
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
+    for id in 0..40 {
+        publish(&engine, id, Durability::Written).await;
+    }
+    let disk = disk.fork();
+    drop(engine);
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
+    let behind = publish(&engine, 40, Durability::Synced).await.position;
+    assert!(behind > Some(Position(100)), "there is no gap: {behind:?}");
+    let disk = disk.fork();
+    drop(engine);
+    assert_eq!(tables(&disk, &options).known.len(), 30);
+    let engine = engine::Local::log(Arc::new(disk), None, &options).unwrap();
+    assert!(publish(&engine, 11, Durability::Synced).await.duplicate);
+    assert!(!publish(&engine, 10, Durability::Synced).await.duplicate);
+}
+
 #[tokio::test]
 async fn a_cut_snapshot_is_refused_everywhere() {
     let disk = SimStorage::new();
@@ -178,7 +259,8 @@ async fn a_cut_snapshot_is_refused_everywhere() {
     work(&engine).await;
     drop(engine);
     let frozen = tables(&disk, &options);
-    let bytes = frozen.clone().encode();
+    let mut bytes = Vec::new();
+    frozen.write(&mut bytes).unwrap();
     let whole = thaw(bytes.clone().into(), options.dedup_events).unwrap();
     assert_eq!(Frozen::of(&whole), frozen);
     for end in 0..bytes.len() {
