@@ -55,15 +55,18 @@ impl Seen {
     }
 
     pub(crate) async fn reach(&self, count: usize) {
-        loop {
-            let notified = self.0.changed.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            if self.all().len() >= count {
-                return;
+        limited("what is to be seen", async {
+            loop {
+                let notified = self.0.changed.notified();
+                tokio::pin!(notified);
+                notified.as_mut().enable();
+                if self.all().len() >= count {
+                    break;
+                }
+                notified.await;
             }
-            notified.await;
-        }
+        })
+        .await;
     }
 }
 
