@@ -147,7 +147,7 @@ async fn check(engine: &Arc<dyn Engine>) {
 }
 
 /// The longest that an index may take, also on a machine that is busy.
-const INDEXED_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
+const INDEXED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Waits until the index knows every event, and fails when it never does.
 fn until_indexed(engine: &Arc<dyn Engine>) {
