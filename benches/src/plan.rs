@@ -10,6 +10,7 @@ mod cell;
 mod clock;
 mod speed;
 mod traffic;
+mod truth;
 
 #[path = "../../crates/hence-server/src/planning.rs"]
 #[expect(
@@ -22,12 +23,14 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use hence_planner::curve::calibration_chart;
 use hence_planner::plan::Figure;
-use hence_planner::simulate::{Estimate, estimate};
+use hence_planner::simulate::{Estimate, Timing, estimate};
 
 use self::cell::{Cell, Compared, Seen, Shape};
 use self::clock::paused;
 use self::traffic::{Law, Traffic};
+use self::truth::Truth;
 use crate::report::{self, Row};
 
 /// By how much a predicted mean may be off.
@@ -102,7 +105,7 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
     let virtual_length = Duration::from_secs(if short { 60 } else { 300 });
     let compared = in_jumps(cells(!short), virtual_length)?;
     for (cell, done) in &compared {
-        rows.extend(compare("", cell, done));
+        rows.extend(compare("", cell, virtual_length, done));
     }
     rows.push(coverage("", &compared));
     rows.extend(applied::run()?);
@@ -113,10 +116,34 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
         on_the_wall(short, real_length).await
     })?;
     for (cell, done) in &compared {
-        rows.extend(compare(WALL, cell, done));
+        rows.extend(compare(WALL, cell, real_length, done));
     }
     rows.push(coverage(WALL, &compared));
+    plot(&rows)?;
     report::finish("plan", &rows)
+}
+
+/// Where the plot of `docs/concepts/capacity.md` is.
+const PLOT: &str = "docs/concepts/capacity-calibration.svg";
+
+/// Draws what was predicted against what was measured, in time that jumps; with `HENCE_UPDATE=1` in
+/// place of the plot that is committed.
+fn plot(rows: &[Row]) -> anyhow::Result<()> {
+    let pairs = |figure: &str| {
+        let of = rows
+            .iter()
+            .filter(|row| row.row.ends_with(figure) && !row.row.starts_with(WALL));
+        of.filter_map(|row| Some((1e-3 * row.value * row.ratio?, 1e-3 * row.value)))
+            .collect()
+    };
+    let chart = calibration_chart(&[("mean", pairs(": mean")), ("p99", pairs(": p99"))]);
+    let path = match std::env::var("HENCE_UPDATE") {
+        Ok(_) => PLOT,
+        Err(_) => "target/bench/plan.svg",
+    };
+    std::fs::create_dir_all("target/bench")?;
+    std::fs::write(path, chart.to_svg())?;
+    say(&format!("drawn in {path}"))
 }
 
 fn say(line: &str) -> anyhow::Result<()> {
@@ -192,7 +219,7 @@ async fn on_the_wall(short: bool, length: Duration) -> anyhow::Result<Done> {
 }
 
 /// The mean and the p99 of a cell.
-fn compare(clock: &str, cell: &Cell, done: &[Compared]) -> Vec<Row> {
+fn compare(clock: &str, cell: &Cell, length: Duration, done: &[Compared]) -> Vec<Row> {
     let mut all = Seen::default();
     done.iter().for_each(|one| all.add(&one.seen));
     let mean = |of: fn(&Compared) -> f64| done.iter().map(of).sum::<f64>() / done.len() as f64;
@@ -205,14 +232,28 @@ fn compare(clock: &str, cell: &Cell, done: &[Compared]) -> Vec<Row> {
     }
     let art: Vec<(Figure, f64)> = done.iter().map(|one| (one.art, one.seen.mean())).collect();
     let p99: Vec<(Figure, f64)> = done.iter().map(|one| (one.p99, one.seen.p99())).collect();
+    let runs = done.len() as u64;
+    let truth = |figure: fn(&Timing) -> Estimate| truth::of(cell, length, runs, figure);
+    let (name_of_mean, name_of_p99) = (format!("{name}: mean"), format!("{name}: p99"));
     vec![
-        row(cell, &format!("{name}: mean"), MEAN_OFF, all.mean(), &art),
-        row(cell, &format!("{name}: p99"), P99_OFF, all.p99(), &p99),
+        row(cell, &name_of_mean, MEAN_OFF, all.mean(), &art, || {
+            truth(|timing| timing.mean)
+        }),
+        row(cell, &name_of_p99, P99_OFF, all.p99(), &p99, || {
+            truth(|timing| timing.p99)
+        }),
     ]
 }
 
 /// A measured figure beside its prediction: the mean of what was predicted from each application.
-fn row(cell: &Cell, name: &str, off: f64, measured: f64, each: &[(Figure, f64)]) -> Row {
+fn row(
+    cell: &Cell,
+    name: &str,
+    off: f64,
+    measured: f64,
+    each: &[(Figure, f64)],
+    truth: impl FnOnce() -> Option<Truth>,
+) -> Row {
     let mean = |of: fn(&Figure) -> f64| {
         each.iter().map(|(figure, _)| of(figure)).sum::<f64>() / each.len() as f64
     };
@@ -231,7 +272,7 @@ fn row(cell: &Cell, name: &str, off: f64, measured: f64, each: &[(Figure, f64)])
     if !within {
         let spread = estimate(each.iter().map(|(_, seen)| *seen));
         let wall = name.starts_with(WALL);
-        beside.push_str(&explain(wall, cell, (lo, hi), spread, measured));
+        beside.push_str(&explain(wall, (lo, hi), spread, measured, truth()));
     }
     let mut row = Row::plain(name, ms(measured), "ms");
     row.beside = Some(beside);
@@ -253,7 +294,13 @@ fn busy() -> Option<f64> {
 const BUSY: f64 = 3.0;
 
 /// Why a prediction may be off by more than the goal.
-fn explain(wall: bool, cell: &Cell, band: (f64, f64), spread: Estimate, measured: f64) -> String {
+fn explain(
+    wall: bool,
+    band: (f64, f64),
+    spread: Estimate,
+    measured: f64,
+    truth: Option<Truth>,
+) -> String {
     let half = 0.5 * (spread.hi - spread.lo) / measured;
     let inside = (band.0..=band.1).contains(&measured);
     let mut why = match inside {
@@ -269,8 +316,14 @@ fn explain(wall: bool, cell: &Cell, band: (f64, f64), spread: Estimate, measured
         why.push_str(&format!(
             "; the machine is busy (load {busy:.0}), and its stalls are no queue of the model"
         ));
-    } else if let Traffic::Batch = cell.traffic {
-        why.push_str("; what comes within one window of 20 ms is taken for a fast burst");
+    }
+    if let Some(Truth { value, chance }) = truth {
+        why.push_str(&format!(
+            "; by its own laws this load has {:.1}, from which runs of this length and number \
+             differ by ± {:.0} % by chance",
+            1e3 * value,
+            100.0 * chance
+        ));
     }
     why
 }

@@ -71,9 +71,9 @@ pub(super) struct Stream {
 }
 
 /// How often a bursty stream changes its rate, per second.
-const CHANGES: f64 = 10.0;
+pub(super) const CHANGES: f64 = 10.0;
 /// Events in a batch, on average.
-const BATCH: f64 = 3.0;
+pub(super) const BATCH: f64 = 3.0;
 
 impl Stream {
     pub(super) fn new(traffic: Traffic, rate: f64, seed: u64) -> Self {

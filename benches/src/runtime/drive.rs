@@ -30,6 +30,11 @@ async fn json(event: Order) {
 
 /// Hence with so many subscriptions.
 pub(super) async fn ours(payload: Payload, subscriptions: usize) -> anyhow::Result<Running> {
+    Ok(app(payload, subscriptions).start("memory:").await?)
+}
+
+/// The application of [`ours`].
+pub(super) fn app(payload: Payload, subscriptions: usize) -> App {
     let mut app = App::new("bench");
     for number in 0..subscriptions {
         let name = format!("s{number}");
@@ -39,7 +44,7 @@ pub(super) async fn ours(payload: Payload, subscriptions: usize) -> anyhow::Resu
             Payload::Json => app.subscribe(&name, json),
         };
     }
-    Ok(app.start("memory:").await?)
+    app
 }
 
 /// Events per second through Hence: encoded before, decoded by each subscription.

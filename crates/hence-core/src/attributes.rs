@@ -46,6 +46,9 @@ pub struct Attributes {
     ends: [u32; FIXED],
     /// In the order of their names.
     extensions: Vec<Extension>,
+    /// Which lengths their names have, or once had: an event is asked for several that it lacks,
+    /// and mostly this says so.
+    lengths: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -120,6 +123,7 @@ impl Attributes {
             text,
             ends,
             extensions: Vec::new(),
+            lengths: 0,
         })
     }
 
@@ -184,24 +188,28 @@ impl Attributes {
     }
 
     /// The ordering key (`partitionkey`), if there is one.
+    #[inline]
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.string(KEY)
     }
 
     /// The id of the event that caused this one.
+    #[inline]
     #[must_use]
     pub fn causation_id(&self) -> Option<&str> {
         self.string(CAUSATION)
     }
 
     /// The id of the first event of the chain that this one belongs to.
+    #[inline]
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {
         self.string(CORRELATION)
     }
 
     /// The moment before which the event is not delivered.
+    #[inline]
     #[must_use]
     pub fn deliver_at(&self) -> Option<Timestamp> {
         self.string(DELIVER_AT)
@@ -209,6 +217,7 @@ impl Attributes {
     }
 
     /// The moment after which the event is not handled any more.
+    #[inline]
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         self.string(EXPIRY)
@@ -284,6 +293,9 @@ impl Attributes {
 
     /// Removes an extension attribute; whether it was there.
     pub fn remove_extension(&mut self, name: &str) -> bool {
+        if self.lengths & length_bit(name) == 0 {
+            return false;
+        }
         let Ok(index) = self.index_of(name) else {
             return false;
         };
@@ -317,6 +329,7 @@ impl Attributes {
         };
         check_length(self.text.len() + name.len() + length)?;
         self.remove_extension(name);
+        self.lengths |= length_bit(name);
         let value = match value {
             Value::Boolean(flag) => Kept::Boolean(*flag),
             Value::Integer(number) => Kept::Integer(*number),
@@ -388,7 +401,15 @@ impl Attributes {
             .binary_search_by(|extension| self.get(extension.name).cmp(name))
     }
 
+    #[inline]
     fn find(&self, name: &str) -> Option<Kept> {
+        match self.lengths & length_bit(name) {
+            0 => None,
+            _ => self.search(name),
+        }
+    }
+
+    fn search(&self, name: &str) -> Option<Kept> {
         // There are few, and most names differ in length, so that most of them are not looked at.
         let text = self.text.as_bytes();
         let named = |found: &&Extension| {
@@ -410,6 +431,7 @@ impl Attributes {
         }
     }
 
+    #[inline]
     fn string(&self, name: &str) -> Option<&str> {
         match self.find(name) {
             Some(Kept::Text(span)) => Some(self.get(span)),
@@ -459,6 +481,12 @@ impl fmt::Debug for Attributes {
         );
         map.finish()
     }
+}
+
+/// The bit of a name's length; those of the longest names share one.
+#[inline]
+fn length_bit(name: &str) -> u32 {
+    1 << name.len().min(31)
 }
 
 fn check_length(bytes: usize) -> Result<()> {

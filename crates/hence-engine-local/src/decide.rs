@@ -4,6 +4,7 @@
 //! and is not stored yet. So the state itself never knows more than the journal.
 
 mod change;
+mod reserve;
 mod sequence;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use hence_core::delivery::{Outcome, Position};
 use hence_core::engine::Entry;
 use hence_core::error::{Code, Error, Result};
 use hence_core::message::Message;
+use reserve::{Holder, Reserve};
 use smallvec::SmallVec;
 
 use crate::dead_letters::{self, About, clip};
@@ -139,8 +141,7 @@ pub(crate) struct Pending {
     ids: HashMap<u64, Known, Direct>,
     deliveries: HashMap<(u32, u64), Status, Direct>,
     senders: HashMap<String, Sent>,
-    /// How much more values and timers take than the state says; what they take less is not counted.
-    room: Room,
+    reserve: Reserve,
     /// How much more memory edited copies take than the state says.
     edited_bytes: usize,
     /// Whether a timer is set that the state does not know.
@@ -154,7 +155,7 @@ enum Undo {
     Id(u64),
     Delivery((u32, u64), Option<Status>),
     Sender(String, Option<Sent>),
-    Room(Room),
+    Room(Holder, Room),
     Edited(usize),
 }
 
@@ -165,7 +166,7 @@ impl Pending {
         self.ids.clear();
         self.deliveries.clear();
         self.senders.clear();
-        self.room = Room::default();
+        self.reserve.clear();
         self.edited_bytes = 0;
         self.sets_timers = false;
         self.undo.clear();
@@ -201,7 +202,7 @@ impl Pending {
                 Undo::Sender(sender, None) => {
                     self.senders.remove(&sender);
                 }
-                Undo::Room(more) => self.room.sub(more),
+                Undo::Room(holder, more) => self.reserve.sub(&holder, more),
                 Undo::Edited(more) => self.edited_bytes -= more,
             }
         }

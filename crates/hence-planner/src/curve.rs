@@ -96,8 +96,7 @@ impl Curve {
         let line = |name: &str, of: fn(&Point) -> f64| Line {
             name: name.to_owned(),
             points: self.points.iter().map(|p| (p.load, 1e3 * of(p))).collect(),
-            steps: false,
-            dashed: false,
+            ..Line::default()
         };
         Chart {
             title: format!("{}: response time against load", self.of),
@@ -113,6 +112,7 @@ impl Curve {
                 (1.0, "now".to_owned()),
                 (self.saturation, format!("{} saturates", self.first)),
             ],
+            ..Chart::default()
         }
     }
 }
@@ -130,56 +130,57 @@ pub fn stairs_chart(sizing: &Sizing, target: &Target) -> Chart {
         title: format!("{}: response time against workers", target.of),
         x: "workers".to_owned(),
         y: "ms".to_owned(),
-        log_y: false,
         lines: vec![
             Line {
                 name: "predicted".to_owned(),
                 points,
                 steps: true,
-                dashed: false,
+                ..Line::default()
             },
             Line {
                 name: "target".to_owned(),
                 points: limit,
-                steps: false,
                 dashed: true,
+                ..Line::default()
             },
         ],
         marks: vec![(f64::from(sizing.workers), sizing.workers.to_string())],
+        ..Chart::default()
     }
 }
 
-/// Predicted against measured, with the line of equality and 25 % on both sides.
-pub fn calibration_chart(pairs: &[(f64, f64)]) -> Chart {
-    let lo = pairs
-        .iter()
-        .flat_map(|p| [p.0, p.1])
-        .fold(f64::MAX, f64::min);
-    let hi = pairs.iter().flat_map(|p| [p.0, p.1]).fold(0.0, f64::max);
-    let straight = |name: &str, factor: f64, dashed| Line {
+/// Pairs of a predicted and a measured time in seconds, by what they are a time of, with the line of
+/// equality and 25 % on both sides.
+pub fn calibration_chart(kinds: &[(&str, Vec<(f64, f64)>)]) -> Chart {
+    let all = || kinds.iter().flat_map(|(_, pairs)| pairs);
+    let measured = || all().map(|pair| 1e3 * pair.1);
+    let (lo, hi) = (
+        measured().fold(f64::MAX, f64::min),
+        measured().fold(0.0, f64::max),
+    );
+    let dots = kinds.iter().map(|(name, pairs)| Line {
+        name: (*name).to_owned(),
+        points: pairs.iter().map(|(p, m)| (1e3 * m, 1e3 * p)).collect(),
+        dots: true,
+        ..Line::default()
+    });
+    let straight = |name: &str, factor: f64| Line {
         name: name.to_owned(),
-        points: vec![(1e3 * lo, 1e3 * lo * factor), (1e3 * hi, 1e3 * hi * factor)],
-        steps: false,
-        dashed,
+        points: vec![(lo, lo * factor), (hi, hi * factor)],
+        dashed: true,
+        ..Line::default()
     };
-    let mut sorted: Vec<_> = pairs.iter().map(|(p, m)| (1e3 * m, 1e3 * p)).collect();
-    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let straight = [("equal", 1.0), ("+25 %", 1.25), ("-25 %", 0.75)]
+        .into_iter()
+        .filter(|_| lo <= hi)
+        .map(|(name, factor)| straight(name, factor));
     Chart {
-        title: "predicted against measured mean response time".to_owned(),
+        title: "predicted against measured response times".to_owned(),
         x: "measured, ms".to_owned(),
         y: "predicted, ms".to_owned(),
-        log_y: false,
-        lines: vec![
-            Line {
-                name: "predicted".to_owned(),
-                points: sorted,
-                steps: false,
-                dashed: false,
-            },
-            straight("equal", 1.0, true),
-            straight("+25 %", 1.25, true),
-            straight("-25 %", 0.75, true),
-        ],
+        log_x: true,
+        log_y: true,
+        lines: dots.chain(straight).collect(),
         marks: Vec::new(),
     }
 }

@@ -9,6 +9,7 @@ pub mod key;
 pub mod law;
 pub mod service;
 pub mod stationary;
+pub mod timer;
 
 use serde::{Deserialize, Serialize};
 

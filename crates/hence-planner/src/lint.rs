@@ -17,10 +17,15 @@ pub enum Finding {
     #[error("events go round for ever through {0:?}")]
     LoopWithoutExit(Vec<String>),
     /// Timers that fire together.
-    #[error("{count} timers of {source_name} fire together: mean wait about {wait:.4} s longer")]
+    #[error(
+        "{count} timers of {source_name} fire together: they wait {wait:.4} s longer on average for \
+         {station} than if each had a moment of its own"
+    )]
     AlignedTimers {
         /// Name of the source.
         source_name: String,
+        /// Name of the station.
+        station: String,
         /// How many.
         count: u32,
         /// Half a batch of services, seconds.
@@ -137,6 +142,7 @@ fn timers(model: &Model, station: &Station, flow: &Flow) -> Vec<Finding> {
             let wait = 0.5 * f64::from(count) * flow.es / f64::from(station.servers);
             Some(Finding::AlignedTimers {
                 source_name: source.name.clone(),
+                station: station.name.clone(),
                 count,
                 wait,
             })

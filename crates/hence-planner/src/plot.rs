@@ -1,4 +1,4 @@
-//! Line charts as small SVG files: hockey stick, staircase, calibration.
+//! Charts as small SVG files: hockey stick, staircase, calibration.
 //!
 //! Coordinates are rounded to a tenth of a pixel, so the same figures give the same bytes.
 
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A chart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Chart {
     /// Title.
     pub title: String,
@@ -15,6 +16,8 @@ pub struct Chart {
     pub x: String,
     /// Label of the vertical axis, with its unit.
     pub y: String,
+    /// Whether the horizontal axis is logarithmic.
+    pub log_x: bool,
     /// Whether the vertical axis is logarithmic.
     pub log_y: bool,
     /// The lines.
@@ -25,6 +28,7 @@ pub struct Chart {
 
 /// A line of a chart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Line {
     /// Name, shown at its right end.
     pub name: String,
@@ -34,6 +38,8 @@ pub struct Line {
     pub steps: bool,
     /// Drawn dashed, for limits and targets.
     pub dashed: bool,
+    /// Drawn as dots that nothing connects; the name stands at the top.
+    pub dots: bool,
 }
 
 const WIDTH: f64 = 640.0;
@@ -47,49 +53,65 @@ const COLOURS: [&str; 4] = ["#1f6feb", "#d1242f", "#1a7f37", "#8250df"];
 struct Scale {
     x: (f64, f64),
     y: (f64, f64),
-    log: bool,
+    log_x: bool,
+    log_y: bool,
 }
 
 impl Scale {
     fn of(chart: &Chart) -> Self {
-        let log = chart.log_y;
-        let shown = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && (!log || p.1 > 0.0);
-        let points: Vec<(f64, f64)> = chart
-            .lines
-            .iter()
-            .flat_map(|l| l.points.iter().filter(shown))
-            .copied()
+        let (log_x, log_y) = (chart.log_x, chart.log_y);
+        let points: Vec<(f64, f64)> = (chart.lines.iter())
+            .flat_map(|line| &line.points)
+            .filter(|point| is_shown(**point, log_x, log_y))
+            .map(|point| (on(log_x, point.0), on(log_y, point.1)))
             .collect();
         let range = |f: &dyn Fn(&(f64, f64)) -> f64| {
             let lo = points.iter().map(f).fold(f64::INFINITY, f64::min);
             let hi = points.iter().map(f).fold(f64::NEG_INFINITY, f64::max);
-            if lo < hi {
-                (lo, hi)
-            } else {
-                (lo - 0.5, lo + 0.5)
+            match lo < hi {
+                true => (lo, hi),
+                false if lo.is_finite() => (lo - 0.5, lo + 0.5),
+                false => (0.0, 1.0),
             }
         };
-        let y = range(&|p| if log { p.1.log10() } else { p.1 });
-        let y = if log {
-            (y.0.floor(), y.1.ceil())
-        } else {
-            (y.0.min(0.0), y.1 * 1.05)
-        };
+        let (x, y) = (range(&|p| p.0), range(&|p| p.1));
         Self {
-            x: range(&|p| p.0),
-            y,
-            log,
+            x: match log_x {
+                true => (x.0.floor(), x.1.ceil()),
+                false => x,
+            },
+            y: match log_y {
+                true => (y.0.floor(), y.1.ceil()),
+                false => (y.0.min(0.0), y.1 * 1.05),
+            },
+            log_x,
+            log_y,
         }
     }
 
+    fn shows(&self, point: (f64, f64)) -> bool {
+        is_shown(point, self.log_x, self.log_y)
+    }
+
     fn x(&self, x: f64) -> f64 {
+        let x = on(self.log_x, x);
         LEFT + (x - self.x.0) / (self.x.1 - self.x.0) * (WIDTH - LEFT - RIGHT)
     }
 
     fn y(&self, y: f64) -> f64 {
-        let y = if self.log { y.log10() } else { y };
+        let y = on(self.log_y, y);
         HEIGHT - BOTTOM - (y - self.y.0) / (self.y.1 - self.y.0) * (HEIGHT - TOP - BOTTOM)
     }
+}
+
+/// A value on its axis.
+fn on(log: bool, value: f64) -> f64 {
+    if log { value.log10() } else { value }
+}
+
+fn is_shown((x, y): (f64, f64), log_x: bool, log_y: bool) -> bool {
+    let on_axis = |log: bool, value: f64| value.is_finite() && (!log || value > 0.0);
+    on_axis(log_x, x) && on_axis(log_y, y)
 }
 
 impl Chart {
@@ -126,8 +148,14 @@ impl Chart {
             );
             text(&mut svg, x - 4.0, TOP + 12.0, "end", label);
         }
+        let mut row = TOP + 12.0;
         for (series, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
-            series.draw(&mut svg, &scale, colour);
+            if series.dots {
+                series.dot(&mut svg, &scale, colour, row);
+                row += 16.0;
+            } else {
+                series.draw(&mut svg, &scale, colour);
+            }
         }
         svg.push_str("</svg>\n");
         svg
@@ -137,19 +165,12 @@ impl Chart {
         let (x0, y0) = (LEFT, HEIGHT - BOTTOM);
         line(svg, [x0, y0, WIDTH - RIGHT, y0], "#333333");
         line(svg, [x0, TOP, x0, y0], "#333333");
-        for value in ticks(scale.x) {
+        for value in marks(scale.log_x, scale.x) {
             let x = scale.x(value);
             line(svg, [x, y0, x, y0 + 4.0], "#333333");
             text(svg, x, y0 + 18.0, "middle", &number(value));
         }
-        let values: Vec<f64> = if scale.log {
-            (scale.y.0 as i32..=scale.y.1 as i32)
-                .map(|k| 10.0_f64.powi(k))
-                .collect()
-        } else {
-            ticks(scale.y)
-        };
-        for value in values {
+        for value in marks(scale.log_y, scale.y) {
             let y = scale.y(value);
             line(svg, [x0, y, WIDTH - RIGHT, y], "#e6e6e6");
             text(svg, x0 - 6.0, y + 4.0, "end", &number(value));
@@ -162,7 +183,7 @@ impl Line {
         let mut path = String::new();
         let mut last: Option<(f64, f64)> = None;
         for &(px, py) in &self.points {
-            if !px.is_finite() || !py.is_finite() || (scale.log && py <= 0.0) {
+            if !scale.shows((px, py)) {
                 continue;
             }
             let (x, y) = (scale.x(px), scale.y(py));
@@ -194,6 +215,24 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Draws dots, with the name in a row of its own.
+    fn dot(&self, svg: &mut String, scale: &Scale, colour: &str, row: f64) {
+        let circle = |svg: &mut String, x: f64, y: f64| {
+            let _ = writeln!(
+                svg,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\" \
+                 fill-opacity=\"0.7\"/>"
+            );
+        };
+        for &(x, y) in self.points.iter().filter(|point| scale.shows(**point)) {
+            circle(svg, scale.x(x), scale.y(y));
+        }
+        circle(svg, LEFT + 12.0, row - 4.0);
+        text(svg, LEFT + 20.0, row, "start", &self.name);
+    }
+}
+
 fn line(svg: &mut String, [x1, y1, x2, y2]: [f64; 4], stroke: &str) {
     let _ = writeln!(
         svg,
@@ -207,6 +246,15 @@ fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
         svg,
         "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
     );
+}
+
+/// Where an axis has its numbers: whole powers of ten on a logarithmic one.
+fn marks(log: bool, range: (f64, f64)) -> Vec<f64> {
+    if !log {
+        return ticks(range);
+    }
+    let (first, last) = (range.0.ceil() as i32, range.1.floor() as i32);
+    (first..=last).map(|k| 10.0_f64.powi(k)).collect()
 }
 
 /// Round values inside a range, about six.

@@ -193,6 +193,11 @@ fn key_law(measured: &Measured) -> Option<KeyLaw> {
     key::fit(&top, keys.events, keys.distinct.max(top.len() as u64)).ok()
 }
 
+/// The source of those events of a type that timers publish together, where others come beside them.
+fn in_step(kind: &str) -> String {
+    format!("{kind} (in step)")
+}
+
 /// What comes in from outside, by type.
 fn fit_inflows(topology: &Topology, measured: &All, fitted: &mut Fitted) -> Vec<Inflow> {
     let mut inflows = Vec::new();
@@ -213,12 +218,17 @@ fn fit_inflows(topology: &Topology, measured: &All, fitted: &mut Fitted) -> Vec<
             continue;
         };
         match arrival::fit(counts, WINDOW.as_secs_f64()) {
-            Ok(fit) => inflows.push(Inflow {
-                source: kind.name.clone(),
-                event: kind.name.clone(),
-                arrivals: fit.arrivals,
-                keys: key_law(measured),
-            }),
+            Ok(fit) => {
+                let inflow = |source, arrivals| Inflow {
+                    source,
+                    event: kind.name.clone(),
+                    arrivals,
+                    keys: key_law(measured),
+                };
+                inflows.push(inflow(kind.name.clone(), fit.arrivals));
+                let timers = fit.timers.into_iter();
+                inflows.extend(timers.map(|timers| inflow(in_step(&kind.name), timers)));
+            }
             Err(refusal) => {
                 let why = format!("of {}: {refusal}", kind.name);
                 fitted.open.insert(kind.name.clone(), why.clone());

@@ -139,6 +139,22 @@ impl Bus {
         }
     }
 
+    /// As [`Bus::commit`], of a batch that its sender counts: it is stored once, however late it comes
+    /// again.
+    ///
+    /// # Errors
+    /// `HN0223` when a number is left out, `HN0209` when the number came before with other events.
+    pub async fn commit_counted(
+        &self,
+        messages: Vec<Message>,
+        durability: Durability,
+        sequence: Sequence,
+    ) -> Result<Vec<Receipt>> {
+        let mut commit = self.checked(messages, durability)?;
+        commit.sequence = Some(sequence);
+        self.engine.commit(commit).await
+    }
+
     /// A commit of what may be published here.
     fn checked(&self, messages: Vec<Message>, durability: Durability) -> Result<Commit> {
         for message in &messages {

@@ -161,3 +161,17 @@ fn every_character_is_judged_wherever_it_stands() {
         }
     }
 }
+
+#[test]
+fn a_name_is_found_among_others_of_its_length_and_after_it_was_gone() {
+    let mut all = Attributes::new("id", "/source", "type").unwrap();
+    let long = "x".repeat(40);
+    assert!(all.extension(&long).is_none() && !all.remove_extension(&long));
+    all.set(&"y".repeat(50), "other").unwrap();
+    assert!(all.extension(&long).is_none(), "another that is as long");
+    all.set(&long, "one").unwrap();
+    assert_eq!(all.extension(&long), Some(Value::from("one")));
+    assert!(all.remove_extension(&long) && all.extension(&long).is_none());
+    all.set(&long, "two").unwrap();
+    assert_eq!(all.clone().extension(&long), Some(Value::from("two")));
+}

@@ -3,6 +3,7 @@
 use hence_core::commit::{Change, What};
 use hence_core::error::{Code, Result};
 
+use super::reserve::Holder;
 use super::{Pending, Turn, Undo, Window};
 use crate::dedup::Known;
 use crate::identity::{Append, IdentityKey};
@@ -44,7 +45,8 @@ impl<W: Window> Turn<'_, W> {
                     )));
                 }
                 let before = self.state.keyed.weight(subscription, &key);
-                self.hold(&name, keyed::weigh(&key, &value).beyond(before))?;
+                let more = keyed::weigh(&key, &value).beyond(before);
+                self.hold(&name, Holder::Value(subscription, key.clone()), more)?;
                 let value = Some(value);
                 Op::Keyed {
                     subscription,
@@ -64,7 +66,8 @@ impl<W: Window> Turn<'_, W> {
             } => {
                 let (id, message) = (timer(key, of), *message);
                 let before = self.state.timers.weight(&id);
-                self.hold(&name, timers::weigh(&id, &message).beyond(before))?;
+                let more = timers::weigh(&id, &message).beyond(before);
+                self.hold(&name, Holder::Timer(id.clone()), more)?;
                 self.pending.sets_timers = true;
                 Op::TimerSet(Box::new((id, Timer { due, message })))
             }
@@ -81,9 +84,11 @@ impl<W: Window> Turn<'_, W> {
     }
 
     /// Counts what is to be kept in addition, or refuses it. What goes makes room once it is gone.
-    fn hold(&mut self, name: &str, more: Room) -> Result<()> {
+    fn hold(&mut self, name: &str, holder: Holder, more: Room) -> Result<()> {
+        let reserve = &self.pending.reserve;
+        let more = reserve.beyond(&holder, more);
         let mut room = self.state.room();
-        room.add(self.pending.room);
+        room.add(reserve.all());
         room.add(more);
         let full = |limit: String| {
             let of = format!("'{name}' cannot keep more state: {limit}");
@@ -99,8 +104,8 @@ impl<W: Window> Turn<'_, W> {
                 "values and timers have {STATE_BYTES_MAX} bytes already"
             ));
         }
-        self.pending.room.add(more);
-        self.pending.undo.push(Undo::Room(more));
+        self.pending.reserve.add(holder.clone(), more);
+        self.pending.undo.push(Undo::Room(holder, more));
         Ok(())
     }
 }

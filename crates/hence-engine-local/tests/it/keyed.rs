@@ -123,6 +123,13 @@ on_both! {
         for key in 0..fit {
             changes(&engine, vec![write(&key.to_string(), large.clone())]).await.unwrap();
         }
+        // What is written twice in one commit takes its room once.
+        let part = large.slice(..KEYED_VALUE_BYTES_MAX * 3 / 5);
+        let twice = |last: &Bytes| vec![write("twice", part.clone()), write("twice", last.clone())];
+        let error = changes(&engine, twice(&large)).await.unwrap_err();
+        assert_eq!(error.code(), Code::STATE_FULL);
+        changes(&engine, twice(&part)).await.unwrap();
+        changes(&engine, vec![change("twice", What::Remove)]).await.unwrap();
         let more = vec![write("more", large.clone())];
         let error = changes(&engine, more.clone()).await.unwrap_err();
         assert_eq!(error.code(), Code::STATE_FULL);

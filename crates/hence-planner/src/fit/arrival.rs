@@ -2,13 +2,14 @@
 //!
 //! Rate λ̂ ± 1.96·√(λ̂·IDC/t). Poisson when IDC(w) is near 1 at every window; otherwise a two-state
 //! MMPP through the curve IDC(w) = 1 + s·f(rw), f(x) = 1-(1-e^{-x})/x, or Erlang intervals when
-//! counts are smoother than Poisson. Differences of neighbours measure 2·IDC(w)-IDC(2w) (Cov of
+//! counts are smoother than Poisson. Timers that fire together are told apart first, see [`timer`].
+//! Differences of neighbours measure 2·IDC(w)-IDC(2w) (Cov of
 //! neighbours = V(2w)/2-V(w)), so that is what the curve is fitted to. Heffes & Lucantoni, IEEE JSAC 4 (1986) 856, matches the same quantities.
 
 use serde::{Deserialize, Serialize};
 
 use crate::arrivals::Arrivals;
-use crate::fit::{Band, Refusal, Warning, dispersion, stationary};
+use crate::fit::{Band, Refusal, Warning, dispersion, stationary, timer};
 use crate::service::Dist;
 
 /// A fitted stream.
@@ -16,7 +17,10 @@ use crate::service::Dist;
 pub struct ArrivalFit {
     /// The process.
     pub arrivals: Arrivals,
-    /// Rate with its interval, 1/s.
+    /// Timers that fire together beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timers: Option<Arrivals>,
+    /// Rate of both with its interval, 1/s.
     pub rate: Band,
     /// (window in seconds, dispersion between neighbouring windows).
     pub idc: Vec<(f64, f64)>,
@@ -50,7 +54,7 @@ pub fn fit(counts: &[u64], window: f64) -> Result<ArrivalFit, Refusal> {
     let events: u64 = counts.iter().sum();
     for (what, have, need) in [
         ("windows", counts.len() as u64, 32),
-        ("events", events, 100),
+        ("events", events, EVENTS_MIN),
     ] {
         if have < need {
             return Err(Refusal::TooFew {
@@ -62,11 +66,23 @@ pub fn fit(counts: &[u64], window: f64) -> Result<ArrivalFit, Refusal> {
     }
     let time = counts.len() as f64 * window;
     let rate = events as f64 / time;
+    let found = timer::aligned(counts, window);
+    let fit = found.and_then(|found| beside(&found, rate, time, window));
+    let fit = fit.unwrap_or_else(|| random(counts, window));
+    warnings.extend(fit.warnings);
+    Ok(ArrivalFit { warnings, ..fit })
+}
+
+/// The process behind counts in which no timers are told apart.
+fn random(counts: &[u64], window: f64) -> ArrivalFit {
+    let time = counts.len() as f64 * window;
+    let rate = counts.iter().sum::<u64>() as f64 / time;
     let idc = dispersion::curve(counts, window);
-    let arrivals = choose(rate, &idc, counts.len() as f64 * window);
+    let arrivals = choose(rate, &idc, time);
     // A curve may be continued far beyond what was seen; a band may not.
     let seen = idc.iter().map(|p| p.1).fold(1.0, f64::max);
     let limit = arrivals.idc_limit().clamp(1.0, 2.0 * seen);
+    let mut warnings = Vec::new();
     if let Arrivals::Mmpp2 { leave1, leave2, .. } = arrivals {
         let window = 1.0 / (leave1 + leave2);
         warnings.push(Warning::Bursty {
@@ -75,11 +91,49 @@ pub fn fit(counts: &[u64], window: f64) -> Result<ArrivalFit, Refusal> {
         });
     }
     let half = 1.96 * (rate * limit / time).sqrt();
-    Ok(ArrivalFit {
+    ArrivalFit {
         arrivals,
+        timers: None,
         rate: Band::around(rate, half),
         idc,
         warnings,
+    }
+}
+
+/// Events without which nothing is said.
+const EVENTS_MIN: u64 = 100;
+/// Less than this share of all is no traffic beside timers.
+const BESIDE_MIN: f64 = 0.05;
+
+/// Timers, alone or with what comes beside them; `None` when that is too little to be fitted and
+/// too much to be left out.
+fn beside(found: &timer::Aligned, rate: f64, time: f64, window: f64) -> Option<ArrivalFit> {
+    let timers = Arrivals::Timer {
+        period: found.period,
+        count: (found.size.round() as u32).max(1),
+        aligned: true,
+    };
+    let rest = found.rest.iter().sum::<u64>() as f64 / time;
+    // Whether the last burst is in the time or just after it.
+    let edge = timers.rate() * found.period / time;
+    if rest < BESIDE_MIN * rate {
+        return Some(ArrivalFit {
+            arrivals: timers,
+            timers: None,
+            rate: Band::around(rate, edge),
+            idc: dispersion::curve(&found.rest, window),
+            warnings: Vec::new(),
+        });
+    }
+    if found.rest.iter().sum::<u64>() < EVENTS_MIN {
+        return None;
+    }
+    let other = random(&found.rest, window);
+    let half = 0.5 * (other.rate.hi - other.rate.lo) + edge;
+    Some(ArrivalFit {
+        timers: Some(timers),
+        rate: Band::around(rate, half),
+        ..other
     })
 }
 

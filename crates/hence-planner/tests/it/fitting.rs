@@ -114,6 +114,74 @@ fn smooth_arrivals_are_recognised() {
     assert!(dispersion::of_counts(&even).unwrap() < 0.2);
 }
 
+/// Bursts of a size at an even distance, in seconds, late by up to 9 ms, in windows of 20 ms.
+fn bursts(size: u64, period: f64, seconds: f64, seed: u64) -> Vec<u64> {
+    let mut rng = Rng::stream(seed, 0, "bursts", 0);
+    let mut counts = vec![0; (seconds / 0.02) as usize];
+    let mut at = 0.3;
+    while at < seconds {
+        for _ in 0..size {
+            let late = 0.009 * rng.uniform();
+            if let Some(count) = counts.get_mut(((at + late) / 0.02) as usize) {
+                *count += 1;
+            }
+        }
+        at += period;
+    }
+    counts
+}
+
+#[test]
+fn timers_that_fire_together_are_told_apart() {
+    for (size, period) in [(30, 1.0), (5, 0.37), (200, 10.0)] {
+        let fit = arrival::fit(&bursts(size, period, 200.0, 1), 0.02).unwrap();
+        let Arrivals::Timer {
+            period: found,
+            count,
+            aligned: true,
+        } = fit.arrivals
+        else {
+            panic!("{size} each {period} s: {:?}", fit.arrivals);
+        };
+        assert_eq!(u64::from(count), size);
+        assert!((found / period - 1.0).abs() < 0.01, "{found}");
+        assert!(fit.timers.is_none() && fit.warnings.is_empty(), "{fit:?}");
+        assert!(fit.rate.contains(size as f64 / period), "{:?}", fit.rate);
+    }
+}
+
+#[test]
+fn timers_are_told_apart_from_what_comes_beside_them() {
+    let mut all = bursts(40, 1.0, 300.0, 2);
+    let others = counts([25.0, 25.0], [1.0, 1.0], 0.02, all.len(), 2);
+    all.iter_mut().zip(&others).for_each(|(all, n)| *all += n);
+    let fit = arrival::fit(&all, 0.02).unwrap();
+    let Some(Arrivals::Timer { period, count, .. }) = fit.timers else {
+        panic!("{fit:?}");
+    };
+    assert!((39..=41).contains(&count), "{count}");
+    assert!((period - 1.0).abs() < 0.01, "{period}");
+    assert!(fit.arrivals.is_poisson(), "{:?}", fit.arrivals);
+    assert!((fit.arrivals.rate() / 25.0 - 1.0).abs() < 0.05);
+    assert!(fit.rate.contains(65.0), "{:?}", fit.rate);
+}
+
+#[test]
+fn what_comes_by_chance_is_no_timer() {
+    for seed in 0..100 {
+        for (rate, leave) in [
+            ([20.0, 20.0], [1.0, 1.0]),
+            ([2.0, 2.0], [1.0, 1.0]),
+            ([400.0, 0.1], [20.0, 1.0]),
+            ([30.0, 2.0], [1.0, 0.25]),
+        ] {
+            let fit = arrival::fit(&counts(rate, leave, 0.02, 8_000, seed), 0.02).unwrap();
+            let is_timer = matches!(fit.arrivals, Arrivals::Timer { .. });
+            assert!(!is_timer && fit.timers.is_none(), "{seed}: {fit:?}");
+        }
+    }
+}
+
 #[test]
 fn a_change_of_rate_is_found_and_older_data_dropped() {
     let mut data = counts([20.0, 20.0], [1.0, 1.0], 1.0, 500, 4);

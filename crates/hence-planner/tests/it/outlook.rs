@@ -110,7 +110,7 @@ fn stairs_and_calibration_are_drawn() {
     let sizing = workers_for(&model, "q", &target, &PlanOptions::default()).unwrap();
     let svg = stairs_chart(&sizing, &target).to_svg();
     assert!(svg.contains("target") && svg.contains(">12<"), "{svg}");
-    let svg = calibration_chart(&[(0.1, 0.11), (0.3, 0.2)]).to_svg();
+    let svg = calibration_chart(&[("mean", vec![(0.1, 0.11), (0.3, 0.2)])]).to_svg();
     assert!(svg.contains("+25 %") && !svg.contains("NaN"), "{svg}");
 }
 

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use hence_planner::curve::calibration_chart;
 use hence_planner::mmc::mmc;
 use hence_planner::plot::{Chart, Line};
 use hence_planner::retry::retried;
@@ -12,8 +13,7 @@ fn line(name: &str, points: Vec<(f64, f64)>) -> Line {
     Line {
         name: name.into(),
         points,
-        steps: false,
-        dashed: false,
+        ..Line::default()
     }
 }
 
@@ -49,6 +49,7 @@ fn hockey_stick() -> Chart {
             (96.15, "saturation with retries".into()),
             (120.0, "saturation".into()),
         ],
+        ..Chart::default()
     }
 }
 
@@ -68,7 +69,6 @@ fn staircase() -> Chart {
         title: "100 events per second, 100 ms of work each: p99 against workers".into(),
         x: "workers".into(),
         y: "ms".into(),
-        log_y: false,
         lines: vec![
             Line {
                 steps: true,
@@ -77,6 +77,7 @@ fn staircase() -> Chart {
             target,
         ],
         marks: vec![(12.0, "12".into())],
+        ..Chart::default()
     }
 }
 
@@ -98,6 +99,22 @@ fn committed_plots_are_current() {
             "{name} is not what the code draws: run with HENCE_UPDATE=1"
         );
     }
+}
+
+#[test]
+fn a_calibration_has_a_dot_for_each_pair() {
+    let pairs = |n: u32| (1..=n).map(|i| (0.011 * f64::from(i), 0.01 * f64::from(i)));
+    let svg = calibration_chart(&[("mean", pairs(5).collect()), ("p99", pairs(3).collect())]);
+    let svg = svg.to_svg();
+    // One for each pair, and one beside each name.
+    assert_eq!(svg.matches("<circle").count(), 5 + 3 + 2, "{svg}");
+    assert_eq!(
+        svg.matches("<path").count(),
+        3,
+        "equal, and 25 % on both sides"
+    );
+    let empty = calibration_chart(&[]).to_svg();
+    assert!(!empty.contains("NaN") && !empty.contains("inf"), "{empty}");
 }
 
 #[test]

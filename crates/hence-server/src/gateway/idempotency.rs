@@ -176,30 +176,39 @@ impl Drop for Claim<'_> {
 /// # Errors
 /// `HN4003` when it is neither, or not of 1 to 255 visible characters.
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all("idempotency-key").iter();
+    text(headers, "Idempotency-Key", "\"k-17\"")
+}
+
+/// The text of a header: a string of structured fields, or the bare text.
+pub(super) fn text(
+    headers: &HeaderMap,
+    name: &str,
+    example: &str,
+) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
     let bad = |reason: &str| {
         Code::MALFORMED
-            .problem(format!("the Idempotency-Key {reason}"))
-            .hint("write Idempotency-Key: \"k-17\"")
+            .problem(format!("the {name} {reason}"))
+            .hint(format!("write {name}: {example}"))
     };
     if values.next().is_some() {
         return Err(bad("stands twice"));
     }
     let text = value.to_str().map_err(|_| bad("is not ASCII"))?.trim();
-    let key = match text.strip_prefix('"') {
+    let text = match text.strip_prefix('"') {
         None => text.to_owned(),
         Some(rest) => unquote(rest).ok_or_else(|| bad("has no end of its quotes"))?,
     };
-    let visible = key.bytes().all(|byte| matches!(byte, 0x21..=0x7E));
-    if !visible || !(1..=KEY_BYTES_MAX).contains(&key.len()) {
+    let visible = text.bytes().all(|byte| matches!(byte, 0x21..=0x7E));
+    if !visible || !(1..=KEY_BYTES_MAX).contains(&text.len()) {
         return Err(bad(&format!(
             "must have 1 to {KEY_BYTES_MAX} visible characters"
         )));
     }
-    Ok(Some(key))
+    Ok(Some(text))
 }
 
 /// The inside of a structured-field string, from behind its first quote (RFC 8941 §3.3.3).

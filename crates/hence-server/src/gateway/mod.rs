@@ -37,6 +37,7 @@ mod query;
 mod receipt;
 mod reply;
 mod router;
+mod sequence;
 pub(crate) mod server;
 mod subscriptions;
 pub(crate) mod suggest;

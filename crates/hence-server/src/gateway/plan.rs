@@ -4,6 +4,8 @@
 mod answer;
 pub(crate) mod backtest;
 mod question;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

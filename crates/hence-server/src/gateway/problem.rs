@@ -52,6 +52,7 @@ codes! {
     NOT_ACCEPTABLE = "HN4061", NOT_ACCEPTABLE, "Not acceptable";
     BODY_SLOW = "HN4081", REQUEST_TIMEOUT, "Body too slow";
     KEY_RUNNING = "HN4091", CONFLICT, "Idempotency key in use";
+    SEQUENCE_GAP = "HN4092", CONFLICT, "Gap in a sequence";
     NOT_NOW = "HN4096", CONFLICT, "Not possible in this state";
     NO_LONGER_KEPT = "HN4101", GONE, "Position no longer kept";
     EVENT_TOO_LARGE = "HN4131", PAYLOAD_TOO_LARGE, "Event too large";
@@ -252,6 +253,12 @@ impl From<hence::Error> for Problem {
             ("HN0209", _) => Code::OTHER_CONTENT
                 .problem(detail)
                 .hint("an id names one fact for ever: send the new fact under a new id"),
+            ("HN0223", _) => Code::SEQUENCE_GAP.problem(detail).hint(
+                "send the request with the next number; who has lost count takes another name",
+            ),
+            ("HN0222", _) => Code::STORAGE_FULL
+                .problem(detail)
+                .hint("use the name of a sender that is known; none is ever forgotten"),
             ("HN0105", _) => Code::DATA.problem(detail),
             ("HN0216", _) => Code::NOT_NOW.problem(detail),
             ("HN0204", _) => Code::STORAGE_FAILED

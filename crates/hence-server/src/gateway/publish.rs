@@ -9,6 +9,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::join_all;
+use hence::core::commit::Sequence;
 use hence::core::envelope::{DELIVER_AT, KEY};
 use hence::core::{Attributes, Entry, Message, Timestamp};
 use hence::{Durability, Receipt};
@@ -22,6 +23,7 @@ use super::cloudevents::{self, Mode, content_type, media_type};
 use super::idempotency::{self, Fingerprint, Stored, Turn};
 use super::problem::{Code, Problem, not_a_cloudevent};
 use super::query::{Query, malformed, time};
+use super::sequence;
 use super::suggest::did_you_mean;
 use super::{Gateway, segment};
 
@@ -43,6 +45,8 @@ pub(super) struct Ask {
     pub(super) durability: Durability,
     pub(super) partial: bool,
     pub(super) wait: Option<Duration>,
+    /// Which request of a sender it is, if that counts them.
+    sequence: Option<Sequence>,
 }
 
 /// The events of a request.
@@ -61,7 +65,12 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let query = Query::of(&parts.uri, &[&ASK])?;
-    let ask = Ask::of(&gateway, &query, &parts.headers)?;
+    let mut ask = Ask::of(&gateway, &query, &parts.headers)?;
+    ask.sequence = sequence::asked(&caller, &parts.headers)?;
+    if ask.partial && ask.sequence.is_some() {
+        let detail = "a sequence counts all events of a request, and 'partial' stores some";
+        return Err(sequence::malformed(detail.to_owned()));
+    }
     let mode = cloudevents::mode(&parts.headers)?;
     let body = gateway.limits.read(body, mode == Mode::Batch).await?;
     let limits = &gateway.limits;
@@ -108,6 +117,7 @@ pub(crate) async fn publish(
     let (parts, body) = request.into_parts();
     let event_type = segment(path)?;
     let query = Query::of(&parts.uri, &[&ASK, &PUBLISH])?;
+    sequence::refuse(&parts.headers)?;
     let ask = Ask::of(&gateway, &query, &parts.headers)?;
     if cloudevents::mode(&parts.headers)? != Mode::Binary {
         return Err(
@@ -289,6 +299,7 @@ impl Ask {
             durability,
             partial,
             wait,
+            sequence: None,
         })
     }
 }
@@ -358,7 +369,11 @@ fn fingerprint(parts: &Parts, body: &[u8]) -> Fingerprint {
     let mut attributes: Vec<_> = parts
         .headers
         .iter()
-        .filter(|(name, _)| name.as_str().starts_with("ce-") || *name == "content-type")
+        .filter(|(name, _)| {
+            let name = name.as_str();
+            ["content-type", "hence-sender", "hence-sequence"].contains(&name)
+                || name.starts_with("ce-")
+        })
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
         .collect();
     attributes.sort_unstable();
@@ -382,7 +397,14 @@ impl Gateway {
     async fn commit(&self, ask: &Ask, incoming: Incoming) -> Result<Vec<Stored>, Problem> {
         let began = Instant::now();
         let types: Vec<Option<String>> = incoming.events.iter().map(event_type).collect();
-        let stored = if ask.partial {
+        let stored = if let Some(sequence) = &ask.sequence {
+            // Also of no event: the number is taken.
+            let messages = whole(incoming.events, incoming.batch)?;
+            let sent = self
+                .bus
+                .commit_counted(messages, ask.durability, sequence.clone());
+            sent.await?.into_iter().map(Ok).collect()
+        } else if ask.partial {
             let each = incoming.events.into_iter().map(async |event| {
                 let message = event?;
                 self.commit_one(ask.durability, message, incoming.filled)

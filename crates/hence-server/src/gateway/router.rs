@@ -210,7 +210,8 @@ fn pass(gateway: &Gateway, request: Request) -> Result<Passed, Problem> {
             (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"),
             (
                 ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-type, idempotency-key, prefer, last-event-id, \
+                "authorization, content-type, idempotency-key, hence-sender, hence-sequence, \
+                 prefer, last-event-id, \
                  ce-specversion, ce-id, ce-source, ce-type, ce-subject, ce-time",
             ),
         ];

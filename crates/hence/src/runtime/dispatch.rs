@@ -125,7 +125,8 @@ impl Pump {
         };
         let batch = subscription.signature.batch.then(|| Batch::of(options));
         let width = batch.as_ref().map_or(1, |batch| batch.events);
-        metrics.meter.runs_with(options.clone(), &engine);
+        let takes = &subscription.signature.takes;
+        metrics.meter.runs_with(options.clone(), &engine, takes);
         Self {
             suspects: Suspects::new(watch, &subscription.name, options.crashes),
             intake: Intake::new(options),

@@ -3,8 +3,13 @@
 //!
 //! Everything is bounded and forgotten after a while; one lock, which nobody else holds but a
 //! reader, is taken for each pull, and for all calls together whose settlements share a commit.
+//!
+//! Every arrival and every end of an attempt is counted. What else is known of an event (its times,
+//! its key, its priority) is noted of all while they are few, and of one in eight beyond
+//! [`Sample`]'s limit in each window, which counts for eight.
 
 mod keys;
+mod sample;
 mod series;
 mod times;
 
@@ -14,11 +19,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hence_core::{
-    Delivery, Engine, Message, Options, Order, Outcome, RejectReason, Settlement, Timestamp,
+    Delivery, Engine, EventType, Message, Options, Order, Outcome, RejectReason, Settlement,
+    Timestamp,
 };
 
 pub use self::keys::KeyCounts;
 use self::keys::Sketch;
+pub(crate) use self::sample::Sample;
 use self::series::{Inflows, Series};
 pub use self::times::{Bin, Times};
 
@@ -104,7 +111,12 @@ struct State {
     began: Timestamp,
     arrivals: Series<u16>,
     inflows: Inflows,
+    /// Where the series of the only type is that it takes: most take one, and to compare the names
+    /// of types for each event costs.
+    only: Option<usize>,
     blocks: Series<Block>,
+    /// Of which arrivals keys, priorities and expiry are counted.
+    sample: Sample,
     now: Counts,
     before: Counts,
     /// Which period `now` counts.
@@ -153,13 +165,21 @@ pub(crate) struct CallTime {
 }
 
 impl Meter {
-    /// Says with which numbers, and on which engine, the subscription runs.
-    pub(crate) fn runs_with(&self, options: Options, engine: &Arc<dyn Engine>) {
+    /// Says with which numbers, on which engine, and for which types the subscription runs.
+    pub(crate) fn runs_with(
+        &self,
+        options: Options,
+        engine: &Arc<dyn Engine>,
+        takes: &[EventType],
+    ) {
         // A subscription runs once in a process; its numbers do not change.
         let _ = self.options.set(options);
         if self.engine.set(Arc::downgrade(engine)).is_ok() {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.began = engine.now();
+            if let [only] = takes {
+                state.only = state.inflows.index_of(only.name, TYPES_MAX);
+            }
         }
     }
 
@@ -183,21 +203,23 @@ impl Meter {
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
         // What is pulled together mostly came together: one step in the series for all of it.
-        let mut same = (0, 0_u16);
+        let mut same = Together::default();
         for delivery in deliveries {
-            let at = ready(delivery);
-            if delivery.attempt == 1 && !delivery.redriven && at >= began {
-                let window = steps(at.since(began), WINDOW);
-                if window != same.0 {
-                    add(&mut state.arrivals, same);
-                    same = (window, 0);
-                }
-                same.1 = same.1.saturating_add(1);
-                state.arrived(delivery, window);
-                state.now.count_traits(delivery, by_priority);
+            if delivery.attempt != 1 || delivery.redriven {
+                continue;
             }
+            let at = ready(delivery);
+            if at < began {
+                continue;
+            }
+            if !same.has(at) {
+                state.came(&mut same);
+                same = Together::at(at, began);
+                state.sample.turn(same.window);
+            }
+            state.arrived(delivery, &mut same, by_priority);
         }
-        add(&mut state.arrivals, same);
+        state.came(&mut same);
     }
 
     /// Counts a call that has ended.
@@ -207,23 +229,24 @@ impl Meter {
         }
         let limit = self.limit();
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.timed(&call.time, limit);
+        state.timed(&call.time, limit, 1);
         state.now.count(call, state.began);
     }
 
-    /// Counts calls of one delivery each that have ended well, with nothing that follows: when each
-    /// could begin (not for what is redriven), and its time. Empties the list.
-    pub(crate) fn done(&self, calls: &mut Vec<(Option<Timestamp>, CallTime)>) {
+    /// Counts so many calls of one delivery each that have ended well, with nothing that follows.
+    /// Of those that were chosen: when each could begin (not for what is redriven), its time, and
+    /// for how many it stands. Empties the list.
+    pub(crate) fn done(&self, count: usize, calls: &mut Vec<(Option<Timestamp>, CallTime, u32)>) {
         let limit = self.limit();
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
-        for (ready, time) in calls.drain(..) {
-            state.timed(&time, limit);
-            state.now.done += 1;
+        for (ready, time, weight) in calls.drain(..) {
+            state.timed(&time, limit, weight);
             if let Some(ready) = ready.filter(|ready| *ready >= began) {
-                state.now.response.record(time.now.since(ready));
+                (state.now.response).record(time.now.since(ready), weight);
             }
         }
+        state.now.done += count as u64;
     }
 
     /// Whether it measures.
@@ -241,9 +264,9 @@ impl Meter {
     pub(crate) fn measured(&self) -> Measured {
         let now = self.now();
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let age = now.since(state.began);
-        state.turn(steps(age, PERIOD));
-        let window = steps(age, WINDOW);
+        let began = state.began;
+        state.turn(steps(now, began, PERIOD));
+        let window = steps(now, began, WINDOW);
         let counts = |series: &Series<u16>| {
             let counts = series.list(window, WINDOWS_MAX);
             counts.into_iter().map(u64::from).collect::<Vec<_>>()
@@ -255,7 +278,7 @@ impl Meter {
             inflows: (state.inflows.all())
                 .map(|(name, series)| (name.to_owned(), counts(series)))
                 .collect(),
-            blocks: state.blocks.list(steps(age, BLOCK), BLOCKS_MAX),
+            blocks: state.blocks.list(steps(now, began, BLOCK), BLOCKS_MAX),
             service: all.service,
             response: all.response,
             beside: all.beside,
@@ -280,7 +303,9 @@ impl Default for State {
             began: Timestamp::steady(),
             arrivals: Series::default(),
             inflows: Inflows::default(),
+            only: None,
             blocks: Series::default(),
+            sample: Sample::default(),
             now: Counts::default(),
             before: Counts::default(),
             period: 0,
@@ -288,40 +313,95 @@ impl Default for State {
     }
 }
 
-impl State {
-    fn arrived(&mut self, delivery: &Delivery, window: u64) {
-        let attributes = delivery.message.attributes();
-        if attributes.causation_id().is_none()
-            && let Some(series) = self.inflows.of(attributes.event_type(), TYPES_MAX)
-        {
-            add(series, (window, 1));
-        }
-        if let Some(key) = attributes.key() {
-            self.now.keys.count(key);
+/// Arrivals of one window that are to be counted.
+#[derive(Default)]
+struct Together {
+    /// Its number, and its bounds in microseconds.
+    window: u64,
+    from: i64,
+    to: i64,
+    all: u16,
+    /// Of one type and from outside: where its series is, and how many.
+    inflow: Option<usize>,
+    of_type: u16,
+}
+
+impl Together {
+    /// None yet, in the window of a moment.
+    fn at(at: Timestamp, began: Timestamp) -> Self {
+        let window = steps(at, began, WINDOW);
+        let length = micros(WINDOW) as i64;
+        let from = began.as_micros() + window as i64 * length;
+        let to = from + length;
+        Self {
+            window,
+            from,
+            to,
+            ..Self::default()
         }
     }
 
+    fn has(&self, at: Timestamp) -> bool {
+        (self.from..self.to).contains(&at.as_micros())
+    }
+}
+
+impl State {
+    fn arrived(&mut self, delivery: &Delivery, same: &mut Together, by_priority: bool) {
+        same.all = same.all.saturating_add(1);
+        let attributes = delivery.message.attributes();
+        if attributes.causation_id().is_none() {
+            let find = || self.inflows.index_of(attributes.event_type(), TYPES_MAX);
+            let series = self.only.or_else(find);
+            if series != same.inflow {
+                self.flowed(same);
+                same.inflow = series;
+            }
+            same.of_type = same.of_type.saturating_add(1);
+        }
+        if let Some(weight) = self.sample.next() {
+            self.now.count_traits(delivery, by_priority, weight);
+        }
+    }
+
+    /// Writes down what came together.
+    fn came(&mut self, same: &mut Together) {
+        add(&mut self.arrivals, (same.window, same.all));
+        same.all = 0;
+        self.flowed(same);
+    }
+
+    fn flowed(&mut self, same: &mut Together) {
+        if let Some(series) = same.inflow.and_then(|index| self.inflows.at(index)) {
+            add(series, (same.window, same.of_type));
+        }
+        same.of_type = 0;
+    }
+
     /// Counts when a call was and how long it took, in the period that it is then.
-    fn timed(&mut self, time: &CallTime, limit: Duration) {
-        let age = time.now.since(self.began);
-        self.turn(steps(age, PERIOD));
+    fn timed(&mut self, time: &CallTime, limit: Duration, weight: u32) {
+        self.turn(steps(time.now, self.began, PERIOD));
         let seconds = time.occupied.as_secs_f64();
-        if let Some(block) = self.blocks.at(steps(age, BLOCK), BLOCKS_MAX) {
-            block.count += 1;
-            block.sum += seconds;
-            block.squares += seconds * seconds;
+        let (count, sum) = (u64::from(weight), f64::from(weight) * seconds);
+        let block = steps(time.now, self.began, BLOCK);
+        if let Some(block) = self.blocks.at(block, BLOCKS_MAX) {
+            block.count += count;
+            block.sum += sum;
+            block.squares += sum * seconds;
         }
         let now = &mut self.now;
-        now.service.record(time.occupied);
+        now.service.record(time.occupied, weight);
         let slot = time.beside.min(BESIDE_MAX);
         if now.beside.len() <= slot {
             now.beside.resize(slot + 1, (0, 0.0));
         }
-        if let Some((count, sum)) = now.beside.get_mut(slot) {
-            *count += 1;
-            *sum += seconds;
+        if let Some(beside) = now.beside.get_mut(slot) {
+            beside.0 += count;
+            beside.1 += sum;
         }
-        now.cut += u64::from(time.ran >= limit);
+        if time.ran >= limit {
+            now.cut += count;
+        }
     }
 
     /// Begins the period that it is now.
@@ -339,12 +419,15 @@ impl State {
 }
 
 impl Counts {
-    /// Counts what an order may look at.
-    fn count_traits(&mut self, delivery: &Delivery, by_priority: bool) {
-        self.counted += 1;
+    /// Counts the key of an arrival, and what an order may look at, as often as it stands for.
+    fn count_traits(&mut self, delivery: &Delivery, by_priority: bool, weight: u32) {
+        self.counted += u64::from(weight);
         let attributes = delivery.message.attributes();
+        if let Some(key) = attributes.key() {
+            self.keys.count(key, weight);
+        }
         if let Some(expires) = attributes.expires() {
-            self.expiry.record(expires.since(delivery.appended));
+            self.expiry.record(expires.since(delivery.appended), weight);
         }
         if by_priority {
             let priority = attributes.priority();
@@ -353,7 +436,7 @@ impl Counts {
                 Some((least, _)) if !known && self.priorities.len() >= PRIORITIES_MAX => *least,
                 _ => priority,
             };
-            *self.priorities.entry(priority).or_default() += 1;
+            *self.priorities.entry(priority).or_default() += u64::from(weight);
         }
     }
 
@@ -363,7 +446,7 @@ impl Counts {
             let ready = ready(delivery);
             // What waited for a start of the process, or for a person, says nothing about load.
             if ready >= began && !delivery.redriven {
-                self.response.record(call.time.now.since(ready));
+                self.response.record(call.time.now.since(ready), 1);
             }
         }
         for settlement in call.settle {
@@ -432,12 +515,16 @@ fn add(series: &mut Series<u16>, (window, more): (u64, u16)) {
     }
 }
 
-/// How many whole steps a time has.
+/// How many whole steps a moment is after another; a microsecond is fine enough.
 #[inline]
-fn steps(time: Duration, step: Duration) -> u64 {
-    // In 64 bits, because it is asked several times for each event; a microsecond is fine enough.
-    let micros = |time: Duration| time.as_secs() * 1_000_000 + u64::from(time.subsec_micros());
-    micros(time) / micros(step).max(1)
+fn steps(at: Timestamp, began: Timestamp, step: Duration) -> u64 {
+    let age = at.as_micros().saturating_sub(began.as_micros());
+    u64::try_from(age).unwrap_or(0) / micros(step).max(1)
+}
+
+/// In 64 bits, because it is asked several times for each event.
+const fn micros(time: Duration) -> u64 {
+    time.as_secs() * 1_000_000 + time.subsec_micros() as u64
 }
 
 #[cfg(test)]

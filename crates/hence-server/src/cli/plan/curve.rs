@@ -160,7 +160,7 @@ pub(super) fn calibration(out: &mut Output, answer: &Answer, svg: Option<&Path>)
         table.write(out)?;
     }
     match svg {
-        Some(path) => write(out, &calibration_chart(&pairs), path),
+        Some(path) => write(out, &calibration_chart(&[("mean", pairs)]), path),
         None => Ok(()),
     }
 }

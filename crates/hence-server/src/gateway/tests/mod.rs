@@ -33,6 +33,7 @@ mod publish;
 mod read;
 mod replay;
 mod retention;
+mod sequence;
 mod subscriptions;
 mod wrong;
 

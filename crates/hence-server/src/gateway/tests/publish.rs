@@ -3,15 +3,15 @@
 use super::*;
 
 const STRUCTURED: &str = "application/cloudevents+json";
-const BATCH: &str = "application/cloudevents-batch+json";
+pub(super) const BATCH: &str = "application/cloudevents-batch+json";
 
-fn event(id: &str, event_type: &str) -> String {
+pub(super) fn event(id: &str, event_type: &str) -> String {
     format!(
         r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"{event_type}","data":{{"n":1.50}}}}"#
     )
 }
 
-fn stored(level: &str) -> u16 {
+pub(super) fn stored(level: &str) -> u16 {
     if level == "accepted" { 202 } else { 201 }
 }
 

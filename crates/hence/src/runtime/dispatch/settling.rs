@@ -15,7 +15,7 @@ use crate::runtime::breaker::Change;
 use crate::runtime::call::{Ended, Taken, failed};
 use crate::runtime::crash;
 use crate::runtime::intake::Skipped;
-use crate::runtime::measure::{self, CallTime};
+use crate::runtime::measure::{self, CallTime, Sample};
 use crate::runtime::metrics::count;
 use crate::runtime::settle::Verdict;
 
@@ -38,8 +38,24 @@ pub(super) struct Answered {
 pub(super) struct Done {
     deliveries: Vec<Delivery>,
     settle: Vec<Settlement>,
-    /// What is to be measured of them: when each could begin, and its time.
-    calls: Vec<(Option<Timestamp>, CallTime)>,
+    /// What is measured of those that are chosen: when each could begin, its time, and for how many
+    /// it stands.
+    calls: Vec<(Option<Timestamp>, CallTime, u32)>,
+    sample: Sample,
+    /// The window of the sample, and when it ends.
+    window: (u64, Option<Instant>),
+}
+
+impl Done {
+    /// For how many a call that ended at a moment stands; `None` for one that is not measured.
+    fn weight(&mut self, at: Instant) -> Option<u32> {
+        let (window, end) = self.window;
+        if end.is_none_or(|end| at >= end) {
+            self.window = (window + 1, Some(at + measure::WINDOW));
+            self.sample.turn(window + 1);
+        }
+        self.sample.next()
+    }
 }
 
 impl Pump {
@@ -144,10 +160,11 @@ impl Pump {
         let settle = self.settler.done(&delivery, ran);
         if let Some(taken) = taken
             && self.metrics.meter.is_on()
+            && let Some(weight) = self.done.weight(at)
         {
-            let ready = measure::ready(&delivery);
+            let ready = (!delivery.redriven).then(|| measure::ready(&delivery));
             let time = self.time(taken, ran, at);
-            (self.done.calls).push(((!delivery.redriven).then_some(ready), time));
+            self.done.calls.push((ready, time, weight));
         }
         self.committing += 1;
         self.done.settle.push(settle);
@@ -171,8 +188,9 @@ impl Pump {
         if self.done.settle.is_empty() {
             return false;
         }
-        if !self.done.calls.is_empty() {
-            self.metrics.meter.done(&mut self.done.calls);
+        if self.metrics.meter.is_on() {
+            let count = self.done.settle.len();
+            self.metrics.meter.done(count, &mut self.done.calls);
         }
         let deliveries = std::mem::take(&mut self.done.deliveries);
         let settle = std::mem::take(&mut self.done.settle);

@@ -24,7 +24,7 @@ pub struct KeyCounts {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sketch {
     events: u64,
-    /// Hash, count, and by how much the count may be too high; the largest count first.
+    /// Hash, count, and by how much the count may be too high.
     top: Vec<(u64, u64, u64)>,
     /// Counters by the [`kind`] of their hashes.
     kinds: Vec<u8>,
@@ -32,9 +32,10 @@ pub(super) struct Sketch {
 }
 
 impl Sketch {
-    pub(super) fn count(&mut self, key: &str) {
-        let hash = hash(key);
-        self.events += 1;
+    /// Counts a key as often as it stands for.
+    pub(super) fn count(&mut self, key: &str, weight: u32) {
+        let (hash, weight) = (hash(key), u64::from(weight));
+        self.events += weight;
         if self.seen.is_empty() {
             self.seen = vec![0; WORDS];
             self.kinds = vec![0; KINDS];
@@ -44,40 +45,24 @@ impl Sketch {
             *word |= 1 << (bit % 64);
         }
         let known = self.kinds.get(kind(hash)).is_some_and(|n| *n > 0);
-        let found = known.then(|| self.top.iter().position(|entry| entry.0 == hash));
-        match found.flatten() {
-            Some(index) => self.one_more(index),
-            None if self.top.len() < TOP_MAX => {
-                self.top.push((hash, 1, 0));
-                self.of_kind(hash, 1);
-            }
-            None => self.replace_least(hash),
+        if known && let Some(entry) = self.top.iter_mut().find(|entry| entry.0 == hash) {
+            entry.1 += weight;
+        } else if self.top.len() < TOP_MAX {
+            self.top.push((hash, weight, 0));
+            self.of_kind(hash, 1);
+        } else {
+            self.replace_least(hash, weight);
         }
     }
 
     /// Gives the counter of the least frequent key to another, which may have come as often.
-    fn replace_least(&mut self, hash: u64) {
-        let Some(least) = self.top.last_mut() else {
+    fn replace_least(&mut self, hash: u64, weight: u64) {
+        let Some(least) = self.top.iter_mut().min_by_key(|entry| entry.1) else {
             return;
         };
-        let gone = std::mem::replace(least, (hash, least.1, least.1));
+        let gone = std::mem::replace(least, (hash, least.1 + weight, least.1));
         self.of_kind(gone.0, -1);
         self.of_kind(hash, 1);
-        self.one_more(self.top.len() - 1);
-    }
-
-    /// Counts one more, and moves the counter before all that have what it had.
-    fn one_more(&mut self, index: usize) {
-        let Some(entry) = self.top.get(index) else {
-            return;
-        };
-        let before = entry.1;
-        // Searched before the counter rises, while the order is whole.
-        let first = self.top.partition_point(|entry| entry.1 > before);
-        self.top.swap(first, index);
-        if let Some(entry) = self.top.get_mut(first) {
-            entry.1 += 1;
-        }
     }
 
     fn of_kind(&mut self, hash: u64, more: i8) {

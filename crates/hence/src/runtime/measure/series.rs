@@ -54,8 +54,8 @@ pub(super) struct Inflows {
 }
 
 impl Inflows {
-    /// The series of a type; `None` for a new one when there are `most`.
-    pub(super) fn of(&mut self, name: &str, most: usize) -> Option<&mut Series<u16>> {
+    /// Where the series of a type is; `None` for a new one when there are `most`.
+    pub(super) fn index_of(&mut self, name: &str, most: usize) -> Option<usize> {
         if self
             .types
             .get(self.last)
@@ -70,10 +70,19 @@ impl Inflows {
                 self.types.push((name.to_owned(), Series::default()));
             }
         }
-        self.types.get_mut(self.last).map(|known| &mut known.1)
+        Some(self.last)
     }
 
+    pub(super) fn at(&mut self, index: usize) -> Option<&mut Series<u16>> {
+        self.types.get_mut(index).map(|known| &mut known.1)
+    }
+
+    /// The types of which something came.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Series<u16>)> {
-        self.types.iter().map(|(name, series)| (&**name, series))
+        let came = self
+            .types
+            .iter()
+            .filter(|(_, series)| !series.values.is_empty());
+        came.map(|(name, series)| (&**name, series))
     }
 }

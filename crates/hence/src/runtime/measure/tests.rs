@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn times_keep_means_exactly_and_quantiles_within_three_per_cent() {
     let mut times = Times::default();
-    (1..=1000).for_each(|ms| times.record(Duration::from_millis(ms)));
+    (1..=1000).for_each(|ms| times.record(Duration::from_millis(ms), 1));
     assert!((times.mean().unwrap() - 0.5005).abs() < 1e-9);
     for (p, expected) in [(0.5, 0.5), (0.99, 0.99), (1.0, 1.0)] {
         let got = times.quantile(p).unwrap();
@@ -31,7 +31,7 @@ fn times_of_any_size_fall_into_their_bin() {
         3_600_000_000_000,
     ] {
         let mut times = Times::default();
-        times.record(Duration::from_nanos(nanos));
+        times.record(Duration::from_nanos(nanos), 1);
         let bin = times.bins()[0];
         let seconds = nanos as f64 * 1e-9;
         assert!(
@@ -65,7 +65,7 @@ fn a_hot_key_is_seen_and_others_are_not_made_hot() {
         } else {
             format!("k{number}")
         };
-        sketch.count(&key);
+        sketch.count(&key, 1);
     }
     let counts = sketch.counts();
     assert_eq!(counts.events, 10_000);
@@ -109,8 +109,8 @@ fn a_delay_that_was_asked_for_is_no_wait() {
 fn each_type_has_its_series_up_to_a_limit() {
     let mut inflows = Inflows::default();
     for name in ["a", "b", "a", "c", "b"] {
-        if let Some(series) = inflows.of(name, 2) {
-            add(series, (5, 1));
+        if let Some(index) = inflows.index_of(name, 2) {
+            add(inflows.at(index).unwrap(), (5, 1));
         }
     }
     let all: Vec<_> = inflows.all().map(|(n, s)| (n, s.list(6, 9))).collect();

@@ -28,7 +28,8 @@ pub struct Bin {
 }
 
 impl Times {
-    pub(super) fn record(&mut self, time: Duration) {
+    /// Counts a duration as often as it stands for.
+    pub(super) fn record(&mut self, time: Duration, weight: u32) {
         // In 64 bits: a time that overflows them is beyond the last bin in any case.
         let nanos = (time.as_secs().saturating_mul(1_000_000_000))
             .saturating_add(u64::from(time.subsec_nanos()));
@@ -37,12 +38,13 @@ impl Times {
             self.bins.resize(index + 1, 0);
         }
         if let Some(bin) = self.bins.get_mut(index) {
-            *bin = bin.saturating_add(1);
+            *bin = bin.saturating_add(weight);
         }
         let seconds = time.as_secs_f64();
-        self.count += 1;
-        self.sum += seconds;
-        self.squares += seconds * seconds;
+        let sum = f64::from(weight) * seconds;
+        self.count += u64::from(weight);
+        self.sum += sum;
+        self.squares += sum * seconds;
     }
 
     pub(super) fn add(&mut self, other: &Self) {
