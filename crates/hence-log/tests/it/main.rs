@@ -11,6 +11,7 @@ mod damage;
 mod disk;
 mod faults;
 mod files;
+mod flight;
 mod format;
 mod naive;
 mod readers;
