@@ -34,7 +34,7 @@ pub(crate) fn python_with(package: &str, covered: &str) -> Option<String> {
     );
     // Past the capture of the test harness: a gap must be seen.
     let line = format!(
-        "NOT COVERED: {covered} ({python} cannot import {package}; `cargo xtask test interop` \
+        "NOT COVERED: {covered} ({python} cannot import {package}; `cargo xtask test --only interop` \
          installs it)"
     );
     writeln!(std::io::stderr(), "{line}").expect("standard error is open");
