@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde::de::DeserializeOwned;
 
 use crate::fuzz::TARGETS;
@@ -77,6 +77,9 @@ struct Fuzzed {
     covered: Option<u64>,
     findings: u64,
     seconds: u64,
+    /// Absent in what was written down before it was asked for.
+    #[serde(default)]
+    commit: String,
 }
 
 impl Fuzzed {
@@ -90,10 +93,13 @@ impl Fuzzed {
 
 /// What the last run of one form left, if there was one.
 fn read<T: DeserializeOwned>(name: &str, form: &str) -> Result<Option<T>> {
-    let bytes = fs::read(format!("{FOLDER}/{name}{form}.json")).ok();
-    Ok(bytes
-        .map(|bytes| serde_json::from_slice(&bytes))
-        .transpose()?)
+    let place = format!("{FOLDER}/{name}{form}.json");
+    let bytes = match fs::read(&place) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("'{place}' cannot be read")),
+    };
+    Ok(Some(serde_json::from_slice(&bytes)?))
 }
 
 /// The long form tells more, unless what the short one tells is worse: it may be newer.
@@ -122,13 +128,14 @@ fn fuzzing(page: &mut String) -> Result<()> {
         };
         writeln!(
             rows,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             told.target,
             told.verdict().as_str(),
             told.executions.unwrap_or(0),
             told.covered.unwrap_or(0),
             told.findings,
             told.seconds,
+            told.commit,
         )?;
     }
     if rows.is_empty() {
@@ -136,9 +143,10 @@ fn fuzzing(page: &mut String) -> Result<()> {
     }
     writeln!(
         page,
-        "## fuzzing\n\n`cargo xtask fuzz`: libFuzzer, without sanitizers, one core.\n\n\
-         | Target | Verdict | Inputs | Branches reached | Findings | Seconds |\n\
-         |---|---|---|---|---|---|\n{rows}"
+        "## fuzzing\n\n`cargo xtask fuzz --time 300`: libFuzzer, without sanitizers, one core; the seconds \
+         of each target are in the table.\n\n\
+         | Target | Verdict | Inputs | Branches reached | Findings | Seconds | Commit |\n\
+         |---|---|---|---|---|---|---|\n{rows}"
     )?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! because everything below them is built with the instrumentation that libFuzzer reads. That takes
 //! no nightly compiler, only the flags below. Inputs that are kept lie in `fuzz/corpus`; what a run
 //! finds beyond them lies in `target/fuzz`, and an input that breaks something in `fuzz/artifacts`.
+//! `--time 300` is the long form, of which the scorecard tells: twenty minutes on one core, and a build.
 
 use std::fs;
 use std::path::Path;
@@ -150,12 +151,24 @@ fn fuzz_one(root: &Path, name: &str, fuzz: &Fuzz) -> Result<bool> {
     let findings = kept(&root.join(&broken))?.saturating_sub(before);
     let report = json!({
         "target": name, "seconds": seconds, "executions": executions, "covered": covered,
-        "findings": findings, "passed": passed,
+        "findings": findings, "passed": passed, "commit": commit(root)?,
     });
     fs::create_dir_all(root.join("target/campaigns"))?;
     let path = root.join(format!("target/campaigns/fuzz-{name}{form}.json"));
     fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     Ok(passed)
+}
+
+/// What was fuzzed.
+fn commit(root: &Path) -> Result<String> {
+    let mut git = Command::new("git");
+    let told = git
+        .current_dir(root)
+        .args(["rev-parse", "--short", "HEAD"])
+        .output();
+    let told = told.context("git could not be started")?;
+    anyhow::ensure!(told.status.success(), "git does not tell the commit");
+    Ok(String::from_utf8(told.stdout)?.trim().to_owned())
 }
 
 /// How many inputs lie in a folder.

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
@@ -105,9 +105,17 @@ pub(super) struct Found {
 
 /// Compares what is there with what a life told.
 pub(super) fn look(dir: &Path, lines: &[Line], cut: Option<u64>, found: &mut Found) -> Result<()> {
-    let files: Vec<Vec<u8>> = (0..WRITERS)
-        .map(|writer| fs::read(file(dir, writer)).unwrap_or_default())
-        .collect();
+    let is_acknowledged = |line: &Line| matches!(line, Line::Ack { .. });
+    if !lines.iter().any(is_acknowledged) {
+        // The files may not have been there yet.
+        return Ok(());
+    }
+    let read = |writer| {
+        let place = file(dir, writer);
+        // What cannot be read is no file that the cut emptied.
+        fs::read(&place).with_context(|| format!("'{}' cannot be read", place.display()))
+    };
+    let files = (0..WRITERS).map(read).collect::<Result<Vec<Vec<u8>>>>()?;
     for line in lines {
         let Line::Ack {
             id, position, at, ..

@@ -3,9 +3,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::bare::Found;
+use super::bare::{Found, look};
 use super::{Way, bare_row, blind_way, log_row};
 use crate::Extent;
+use crate::line::Line;
 use crate::process::Process;
 use crate::report::{Report, Row};
 
@@ -37,6 +38,23 @@ fn cuts_to_what_had_ended_or_synced_nothing_prove_nothing() {
     assert_eq!(counted(8, 7, 0), (8, 8, 0, 2));
     assert_eq!(counted(10, 7, 1), (10, 0, 10, 0));
     assert_eq!(counted(10, 0, 0), (10, 0, 0, 10));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = [Line::Ack {
+        id: "1.0.0".to_owned(),
+        position: 0,
+        synced: true,
+        duplicate: false,
+        at: 1,
+    }];
+    let mut found = Found::default();
+    let error = look(folder.path(), &told, None, &mut found).expect_err("there is no file");
+    assert!(error.to_string().contains("bare-0"), "{error}");
+    look(folder.path(), &[], None, &mut found).expect("nothing was promised");
+    assert_eq!((found.kept, found.lost), (0, 0));
 }
 
 #[test]

@@ -146,9 +146,14 @@ async fn check(engine: &Arc<dyn Engine>) {
     }
 }
 
-/// Waits until the index knows every event.
+/// The longest that an index may take, also on a machine that is busy.
+const INDEXED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Waits until the index knows every event, and fails when it never does.
 fn until_indexed(engine: &Arc<dyn Engine>) {
+    let begin = std::time::Instant::now();
     loop {
+        assert!(begin.elapsed() < INDEXED_WITHIN, "the index stands still");
         let report = engine.health().unwrap();
         if report.indexed.expect("there is an index") >= report.last {
             return;

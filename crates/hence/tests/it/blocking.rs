@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hence::{App, HandlerExt, State, blocking};
 
-use crate::kit::{Seen, Tick, Tock, on_both_engines, tick};
+use crate::kit::{Seen, Tick, Tock, holds, on_both_engines, tick};
 
 /// Waits until two of them work side by side, which threads can and one async worker cannot.
 fn meet(tick: Tick, gate: State<std::sync::Barrier>, seen: State<Seen>) -> Tock {
@@ -50,8 +50,9 @@ on_both_engines! {
         let app = App::new("test").state(seen.clone()).state(Arc::new(Mutex::new(work)));
         let running = place.start(app.subscribe("stuck", handler)).await;
         running.publish(tick("a", 7)).await.unwrap();
-        seen.reach(1).await;
-        assert_eq!(seen.numbers(), [7]);
+        // On a busy machine the last attempt may run out of time, too, and another be the last.
+        holds("it is handled", || running.metrics()["stuck"].done() == 1).await;
+        assert!(seen.numbers().starts_with(&[7]));
         end.send(()).unwrap();
         running.drain().await;
     }

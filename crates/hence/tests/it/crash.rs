@@ -18,7 +18,7 @@ use hence::{App, Batch, Event, HandlerExt as _, Running, Start, State};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::kit::{Tick, Tock, follow, tick};
+use crate::kit::{Tick, Tock, follow, holds, limited, tick};
 
 /// The directory of the log, for the process that is one life of the application.
 const DIR: &str = "HENCE_TEST_CRASH_DIR";
@@ -134,13 +134,16 @@ async fn until(running: &Running, wanted: &[(&str, usize)]) {
         .map(|(name, count)| ((*name).to_owned(), *count))
         .collect();
     let mut reader = follow(running).await;
-    while wanted.values().any(|count| *count > 0) {
-        for entry in reader.next(100).await.unwrap() {
-            if let Some(count) = wanted.get_mut(entry.message.attributes().event_type()) {
-                *count = count.saturating_sub(1);
+    limited("what was published", async {
+        while wanted.values().any(|count| *count > 0) {
+            for entry in reader.next(100).await.unwrap() {
+                if let Some(count) = wanted.get_mut(entry.message.attributes().event_type()) {
+                    *count = count.saturating_sub(1);
+                }
             }
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -371,9 +374,7 @@ async fn what_does_not_decode_accuses_nothing_of_its_batch() {
     let handler = handler.from(Start::Earliest);
     let app = App::new("shop").subscribe("work", handler);
     let running = app.start(&url(dir.path())).await.unwrap();
-    while running.metrics()["work"].done() < 5 {
-        tokio::task::yield_now().await;
-    }
+    holds("all five", || running.metrics()["work"].done() >= 5).await;
     running.drain().await;
     assert_eq!(*sizes.lock().unwrap(), [2, 3]);
     assert_eq!(marks(dir.path()).await, 0);
@@ -456,14 +457,18 @@ async fn what_is_to_be_handled_alone_says_for_whom_it_waits() {
     // Which of the two comes first does not matter.
     let has_none =
         |place: &Option<Place>| matches!(place, Some(Place::Alone { turn: Some(_), .. }));
-    let waits = loop {
-        let (one, two) = (place(&running, 1).await, place(&running, 2).await);
-        let waits = [one, two].iter().position(has_none);
-        match waits.filter(|_| running.metrics()["work"].running() == 1) {
-            Some(waits) => break waits as u64 + 1,
-            None => tokio::task::yield_now().await,
+    let mut waits = 0;
+    limited("one of the two", async {
+        while waits == 0 {
+            let (one, two) = (place(&running, 1).await, place(&running, 2).await);
+            let found = [one, two].iter().position(has_none);
+            match found.filter(|_| running.metrics()["work"].running() == 1) {
+                Some(found) => waits = found as u64 + 1,
+                None => tokio::task::yield_now().await,
+            }
         }
-    };
+    })
+    .await;
     let turn = Turn {
         subscription: "work".to_owned(),
         position: Position(3 - waits),
@@ -482,9 +487,7 @@ async fn what_is_to_be_handled_alone_says_for_whom_it_waits() {
     let other = behind(Behind::Running);
     assert_eq!(place(&running, 5 - waits).await, Some(other));
     gate.add_permits(4);
-    while running.metrics()["work"].done() < 4 {
-        tokio::task::yield_now().await;
-    }
+    holds("all four", || running.metrics()["work"].done() >= 4).await;
     running.drain().await;
     assert_eq!(marks(dir.path()).await, 0);
 }
@@ -525,9 +528,8 @@ async fn what_a_storm_has_stopped_begins_with_one_event_in_the_next_process() {
         (app.start(&url(dir.path())).await.unwrap(), broken)
     };
     let retried = async |running: &Running, count| {
-        while running.metrics()["fragile"].retried() < count {
-            tokio::task::yield_now().await;
-        }
+        let is_so = || running.metrics()["fragile"].retried() >= count;
+        holds("the retries", is_so).await;
     };
     let more =
         |key: &'static str| (0..4).map(move |number| tick(&format!("{key}{number}"), number));
@@ -550,9 +552,7 @@ async fn what_a_storm_has_stopped_begins_with_one_event_in_the_next_process() {
 
     let (running, broken) = life(false).await;
     until(&running, &[(RESUMED, 1)]).await;
-    while broken.calls.load(SeqCst) < 3 {
-        tokio::task::yield_now().await;
-    }
+    holds("three calls", || broken.calls.load(SeqCst) >= 3).await;
     running.drain().await;
 
     publish(dir.path(), more("c")).await;

@@ -55,15 +55,18 @@ impl Seen {
     }
 
     pub(crate) async fn reach(&self, count: usize) {
-        loop {
-            let notified = self.0.changed.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            if self.all().len() >= count {
-                return;
+        limited("what is to be seen", async {
+            loop {
+                let notified = self.0.changed.notified();
+                tokio::pin!(notified);
+                notified.as_mut().enable();
+                if self.all().len() >= count {
+                    break;
+                }
+                notified.await;
             }
-            notified.await;
-        }
+        })
+        .await;
     }
 }
 
@@ -140,13 +143,15 @@ pub(crate) async fn letters_of(running: &Running, subscription: Option<&str>) ->
 
 /// All dead letters, once there are so many.
 pub(crate) async fn letters(running: &Running, count: usize) -> Vec<DeadLetter> {
-    loop {
-        let all = letters_of(running, None).await;
-        if all.len() == count {
-            return all;
+    let mut all = Vec::new();
+    limited("the dead letters", async {
+        while all.len() != count {
+            tokio::task::yield_now().await;
+            all = letters_of(running, None).await;
         }
-        tokio::task::yield_now().await;
-    }
+    })
+    .await;
+    all
 }
 
 /// The longest that a test may take, also on a machine that is busy.
@@ -166,6 +171,16 @@ pub(crate) async fn limited(name: &str, test: impl Future<Output = ()>) {
         () = test => drop(done),
         Ok(()) = too_late => panic!("{name} still waits after {TEST_MAX:?}"),
     }
+}
+
+/// Waits until something holds, and fails when it never does.
+pub(crate) async fn holds(name: &str, mut test: impl FnMut() -> bool) {
+    limited(name, async {
+        while !test() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// Runs a test on both engines.
