@@ -182,6 +182,9 @@ impl Writer {
             chunk,
             ..
         } = flight;
+        // Once for all, because among many types each would have to be put in its place.
+        tags.sort_unstable();
+        tags.dedup();
         for run in notes.chunk_by(|a, b| Arc::ptr_eq(&a.segment, &b.segment)) {
             let Some(first) = run.first() else { continue };
             let mut index = first.segment.index_mut();
