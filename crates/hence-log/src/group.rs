@@ -104,7 +104,7 @@ pub struct Writer {
     buffer: BytesMut,
     drafts: Vec<Draft>,
     notes: Vec<Note>,
-    /// Tags of the appends in the group, each once.
+    /// Tags of the appends in the group, in no order.
     tags: Vec<u32>,
     /// Commits in the group.
     commits: u64,
@@ -162,7 +162,9 @@ impl Writer {
             count += 1;
             if op.kind == frame::APPEND {
                 contents.appends += 1;
-                note_tag(&mut self.tags, op.tag);
+                if self.tags.last() != Some(&op.tag) {
+                    self.tags.push(op.tag);
+                }
             } else {
                 contents.others = true;
             }
@@ -660,13 +662,6 @@ impl Writer {
         iter::once(stood(&begin.segment, begin.end))
             .chain(fresh)
             .collect()
-    }
-}
-
-/// Adds a tag to a sorted list.
-fn note_tag(tags: &mut Vec<u32>, tag: u32) {
-    if let Err(at) = tags.binary_search(&tag) {
-        tags.insert(at, tag);
     }
 }
 
