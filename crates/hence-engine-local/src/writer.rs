@@ -474,7 +474,10 @@ impl Lead {
 
     /// Notes a failure. Most pass, such as a full disk; a poisoned log stores nothing any more.
     fn fail(&self, error: hence_log::Error) -> Error {
-        let is_final = *error.kind() == ErrorKind::Poisoned;
+        let is_final = matches!(
+            error.kind(),
+            ErrorKind::Poisoned | ErrorKind::MissingSegment { .. }
+        );
         let error = translate(error);
         tracing::error!(%error, is_final, "a group of commits was not stored");
         if is_final {
