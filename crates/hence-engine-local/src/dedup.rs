@@ -3,18 +3,20 @@
 //! ```text
 //! ring   id u64, content u32     one for each of the newest events, in order   12 B
 //!        in blocks, so that a copy for a snapshot shares all but the one that is being filled
-//! table  number in the ring u32  by id, at most 7/8 full, one byte of control   5 B × buckets
+//! table  number in the ring u32  by id, at most half full                        4 B × slots
 //! runs   number → position       one wherever positions have a gap              hardly any
 //! ```
 //!
-//! That is 24 bytes for each id at the default limit, where two hashes and a position would be 40.
+//! That is 21 bytes for each id at the default limit, where two hashes and a position would be 40.
 //! The hash of an id is keyed and secret. That a new id meets one of a million others has a chance
 //! of 1 in 2^44; then it is refused as one with other content, and all but never taken for it.
+
+mod table;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
+use self::table::{BITS_MAX, Table};
 
 /// How many of the newest events are known by their ids.
 pub const DEDUP_EVENTS_MAX: usize = 1_000_000;
@@ -48,8 +50,7 @@ pub(crate) struct Ids {
 #[derive(Clone, Debug)]
 pub(crate) struct Dedup {
     ids: Ids,
-    /// The low half of a number, which is enough to tell those in the ring apart.
-    table: HashTable<u32>,
+    table: Table,
     limit: usize,
 }
 
@@ -72,29 +73,27 @@ fn place(number: u64) -> usize {
 }
 
 impl Ids {
-    /// The low half of a number.
-    #[expect(clippy::cast_possible_truncation, reason = "that is what is wanted")]
-    fn low(number: u64) -> u32 {
-        number as u32
-    }
-
     fn next(&self) -> u64 {
         self.first + self.len as u64
     }
 
-    /// What stands behind the low half of a number, and the number.
-    fn at(&self, low: u32) -> Option<(u64, Held)> {
-        let offset = low.wrapping_sub(Self::low(self.first)) as usize;
-        if offset >= self.len {
+    /// What stands behind a number.
+    fn at(&self, number: u64) -> Option<Held> {
+        let offset = number.checked_sub(self.first)?;
+        if offset >= self.len as u64 {
             return None;
         }
-        let block = self.blocks.get((place(self.first) + offset) / BLOCK)?;
-        let number = self.first + offset as u64;
-        Some((number, *block.get(place(number))?))
+        let block = (place(self.first) + usize::try_from(offset).ok()?) / BLOCK;
+        self.blocks.get(block)?.get(place(number)).copied()
     }
 
-    fn id_at(&self, low: u32) -> u64 {
-        self.at(low).map_or(0, |(_, held)| joined(held))
+    /// The number in the ring of which these are the low bits.
+    fn number(&self, low: u32, mask: u64) -> u64 {
+        self.first + (u64::from(low).wrapping_sub(self.first) & mask)
+    }
+
+    fn id_at(&self, low: u32, mask: u64) -> u64 {
+        self.at(self.number(low, mask)).map_or(0, joined)
     }
 
     fn position(&self, number: u64) -> u64 {
@@ -122,9 +121,11 @@ impl Ids {
         }
     }
 
-    fn pop(&mut self) -> Option<(u32, u64)> {
-        let number = self.first;
-        let (_, held) = self.at(Self::low(number))?;
+    /// Drops the oldest id.
+    fn pop(&mut self) {
+        if self.len == 0 {
+            return;
+        }
         self.first += 1;
         self.len -= 1;
         if place(self.first) == 0 {
@@ -133,7 +134,6 @@ impl Ids {
         if matches!(self.runs.get(1), Some((begin, _)) if *begin <= self.first) {
             self.runs.pop_front();
         }
-        Some((Self::low(number), joined(held)))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -165,31 +165,45 @@ impl Dedup {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             ids: Ids::default(),
-            table: HashTable::new(),
-            // Numbers in the table have 32 bits.
-            limit: limit.clamp(1, 1 << 31),
+            table: Table::for_many(0),
+            // There must be room for them in the table.
+            limit: limit.clamp(1, 1 << (BITS_MAX - 1)),
         }
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<Known> {
-        let low = self.table.find(id, |low| self.ids.id_at(*low) == id)?;
-        let (number, [_, _, content]) = self.ids.at(*low)?;
+        let mask = self.table.mask();
+        let is = |low| self.ids.id_at(low, mask) == id;
+        let number = self.ids.number(self.table.find(id, is)?, mask);
+        let [_, _, content] = self.ids.at(number)?;
         let position = self.ids.position(number);
         Some(Known { position, content })
     }
 
     /// Remembers an id that is not known.
     pub(crate) fn insert(&mut self, id: u64, known: Known) {
-        if self.ids.len() >= self.limit
-            && let Some((low, oldest)) = self.ids.pop()
-            && let Ok(found) = self.table.find_entry(oldest, |held| *held == low)
-        {
-            found.remove();
+        if self.ids.len() >= self.limit {
+            self.forget_oldest();
         }
-        let low = Ids::low(self.ids.next());
+        if self.ids.len() >= self.table.room() {
+            self.table = Table::for_many(2 * self.table.room());
+            for (number, (id, _)) in (self.ids.first..).zip(self.ids.iter()) {
+                self.table.insert(id, number);
+            }
+        }
+        self.table.insert(id, self.ids.next());
         self.ids.push(id, known);
-        let ids = &self.ids;
-        self.table.insert_unique(id, low, |low| ids.id_at(*low));
+    }
+
+    fn forget_oldest(&mut self) {
+        // While it is in the ring, so that those behind it in the table can be told by theirs.
+        let (mask, number) = (self.table.mask(), self.ids.first);
+        if let Some(held) = self.ids.at(number) {
+            let ids = &self.ids;
+            self.table
+                .remove(joined(held), number, |low| ids.id_at(low, mask));
+        }
+        self.ids.pop();
     }
 
     /// Forgets all that is known.

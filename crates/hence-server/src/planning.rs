@@ -17,11 +17,15 @@ use hence_planner::histogram::{Bin, Hist};
 use hence_planner::model::{KeyLaw, Keying, Model, Retry};
 use hence_planner::plan::{Knowledge, flows};
 use hence_planner::topology::{Handling, Inflow, Measurements, model, unmodelled};
+use hence_planner::usl::usl_fit;
 
 /// The seed of resampling: the same data give the same bands.
 const SEED: u64 = 1;
 /// Lanes are left out of the model when this share of events, or less, meets one of its own key.
 const MEETING_MAX: f64 = 0.01;
+
+/// Services that a level of concurrency must have to say anything of scaling.
+const LEVEL_MIN: u64 = 50;
 
 /// What was measured, by subscription.
 pub(crate) type All = BTreeMap<String, Measured>;
@@ -317,6 +321,23 @@ pub(crate) fn relax(model: &mut Model, measured: &All) {
             station.keying = Keying::None;
         }
     }
+}
+
+/// How many handlers at a time do most together, from how long they take beside one another; `None`
+/// where that is not seen.
+pub(crate) fn knee(measured: &Measured) -> Option<f64> {
+    let levels = measured.beside.iter().zip(1..);
+    let points: Vec<(f64, f64)> = levels
+        .filter(|((count, sum), _)| *count >= LEVEL_MIN && *sum > 0.0)
+        .map(|((count, sum), n): (_, u32)| {
+            let n = f64::from(n);
+            (n, n * *count as f64 / sum)
+        })
+        .collect();
+    let fit = usl_fit(&points).ok()?;
+    let peak = fit.law.peak();
+    // The law is not continued far beyond what was seen.
+    (peak.is_finite() && peak <= 2.0 * fit.largest).then_some(peak)
 }
 
 /// The doubts that a fit of arrivals leaves, in words.

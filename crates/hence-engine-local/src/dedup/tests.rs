@@ -71,9 +71,9 @@ fn ids_that_share_a_bucket_are_told_apart() {
 }
 
 #[test]
-fn an_id_costs_at_most_24_bytes() {
+fn an_id_costs_at_most_24_bytes_however_many_went_before() {
     let mut dedup = Dedup::new(DEDUP_EVENTS_MAX);
-    let count = DEDUP_EVENTS_MAX as u64 + 100_000;
+    let count = 3 * DEDUP_EVENTS_MAX as u64;
     for position in 1..=count {
         dedup.insert(
             hash(position),
@@ -85,7 +85,7 @@ fn an_id_costs_at_most_24_bytes() {
     }
     let ring = dedup.ids.blocks.len() * BLOCK * size_of::<Held>();
     let runs = dedup.ids.runs.capacity() * size_of::<(u64, u64)>();
-    let table = dedup.table.allocation_size();
+    let table = dedup.table.bytes();
     let bytes = ring + runs + table;
     assert!(
         bytes <= 24 * DEDUP_EVENTS_MAX,
@@ -124,4 +124,26 @@ fn a_copy_shares_its_blocks_and_stays_as_it_was() {
         dedup.ids().iter().next(),
         Some((hash(51 + 2 * BLOCK as u64), known(51 + 2 * BLOCK as u64)))
     );
+}
+
+/// All ids of a few slots, so that they stand far from their own, and over the end of the table.
+#[test]
+fn ids_that_stand_far_from_their_slots_are_found_until_they_go() {
+    let mut dedup = Dedup::new(40);
+    let id =
+        |number: u64| (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) & !0xFF) | (0xFE + number % 3);
+    for number in 0..5_000 {
+        let position = number + 1;
+        let known = Known {
+            position,
+            content: 0,
+        };
+        dedup.insert(id(number), known);
+        for other in number.saturating_sub(45)..number + 3 {
+            let is_known = other <= number && number - other < 40;
+            let wanted = is_known.then_some(other + 1);
+            let found = dedup.get(id(other)).map(|known| known.position);
+            assert_eq!(found, wanted, "{other} at {number}");
+        }
+    }
 }

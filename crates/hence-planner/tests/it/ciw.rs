@@ -33,7 +33,10 @@ pub(crate) fn python_with(package: &str, covered: &str) -> Option<String> {
         "in CI {covered} must run: {python} cannot import {package}"
     );
     // Past the capture of the test harness: a gap must be seen.
-    let line = format!("NOT COVERED: {covered} ({python} cannot import {package})");
+    let line = format!(
+        "NOT COVERED: {covered} ({python} cannot import {package}; `cargo xtask test --only interop` \
+         installs it)"
+    );
     writeln!(std::io::stderr(), "{line}").expect("standard error is open");
     None
 }

@@ -42,10 +42,24 @@ pub(crate) struct Explain {
 /// The answer of the server.
 #[derive(Debug, Deserialize)]
 struct Explanation {
-    #[serde(flatten)]
-    item: Option<Item>,
+    // Not an `Item` that is flattened: raw values cannot be read through that.
+    position: Option<String>,
+    #[serde(default)]
+    appended: String,
+    event: Option<Event>,
     orphan: bool,
     items: Vec<Verdict>,
+}
+
+impl Explanation {
+    /// The event, if it is stored.
+    fn item(&self) -> Option<Item> {
+        Some(Item {
+            position: self.position.clone()?,
+            appended: self.appended.clone(),
+            event: self.event.clone()?,
+        })
+    }
 }
 
 /// What one subscription says to it.
@@ -108,8 +122,8 @@ impl Explain {
         let explanation: Explanation = answer.read()?;
         match out.form() {
             Form::Plain => explanation.items.iter().try_for_each(|one| one.row(out)),
-            _ => match &explanation.item {
-                Some(item) => self.tell(out, &explanation, &item.event, Some(item)),
+            _ => match explanation.item() {
+                Some(item) => self.tell(out, &explanation, &item.event, Some(&item)),
                 None => self.tell(out, &explanation, &read(&body)?, None),
             },
         }

@@ -85,6 +85,19 @@ fn the_clause_that_decides_is_named() {
         graph.contains("reserve-stock [throttle.calls 1, throttle.per "),
         "{graph}"
     );
+    // The first line says which event it is.
+    let said = server.run(&["explain", &first]);
+    let head = format!("order.placed  {first}  A  ");
+    assert!(said.stdout.starts_with(&head), "{}", said.stdout);
+    let why = "it takes order.placed from ";
+    assert!(said.stdout.contains(why), "{}", said.stdout);
+    let next = format!("next: hence trace {first}\n");
+    assert!(said.stderr.contains(&next), "{}", said.stderr);
+    let none = server.done(&["publish", "order.lost", "{}", "--plain"]);
+    let none = none.split('\t').next().unwrap();
+    let orphan = server.run(&["explain", none]);
+    let note = "no subscription takes order.lost here";
+    assert!(orphan.stderr.contains(note), "{}", orphan.stderr);
     let rows = server.done(&["explain", &first, "--plain"]);
     assert!(rows.contains("reserve-stock\tyes\ttype\tdone"), "{rows}");
 }

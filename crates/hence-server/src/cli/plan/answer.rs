@@ -116,6 +116,9 @@ pub(crate) struct Step {
     pub(crate) figure: Option<Number>,
 }
 
+/// A share of dead letters that no measurement of some minutes can see.
+const RARE: f64 = 1e-6;
+
 /// What becomes of an event.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Fate {
@@ -130,9 +133,16 @@ impl Fate {
     pub(crate) fn say(&self) -> String {
         let one_in = |share: f64| format!("1 in {:.0}", 1.0 / share);
         let mut parts = Vec::new();
-        if self.dead > 0.0 {
+        let band = self.deadband.filter(|[lo, _]| *lo > 0.0);
+        if let Some([_, hi]) = band.filter(|_| self.dead > 0.0 && self.dead < RARE) {
+            // So rare a share is the product of small ones, and was not seen.
+            parts.push(format!(
+                "at most {} events becomes a dead letter",
+                one_in(hi)
+            ));
+        } else if self.dead > 0.0 {
             let mut text = format!("{} events becomes a dead letter", one_in(self.dead));
-            if let Some([lo, hi]) = self.deadband.filter(|[lo, _]| *lo > 0.0) {
+            if let Some([lo, hi]) = band {
                 text = format!("{text} ({} to {})", one_in(hi), one_in(lo));
             }
             parts.push(text);

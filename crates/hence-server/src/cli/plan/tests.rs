@@ -1,5 +1,6 @@
 //! Members of questions, and how answers end.
 
+use super::answer::Fate;
 use super::*;
 use crate::cli::error::Exit;
 
@@ -35,4 +36,22 @@ fn changes_become_members() {
 fn times_are_written_for_people() {
     let texts = [0.000_25, 0.0123, 1.5, 250.0].map(time);
     assert_eq!(texts, ["250us", "12.3ms", "1.50s", "250s"]);
+}
+
+#[test]
+fn what_was_never_seen_is_bounded_and_not_counted() {
+    let said = |dead: f64, band: [f64; 2]| {
+        let fate = json!({"dead": dead, "expired": 0.0, "attempts": 1.05, "deadband": band});
+        serde_json::from_value::<Fate>(fate).unwrap().say()
+    };
+    let rare = said(2.6e-11, [1.7e-12, 1.0 / 266.0]);
+    assert!(
+        rare.contains("at most 1 in 266 events becomes a dead letter"),
+        "{rare}"
+    );
+    let usual = said(0.01, [0.005, 0.02]);
+    assert!(
+        usual.contains("1 in 100 events") && usual.contains("1 in 50 to 1 in 200"),
+        "{usual}"
+    );
 }

@@ -8,7 +8,6 @@ use hence_planner::fit::Band;
 use hence_planner::lifecycle::{Chances, Fate, fate, jeffreys, journeys};
 use hence_planner::plan::{Figure, Flow, Journey, Prediction};
 use hence_planner::transient::{Span, drain, holt};
-use hence_planner::usl::usl_fit;
 use serde::Serialize;
 
 use super::{Answer, Asked};
@@ -20,8 +19,6 @@ const OBSERVATION: usize = 500;
 const AHEAD: f64 = 6.0;
 /// Part of the capacity that advice about retries leaves free.
 const RESERVE: f64 = 0.1;
-/// Services that a level of concurrency must have to say anything of scaling.
-const LEVEL_MIN: u64 = 50;
 
 /// A figure with its band and the engine behind it.
 #[derive(Clone, Debug, Serialize)]
@@ -292,19 +289,9 @@ fn fated(measured: &Measured, failing: f64, attempts: u32) -> Option<Fated> {
 
 /// What controls could be set to.
 fn advice(measured: &Measured, flow: &Flow, servers: u32) -> Advice {
-    let levels = measured.beside.iter().zip(1..);
-    let points: Vec<(f64, f64)> = levels
-        .filter(|((count, sum), _)| *count >= LEVEL_MIN && *sum > 0.0)
-        .map(|((count, sum), n): (_, u32)| {
-            let n = f64::from(n);
-            (n, n * *count as f64 / sum)
-        })
-        .collect();
     // Handlers that get in one another's way have a knee; else the bound is what is set.
-    let fitted = usl_fit(&points).ok().map(|fit| fit.law.peak());
-    let peak = fitted
-        .unwrap_or(f64::INFINITY)
-        .min(4.0 * f64::from(servers));
+    let peak = planning::knee(measured).unwrap_or(f64::INFINITY);
+    let peak = peak.min(4.0 * f64::from(servers));
     Advice {
         concurrency: control::concurrency(flow.lambda * flow.es, peak).ok(),
         retrybudget: control::retry_budget(flow.fresh, flow.capacity, 1, RESERVE).ok(),
