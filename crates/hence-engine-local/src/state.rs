@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
+use smallvec::SmallVec;
 
 use crate::dedup::{Dedup, Known};
 use crate::identity::{Append, Direct, tag};
@@ -29,8 +30,11 @@ pub(crate) struct State {
     subscriptions: Vec<Subscription>,
     names: HashMap<String, u32>,
     /// Which subscriptions may take a type, by its tag; types that nobody takes cost nothing.
-    takers: HashMap<u32, Vec<Taker>, Direct>,
+    takers: TakersByTag,
 }
+
+/// Most types have one taker, which needs no memory of its own then.
+type TakersByTag = HashMap<u32, SmallVec<[Taker; 1]>, Direct>;
 
 /// A subscription that takes a type. It stands by itself what it has to say of an event, so that
 /// among many subscriptions only those are looked at that take it.
@@ -209,11 +213,11 @@ impl State {
 
 /// Of those that may take a type the ones that do; two types may share a tag.
 fn takers(
-    by_tag: &HashMap<u32, Vec<Taker>, Direct>,
+    by_tag: &TakersByTag,
     (tag, event_type): (u32, &str),
     position: u64,
 ) -> impl Iterator<Item = u32> {
-    let may = by_tag.get(&tag).map_or(&[][..], Vec::as_slice);
+    let may = by_tag.get(&tag).map_or(&[][..], SmallVec::as_slice);
     let does = move |taker: &&Taker| taker.since <= position && *taker.name == *event_type;
     may.iter().filter(does).map(|taker| taker.subscription)
 }

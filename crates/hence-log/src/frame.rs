@@ -324,7 +324,8 @@ pub struct StoredOp {
     pub tag: u32,
     /// The position it took, if it is an append.
     pub position: Option<u64>,
-    /// The bytes; a slice of the log's own buffer, not a copy.
+    /// The bytes; a slice of the log's own buffer, not a copy. As long as it lives, so does the buffer,
+    /// which is about a megabyte: whoever keeps little for long copies it.
     pub body: Bytes,
 }
 

@@ -21,7 +21,8 @@ pub struct Record {
     pub time: u64,
     /// The tag it was stored with.
     pub tag: u32,
-    /// The bytes; a slice of the log's own buffer, not a copy.
+    /// The bytes; a slice of the log's own buffer, not a copy. As long as it lives, so does the buffer,
+    /// which is about a megabyte: whoever keeps little for long copies it.
     pub body: Bytes,
 }
 
