@@ -1,10 +1,6 @@
 //! Rows 1, 2 and 8: the log without an engine, beside raw writes of the same number of bytes in
 //! each sync into the same kind of file; and the bytes that it takes for them.
 //!
-//! Where many events share a sync, the next group is staged while the disk works on the one before,
-//! which is what the log offers a caller who has it at hand. Each group is synced before the next is
-//! written, and counted then. Below stands what is had by one commit after the other.
-//!
 //! A file that is used again also stands beside one that grows, which is what a plain program
 //! writes into.
 
@@ -30,38 +26,22 @@ pub(crate) fn rows(sizes: &Sizes) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for kind in [Kind::Growing, Kind::Recycled] {
         for (batch, goal) in [(1, 0.95), (64, 0.90), (1_024, 0.90)] {
-            rows.extend(fixed_rows(sizes, kind, batch, goal)?);
+            let name = format!("log alone, {batch} in one sync, {}", kind.name());
+            let mut rounds = Rounds::default();
+            for _ in 0..sizes.rounds {
+                let dir = place()?;
+                let mut raw = Raw::new(dir.path(), kind)?;
+                let ours = fixed(dir.path(), kind, sizes.time, batch)?;
+                rounds.add(&ours, replay(&mut raw, &ours.batches)?, dir.path())?;
+            }
+            rows.push(rounds.row(&name).goal(goal));
+            if kind == Kind::Recycled {
+                rows.push(rounds.row_beside_growing());
+            }
         }
         rows.extend(published::rows(sizes, kind)?);
     }
     rows.push(amplification()?);
-    Ok(rows)
-}
-
-/// The rows of groups of one size.
-fn fixed_rows(sizes: &Sizes, kind: Kind, batch: usize, goal: f64) -> anyhow::Result<Vec<Row>> {
-    let (mut rounds, mut in_turn) = (Rounds::default(), Vec::new());
-    for _ in 0..sizes.rounds {
-        let dir = place()?;
-        let mut raw = Raw::new(dir.path(), kind)?;
-        let ours = fixed(dir.path(), kind, sizes.time, batch)?;
-        let same = replay(&mut raw, &ours.batches)?;
-        rounds.add(&ours, same, dir.path())?;
-        if batch > 1 {
-            std::fs::remove_dir_all(dir.path().join("log"))?;
-            let ours = fixed_in_turn(dir.path(), kind, sizes.time, batch)?;
-            in_turn.push((ours.rate, same));
-        }
-    }
-    let name = format!("log alone, {batch} in one sync, {}", kind.name());
-    let mut rows = vec![rounds.row(&name).goal(goal)];
-    if batch > 1 {
-        let name = "  one commit after the other";
-        rows.push(Row::beside(name, "events/s", "pwrite+fdatasync", &in_turn));
-    }
-    if kind == Kind::Recycled {
-        rows.push(rounds.row_beside_growing());
-    }
     Ok(rows)
 }
 
@@ -142,33 +122,9 @@ pub(crate) fn open(dir: &Path, kind: Kind) -> anyhow::Result<(Writer, Log)> {
     Ok((writer, log))
 }
 
-/// Groups of a fixed size, from one thread. Of one event there is nothing to stage ahead: whoever
-/// publishes one at a time waits for it.
+/// Groups of a fixed size, from one thread.
 fn fixed(dir: &Path, kind: Kind, time: Duration, batch: usize) -> anyhow::Result<Ours> {
-    if batch == 1 {
-        return fixed_in_turn(dir, kind, time, batch);
-    }
     let (mut writer, _log) = open(dir, kind)?;
-    groups(&mut writer, time, batch, |writer| {
-        writer.finish()?;
-        writer.begin(Level::Synced)
-    })
-}
-
-/// The same, each group staged when the one before is stored.
-fn fixed_in_turn(dir: &Path, kind: Kind, time: Duration, batch: usize) -> anyhow::Result<Ours> {
-    let (mut writer, _log) = open(dir, kind)?;
-    groups(&mut writer, time, batch, |writer| {
-        writer.commit(Level::Synced)
-    })
-}
-
-fn groups(
-    writer: &mut Writer,
-    time: Duration,
-    batch: usize,
-    mut store: impl FnMut(&mut Writer) -> hence_log::Result<()>,
-) -> anyhow::Result<Ours> {
     let event = [b'x'; EVENT];
     let mut groups = 0;
     let began = Instant::now();
@@ -176,10 +132,9 @@ fn groups(
         for _ in 0..batch {
             writer.stage(0, [Op::append(0, &event)])?;
         }
-        store(writer)?;
+        writer.commit(Level::Synced)?;
         groups += 1;
     }
-    writer.finish()?;
     Ok(Ours {
         rate: (groups * batch) as f64 / began.elapsed().as_secs_f64(),
         batches: vec![batch; groups],

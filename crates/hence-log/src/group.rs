@@ -3,8 +3,7 @@
 //!
 //! The caller owns the thread. It drains its queue into [`Writer::stage`], calls
 //! [`Writer::commit`], then acknowledges: while one group is being synced the next one queues, so
-//! groups grow with the load and nobody waits for a timer. A caller who has the next group at hand
-//! puts it together while the disk works, between [`Writer::begin`] and [`Writer::finish`].
+//! groups grow with the load and nobody waits for a timer.
 //!
 //! # Levels
 //! A group committed as [`Level::Written`] is shown to readers before it is durable, because every
@@ -14,25 +13,24 @@
 //! contents: before the first such position is handed out a durable reservation names the
 //! positions that may be affected, and recovery continues behind them.
 
-mod flight;
-
-use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::{io, iter};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
-use self::flight::Flight;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{
     self, COMMIT_LENGTH_BYTES, Contents, END_BYTES, FORMAT_VERSION, HEAD_BYTES, Head, Op, Role,
     Summary, TIME_MAX,
 };
-use crate::log::Shared;
+use crate::log::{Chunk, Shared};
 use crate::planted::is_planted;
 use crate::retention;
 use crate::segment::{HEADER_BYTES, Header, POSITIONS_MAX, Segment};
 use crate::storage::{File, is_full, write_all};
 use crate::tail::{Marked, Tail};
+use crate::undo::{Stood, undo};
 
 /// Bytes after which a group is full.
 pub const GROUP_BYTES_MAX: usize = 1 << 20;
@@ -88,8 +86,6 @@ struct Draft {
     time: u64,
     position: u64,
     found: Summary,
-    /// Of the body, once it takes no more commits: summed while it is at hand.
-    body_crc: Option<u32>,
 }
 
 /// A frame that was laid out in a segment, to be noted in its index.
@@ -114,8 +110,6 @@ pub struct Writer {
     commits: u64,
     ops: usize,
     next_position: u64,
-    /// A group that is written and not shown yet.
-    flight: Option<Flight>,
     /// Bytes written since the free space was looked at.
     unchecked: u64,
     /// How many of those there may be before the next look.
@@ -135,7 +129,6 @@ impl Writer {
             tags: Vec::new(),
             commits: 0,
             ops: 0,
-            flight: None,
             unchecked: 0,
             look_after: 0,
             scarce: false,
@@ -230,27 +223,17 @@ impl Writer {
     fn draft(&mut self, begin: usize, frame_time: Option<u64>, time: u64, found: Contents) {
         let end = self.buffer.len();
         if let Some(frame_time) = frame_time {
-            self.sum_last();
             self.drafts.push(Draft {
                 start: begin,
                 end,
                 time: frame_time,
                 position: self.next_position,
                 found: Summary::default(),
-                body_crc: None,
             });
         }
         if let Some(draft) = self.drafts.last_mut() {
             draft.end = end;
             draft.found.add(time.min(TIME_MAX), found);
-        }
-    }
-
-    /// Sums the body of the last frame, which takes no more commits.
-    fn sum_last(&mut self) {
-        if let Some(last) = self.drafts.last_mut() {
-            let body = self.buffer.get(last.start + HEAD_BYTES..last.end);
-            last.body_crc = body.map(crc32c::crc32c);
         }
     }
 
@@ -295,11 +278,48 @@ impl Writer {
         self.tail.synced >= self.tail.end
     }
 
+    /// Stores the staged group and shows it to readers; with nothing staged, brings what was
+    /// written before to the level.
+    ///
+    /// # Errors
+    /// In every case nothing of the group is stored as far as this log is concerned. `Full` and
+    /// `Io`: the next group may succeed. `Poisoned`: nothing will.
+    pub fn commit(&mut self, level: Level) -> Result<()> {
+        self.shared.check_poison()?;
+        self.attempt(level, |writer, created| writer.store(level, created))
+    }
+
+    /// Does something that moves the tail; shows it to readers, or takes it back.
+    fn attempt(
+        &mut self,
+        level: Level,
+        step: impl FnOnce(&mut Self, &mut Vec<Arc<Segment>>) -> Result<()>,
+    ) -> Result<()> {
+        let begin = self.tail.clone();
+        let mut created = Vec::new();
+        let done = step(self, &mut created);
+        if let Err(error) = done {
+            let stood = self.stood(&begin, &created);
+            self.forget_group();
+            self.tail = begin;
+            self.next_position = self.tail.next_position;
+            // What a failed sync left behind nobody knows, and nobody touches.
+            if *error.kind() == ErrorKind::Poisoned {
+                return Err(error);
+            }
+            return Err(match undo(&self.shared, &stood) {
+                Ok(()) => error,
+                Err(failed) => self.shared.poison(failed),
+            });
+        }
+        self.publish(level, created);
+        Ok(())
+    }
+
     /// Says in the log that all before is durable, so that later damage there cannot pass for a
     /// write that was cut short; commits what is staged first. Worth calling when no group follows
     /// at once: one small write, no sync, nothing if the log ends with a mark.
     pub fn mark(&mut self) -> Result<()> {
-        self.finish()?;
         if self.drafts.is_empty() && self.tail.marked != Marked::No {
             return self.shared.check_poison();
         }
@@ -383,8 +403,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the group; on success the tail is behind it.
-    fn write(&mut self, level: Level, created: &mut Vec<Arc<Segment>>) -> Result<()> {
+    /// Writes and syncs the group; on success the tail is behind it.
+    fn store(&mut self, level: Level, created: &mut Vec<Arc<Segment>>) -> Result<()> {
         self.cover(level, created)?;
         let all = self.start_of(self.drafts.len());
         self.buffer.resize(all + END_BYTES + PAGE_BYTES, 0);
@@ -407,7 +427,11 @@ impl Writer {
             }
             from = next;
         }
-        Ok(())
+        if level == Level::Synced && !is_planted("ack-before-sync") {
+            self.sync_tail()
+        } else {
+            Ok(())
+        }
     }
 
     /// Bytes from the tail on that are zero: the end word, and the rest of its page. Of a page that is
@@ -441,11 +465,7 @@ impl Writer {
                 .unwrap_or_default();
             let (slot, body) = bytes.split_at_mut(HEAD_BYTES);
             let (position, found) = (draft.position, draft.found);
-            let body_crc = draft.body_crc.unwrap_or_else(|| crc32c::crc32c(body));
-            let place = (draft.time, position);
-            let (head, encoded) =
-                self.tail
-                    .lay_out_summed(Role::Group, place, body.len(), body_crc);
+            let (head, encoded) = self.tail.lay_out(Role::Group, draft.time, position, body);
             slot.copy_from_slice(&encoded);
             if found.last_other > 0 {
                 self.tail.last_other = self.tail.next_number + found.last_other - 1;
@@ -552,6 +572,65 @@ impl Writer {
         Ok(())
     }
 
+    fn publish(&mut self, level: Level, created: Vec<Arc<Segment>>) {
+        for run in self
+            .notes
+            .chunk_by(|a, b| Arc::ptr_eq(&a.segment, &b.segment))
+        {
+            let Some(first) = run.first() else { continue };
+            let mut index = first.segment.index_mut();
+            // Tags of the whole group: a segment may list one too many, never one too few.
+            if run.iter().any(|note| note.found.appends > 0) {
+                self.tags.iter().for_each(|&tag| index.tags.add(tag));
+            }
+            for note in run {
+                index.note(note.offset, note.position, &note.head, note.found);
+            }
+        }
+        if !created.is_empty() {
+            let seals = self
+                .notes
+                .iter()
+                .filter(|note| note.head.role == Role::Seal);
+            let sealed: Vec<_> = seals.map(|note| Arc::clone(&note.segment)).collect();
+            retention::adopt(&self.shared, &sealed, created);
+        }
+        if level == Level::Synced {
+            self.shared
+                .durable
+                .store(self.tail.next_number - 1, Ordering::Release);
+        }
+        let (Some(first), Some(last)) = (self.drafts.first(), self.drafts.last()) else {
+            self.forget_group();
+            return;
+        };
+        let (first_position, end) = (first.position, last.end);
+        let (held, bytes) = self.hand_over(end);
+        let chunk = Chunk {
+            first_number: self.tail.next_number - self.commits,
+            next_number: self.tail.next_number,
+            first_position,
+            next_position: self.tail.next_position,
+            held,
+            bytes,
+        };
+        self.forget_group();
+        self.shared.publish(self.tail.visible(), chunk);
+    }
+
+    /// The frames of the group as readers hold them, and the memory that they take. The next group
+    /// goes behind them, unless one like this would not fit there.
+    fn hand_over(&mut self, end: usize) -> (usize, Bytes) {
+        let frames = self.buffer.split_to(end).freeze();
+        self.buffer.clear();
+        let left = self.buffer.capacity();
+        if left >= end + ROOM_BYTES {
+            return (end, frames);
+        }
+        self.buffer = BytesMut::new();
+        (end + left, frames)
+    }
+
     fn forget_group(&mut self) {
         self.commits = 0;
         self.buffer.clear();
@@ -559,6 +638,30 @@ impl Writer {
         self.notes.clear();
         self.tags.clear();
         self.ops = 0;
+    }
+
+    /// Where frames of a failed commit may stand, in the segment in which it began and in new ones.
+    fn stood(&self, begin: &Tail, created: &[Arc<Segment>]) -> Vec<Stood> {
+        let stood = |segment: &Arc<Segment>, end: u32| {
+            let same = |note: &&Note| Arc::ptr_eq(&note.segment, segment);
+            // A seal or a reservation may follow that was not noted yet.
+            let places = self.notes.iter().filter(same).flat_map(|note| {
+                let end = note.offset + HEAD_BYTES as u32 + note.head.length;
+                [note.offset, end]
+            });
+            let mut behind: Vec<u32> = places.filter(|&place| place > end).collect();
+            behind.dedup();
+            let segment = Arc::clone(segment);
+            Stood {
+                segment,
+                end,
+                behind,
+            }
+        };
+        let fresh = created.iter().map(|new| stood(new, HEADER_BYTES));
+        iter::once(stood(&begin.segment, begin.end))
+            .chain(fresh)
+            .collect()
     }
 }
 

@@ -149,13 +149,6 @@ impl File for SegmentFile {
         self.opened()?.length()
     }
 
-    fn will_sync(&self, offset: u64, bytes: u64) {
-        // Advice: what cannot be opened tells whoever syncs.
-        if let Ok(file) = self.held() {
-            file.will_sync(offset, bytes);
-        }
-    }
-
     fn will_read(&self, offset: u64, bytes: u64) {
         // Advice: what cannot be opened tells whoever reads.
         if let Ok(file) = self.opened() {

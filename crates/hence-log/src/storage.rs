@@ -3,8 +3,6 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-#[cfg(target_os = "linux")]
-use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -50,9 +48,6 @@ pub trait File: Send + Sync {
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// The length in bytes.
     fn length(&self) -> io::Result<u64>;
-    /// Says that bytes that were written will be synced soon, so that the disk may begin with them;
-    /// nothing has to come of it, and what fails is reported by the sync.
-    fn will_sync(&self, _offset: u64, _bytes: u64) {}
     /// Says that bytes will be read soon; nothing has to come of it.
     fn will_read(&self, _offset: u64, _bytes: u64) {}
     /// The first byte at or behind an offset that was ever written; all between the two are zero.
@@ -149,18 +144,6 @@ impl File for DiskFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
-    }
-
-    #[cfg(target_os = "linux")]
-    #[expect(unsafe_code, reason = "no crate has a safe form of this call")]
-    fn will_sync(&self, offset: u64, bytes: u64) {
-        let (Ok(offset), Ok(bytes)) = (i64::try_from(offset), i64::try_from(bytes)) else {
-            return;
-        };
-        let (file, begin) = (self.0.as_raw_fd(), libc::SYNC_FILE_RANGE_WRITE);
-        // SAFETY: the descriptor is open as long as this file is, and no memory is passed.
-        // Advice: what cannot be written is found and reported by the sync.
-        let _ = unsafe { libc::sync_file_range(file, offset, bytes, begin) };
     }
 
     #[cfg(target_os = "linux")]

@@ -50,24 +50,13 @@ impl Tail {
         position: u64,
         body: &[u8],
     ) -> (Head, [u8; 32]) {
-        self.lay_out_summed(role, (time, position), body.len(), crc32c::crc32c(body))
-    }
-
-    /// The same, of a body whose length and checksum are known, at a time and a position.
-    pub(crate) fn lay_out_summed(
-        &mut self,
-        role: Role,
-        (time, position): (u64, u64),
-        length: usize,
-        body_crc: u32,
-    ) -> (Head, [u8; 32]) {
         let mut head = Head {
             role,
             time,
             crc: 0,
-            body_crc,
+            body_crc: crc32c::crc32c(body),
             previous: self.chain,
-            length: u32::try_from(length).expect("a frame is smaller than its segment"),
+            length: u32::try_from(body.len()).expect("a frame is smaller than its segment"),
             synced: self.synced,
             position: u32::try_from(position - self.segment.header.base)
                 .expect("a segment has fewer positions than bytes"),

@@ -11,7 +11,6 @@ mod damage;
 mod disk;
 mod faults;
 mod files;
-mod flight;
 mod format;
 mod naive;
 mod readers;
