@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hence_core::commit::{Durability, Receipt};
-use hence_core::error::{Error, Result};
+use hence_core::error::{Code, Error, Result};
 use hence_core::time::Timestamp;
 use hence_log::{ErrorKind, Level, Log, Op as Stored, Storage, Writer};
 use tokio::sync::Notify;
@@ -474,8 +474,13 @@ impl Lead {
 
     /// Notes a failure. Most pass, such as a full disk; a poisoned log stores nothing any more.
     fn fail(&self, error: hence_log::Error) -> Error {
-        let is_final = *error.kind() == ErrorKind::Poisoned;
-        let error = translate(error);
+        // Of what is stored nothing is damaged: nothing more can be stored.
+        let is_gone = matches!(error.kind(), ErrorKind::MissingSegment { .. });
+        let is_final = is_gone || *error.kind() == ErrorKind::Poisoned;
+        let error = match is_gone {
+            true => Code::STORAGE.caused(error.to_string(), error),
+            false => translate(error),
+        };
         tracing::error!(%error, is_final, "a group of commits was not stored");
         if is_final {
             self.shared

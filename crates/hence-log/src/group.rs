@@ -323,6 +323,7 @@ impl Writer {
         if self.drafts.is_empty() && self.tail.marked != Marked::No {
             return self.shared.check_poison();
         }
+        self.check_name()?;
         self.commit(Level::Synced)?;
         self.leave_mark(&[], Marked::Idle)
     }
@@ -389,10 +390,28 @@ impl Writer {
         }
     }
 
+    /// Stops when somebody has removed the file that is written: what is synced to it then ends with
+    /// this process, which would go on for days without a word.
+    fn check_name(&self) -> Result<()> {
+        let Segment { name, file, .. } = &*self.tail.segment;
+        let has_name = file.has_name();
+        let there = has_name.map_err(|e| Error::io("look for", name, e))?;
+        // Some file systems count no names: it is asked for by its own.
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        if there || !self.shared.storage.open(name).is_err_and(|e| is_gone(&e)) {
+            return Ok(());
+        }
+        let cause = format!("`{name}` was removed while it was written");
+        drop(self.shared.poison(io::Error::other(cause)));
+        let file = name.clone();
+        Err(Error::new(ErrorKind::MissingSegment { file }))
+    }
+
     fn look_at_space(&mut self) -> Result<()> {
         if self.unchecked < self.look_after && !self.scarce {
             return Ok(());
         }
+        self.check_name()?;
         let space = self.shared.storage.space();
         let space = space.map_err(|e| Error::io("measure the free space of", ".", e))?;
         let reserve = self.shared.options.reserve_bytes.min(space.total / 50);

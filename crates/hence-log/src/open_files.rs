@@ -149,6 +149,10 @@ impl File for SegmentFile {
         self.opened()?.length()
     }
 
+    fn has_name(&self) -> io::Result<bool> {
+        self.opened()?.has_name()
+    }
+
     fn will_read(&self, offset: u64, bytes: u64) {
         // Advice: what cannot be opened tells whoever reads.
         if let Ok(file) = self.opened() {

@@ -261,6 +261,12 @@ pub(crate) fn open(
     storage: Arc<dyn Storage>,
     options: Options,
 ) -> Result<(Writer, Log, Recovered)> {
+    // What is somebody else's directory gets not even a lock.
+    let names = storage.list("").map_err(|e| Error::io("list", ".", e))?;
+    backup::refuse(&names)?;
+    if !names.iter().any(|name| generation_of(name).is_some()) {
+        refuse_foreign(&names)?;
+    }
     let lock = take_lock(&*storage)?;
     let names = storage.list("").map_err(|e| Error::io("list", ".", e))?;
     backup::refuse(&names)?;
@@ -387,16 +393,21 @@ fn may_be_there(name: &str) -> bool {
         || index_file::is_index(name)
 }
 
-/// Begins a new log, unless something says that there was one.
-fn create_first(storage: &dyn Storage, names: &[String], options: &Options) -> Result<Segment> {
+/// Refuses a directory without segments that is not one in which a log may begin.
+fn refuse_foreign(names: &[String]) -> Result<()> {
     if names.iter().any(|name| snapshot::frame_of(name).is_some()) {
         let file = file_name(1);
         return Err(Error::new(ErrorKind::MissingSegment { file }));
     }
-    if let Some(file) = names.iter().find(|name| !may_be_there(name)) {
-        let file = file.clone();
-        return Err(Error::new(ErrorKind::Foreign { file }));
+    match names.iter().find(|name| !may_be_there(name)).cloned() {
+        Some(file) => Err(Error::new(ErrorKind::Foreign { file })),
+        None => Ok(()),
     }
+}
+
+/// Begins a new log, unless something says that there was one.
+fn create_first(storage: &dyn Storage, names: &[String], options: &Options) -> Result<Segment> {
+    refuse_foreign(names)?;
     let header = Header {
         version: FORMAT_VERSION,
         log: storage

@@ -48,6 +48,10 @@ pub trait File: Send + Sync {
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// The length in bytes.
     fn length(&self) -> io::Result<u64>;
+    /// Whether some name leads to it still; whoever does not know says yes.
+    fn has_name(&self) -> io::Result<bool> {
+        Ok(true)
+    }
     /// Says that bytes will be read soon; nothing has to come of it.
     fn will_read(&self, _offset: u64, _bytes: u64) {}
     /// The first byte at or behind an offset that was ever written; all between the two are zero.
@@ -144,6 +148,12 @@ impl File for DiskFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    #[cfg(unix)]
+    fn has_name(&self) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt as _;
+        Ok(self.0.metadata()?.nlink() > 0)
     }
 
     #[cfg(target_os = "linux")]

@@ -167,7 +167,7 @@ fn a_sender_that_is_known_takes_no_second_place() {
     let Err(Undecided::Refused(error)) = decide(sequenced("newer", 1)) else {
         panic!("one sender too many was taken");
     };
-    assert_eq!(error.code(), hence_core::Code::STATE_FULL);
+    assert_eq!(error.code(), Code::STATE_FULL);
 }
 
 #[test]
@@ -232,7 +232,7 @@ async fn a_refusal_that_rests_on_a_group_that_failed_is_not_given() {
     lead.group(&mut work, &mut Batch::default());
     for answer in answers {
         let error = answer.await.unwrap().unwrap_err();
-        assert_eq!(error.code(), hence_core::Code::STORAGE_FULL);
+        assert_eq!(error.code(), Code::STORAGE_FULL);
     }
 }
 

@@ -147,3 +147,35 @@ fn a_group_writes_its_last_page_to_the_end() {
         storage.kill();
     }
 }
+
+/// What is synced to a file without a name ends with the process.
+#[test]
+fn a_segment_that_is_removed_while_it_is_written_stops_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, log, _) = Log::open(dir.path(), small()).unwrap();
+    append(&mut writer, 1, &[b"one"]);
+    writer.commit(Level::Synced).unwrap();
+    let name = "segment-00000000000000000001.hlog";
+    std::fs::remove_file(dir.path().join(name)).unwrap();
+    let error = writer.mark().unwrap_err();
+    let file = name.to_owned();
+    assert_eq!(*error.kind(), ErrorKind::MissingSegment { file });
+    let error = writer.commit(Level::Synced).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Poisoned);
+    // As long as the process lives it can be read.
+    assert_eq!(rest(&mut log.reader(1)).len(), 1);
+
+    // Nobody need be idle for it.
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _log, _) = Log::open(dir.path(), small().segment_bytes(8 << 20)).unwrap();
+    std::fs::remove_file(dir.path().join(name)).unwrap();
+    let stopped = (0..64).find_map(|time| {
+        let staged = writer.stage(time, [Op::append(1, &[7; 60 << 10])]);
+        staged.and_then(|_| writer.commit(Level::Synced)).err()
+    });
+    let error = stopped.expect("it goes on for ever");
+    assert!(
+        matches!(error.kind(), ErrorKind::MissingSegment { .. }),
+        "{error:?}"
+    );
+}

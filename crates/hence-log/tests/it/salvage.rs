@@ -204,6 +204,8 @@ fn what_is_no_log_is_told_apart_and_left_alone() {
     let opened = Log::open(other.path(), tiny()).map(drop).unwrap_err();
     let file = "thesis.tex".to_owned();
     assert_eq!(kind(opened), ErrorKind::Foreign { file });
+    let left = std::fs::read_dir(other.path()).unwrap().count();
+    assert_eq!(left, 1, "something was made beside the thesis");
 }
 
 #[test]
