@@ -104,7 +104,7 @@ pub struct Writer {
     buffer: BytesMut,
     drafts: Vec<Draft>,
     notes: Vec<Note>,
-    /// Tags of the appends in the group, in no order.
+    /// Tags of the appends in the group, in no order until it is shown.
     tags: Vec<u32>,
     /// Commits in the group.
     commits: u64,
@@ -592,6 +592,8 @@ impl Writer {
     }
 
     fn publish(&mut self, level: Level, created: Vec<Arc<Segment>>) {
+        self.tags.sort_unstable();
+        self.tags.dedup();
         for run in self
             .notes
             .chunk_by(|a, b| Arc::ptr_eq(&a.segment, &b.segment))
