@@ -108,6 +108,7 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
         rows.extend(compare("", cell, virtual_length, done));
     }
     rows.push(coverage("", &compared));
+    rows.push(answered("", &compared, replicas));
     rows.extend(applied::run()?);
 
     let real_length = Duration::from_secs(if short { 12 } else { 300 });
@@ -119,6 +120,8 @@ pub(crate) fn run(short: bool) -> anyhow::Result<()> {
         rows.extend(compare(WALL, cell, real_length, done));
     }
     rows.push(coverage(WALL, &compared));
+    let asked = |cell: &Cell| if short { replicas(cell) } else { 1 };
+    rows.push(answered(WALL, &compared, asked));
     plot(&rows)?;
     report::finish("plan", &rows)
 }
@@ -272,7 +275,8 @@ fn row(
     if !within {
         let spread = estimate(each.iter().map(|(_, seen)| *seen));
         let wall = name.starts_with(WALL);
-        beside.push_str(&explain(wall, (lo, hi), spread, measured, truth()));
+        let both = (value, measured);
+        beside.push_str(&explain(wall, (lo, hi), spread, both, truth()));
     }
     let mut row = Row::plain(name, ms(measured), "ms");
     row.beside = Some(beside);
@@ -298,7 +302,7 @@ fn explain(
     wall: bool,
     band: (f64, f64),
     spread: Estimate,
-    measured: f64,
+    (predicted, measured): (f64, f64),
     truth: Option<Truth>,
 ) -> String {
     let half = 0.5 * (spread.hi - spread.lo) / measured;
@@ -319,13 +323,28 @@ fn explain(
     }
     if let Some(Truth { value, chance }) = truth {
         why.push_str(&format!(
-            "; by its own laws this load has {:.1}, from which runs of this length and number \
-             differ by ± {:.0} % by chance",
+            "; by its own laws this load has {:.1}, of which {:.2} was predicted and {:.2} measured; \
+             runs of this length and number differ from it by ± {:.0} % by chance",
             1e3 * value,
+            predicted / value,
+            measured / value,
             100.0 * chance
         ));
     }
     why
+}
+
+/// How many of the runs that were asked for were compared: a refusal or an error leaves no figure, and
+/// is a miss all the same.
+fn answered(clock: &str, compared: &[(Cell, Vec<Compared>)], asked: impl Fn(&Cell) -> u64) -> Row {
+    let asked: u64 = compared.iter().map(|(cell, _)| asked(cell)).sum();
+    let answers: usize = compared.iter().map(|(_, done)| done.len()).sum();
+    let name = format!("{clock}runs that were answered");
+    let mut row = Row::plain(&name, answers as f64, "runs");
+    row.beside = Some(format!("asked {asked}, answered {answers}"));
+    row.goal = Some(asked as f64);
+    row.met = Some(answers as u64 == asked);
+    row
 }
 
 /// In how many applications the bands held what was measured.
@@ -347,4 +366,60 @@ fn coverage(clock: &str, compared: &[(Cell, Vec<Compared>)]) -> Row {
     row.goal = Some(100.0 * COVERAGE);
     row.met = Some(share >= COVERAGE);
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poisson() -> Cell {
+        Cell {
+            traffic: Traffic::Poisson,
+            law: Law::Exponential,
+            load: 0.3,
+            shape: Shape::Plain,
+        }
+    }
+
+    fn ran() -> Compared {
+        let figure = Figure {
+            value: 1.0,
+            lo: 1.0,
+            hi: 1.0,
+            method: hence_planner::plan::Method::Mmc,
+        };
+        Compared {
+            art: figure,
+            p99: figure,
+            seen: Seen::default(),
+            rho: 0.3,
+            es: 0.02,
+        }
+    }
+
+    #[test]
+    fn a_run_without_an_answer_is_a_miss() {
+        let runs = replicas(&poisson());
+        for missing in [0, 1] {
+            let done = (missing..runs).map(|_| ran()).collect();
+            let row = answered("", &[(poisson(), done)], replicas);
+            assert_eq!(row.met, Some(missing == 0));
+            let said = format!("asked {runs}, answered {}", runs - missing);
+            assert_eq!(row.beside, Some(said));
+        }
+    }
+
+    #[test]
+    fn a_miss_tells_which_of_the_two_is_off() {
+        let truth = Truth {
+            value: 0.1,
+            chance: 0.2,
+        };
+        let spread = estimate([0.08].into_iter());
+        let why = explain(false, (0.09, 0.11), spread, (0.1, 0.08), Some(truth));
+        assert!(
+            why.contains("of which 1.00 was predicted and 0.80 measured"),
+            "{why}"
+        );
+    }
 }
