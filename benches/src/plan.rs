@@ -415,7 +415,7 @@ mod tests {
             value: 0.1,
             chance: 0.2,
         };
-        let spread = estimate([0.08].into_iter());
+        let spread = estimate([0.08]);
         let why = explain(false, (0.09, 0.11), spread, (0.1, 0.08), Some(truth));
         assert!(
             why.contains("of which 1.00 was predicted and 0.80 measured"),
