@@ -179,3 +179,28 @@ fn a_segment_that_is_removed_while_it_is_written_stops_the_log() {
         "{error:?}"
     );
 }
+
+/// As a copy of the whole directory that is put back in its place, file by file.
+#[test]
+fn a_segment_that_is_replaced_while_it_is_written_stops_the_log() {
+    let name = "segment-00000000000000000001.hlog";
+    for linked in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, _log, _) = Log::open(dir.path(), small()).unwrap();
+        append(&mut writer, 1, &[b"one"]);
+        writer.commit(Level::Synced).unwrap();
+        let (path, copy) = (dir.path().join(name), dir.path().join("copy"));
+        if linked {
+            std::fs::hard_link(&path, dir.path().join("other")).unwrap();
+        }
+        writer.mark().unwrap();
+        append(&mut writer, 2, &[b"two"]);
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::rename(&copy, &path).unwrap();
+        let error = writer.mark().unwrap_err();
+        let file = name.to_owned();
+        assert_eq!(*error.kind(), ErrorKind::MissingSegment { file });
+        let error = writer.commit(Level::Synced).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Poisoned);
+    }
+}
