@@ -271,3 +271,28 @@ async fn a_cut_snapshot_is_refused_everywhere() {
         );
     }
 }
+
+/// With a higher limit there is room for more ids, and those that went before are not back.
+#[tokio::test]
+async fn a_limit_that_was_raised_does_not_make_the_ids_complete() {
+    let disk = SimStorage::new();
+    let mut options = Options {
+        dedup_events: 30,
+        ..Options::default()
+    };
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
+    for id in 0..100 {
+        let commit = Commit::publish(vec![message(id, "t")], Durability::Synced);
+        engine.commit(commit).await.unwrap();
+    }
+    engine.close().await;
+    drop(engine);
+    options.dedup_events = 1_000;
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
+    for (id, position) in [("0", 1), ("80", 81)] {
+        let found = engine.find(Some("/test"), id).await.unwrap();
+        assert_eq!(found, [Position(position)], "{id}");
+    }
+    let none = engine.find(Some("/test"), "100").await.unwrap();
+    assert_eq!(none, []);
+}
