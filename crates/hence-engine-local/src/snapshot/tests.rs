@@ -13,6 +13,9 @@ use hence_log::sim::SimStorage;
 use super::{Frozen, thaw};
 use crate::{Options, engine, writer};
 
+/// After which a test that waits has failed.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
+
 fn message(id: u32, event_type: &str) -> Message {
     let attributes = Attributes::new(id.to_string(), "/test", event_type).unwrap();
     Message::new(attributes, Some(format!("{id}").into()))
@@ -216,10 +219,17 @@ async fn what_was_replayed_is_not_replayed_again() {
     options.snapshot_bytes = 1;
     let engine = engine::Local::log(Arc::new(crashed.clone()), None, &options).unwrap();
     let has_snapshot = || crashed.names().iter().any(|name| name.ends_with(".hsnp"));
-    while !has_snapshot() {
-        tokio::task::yield_now().await;
-    }
+    let found = async {
+        while !has_snapshot() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(HANGS_AFTER, found).await;
+    found.expect("there is never a snapshot");
     drop(engine);
+    let opened = writer::open(Arc::new(crashed.fork()), &options).unwrap();
+    let last = opened.core.store.last_commit();
+    assert_eq!(opened.snapshots.frame(), last, "some is read again");
 }
 
 /// A crash gives up positions, so that fewer events than ids are known have the last of them.
