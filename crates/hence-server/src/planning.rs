@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hence::core::Topology;
 use hence::measure::{BLOCK, Measured, Times, WINDOW};
-use hence_planner::arrivals::Arrivals;
 use hence_planner::fit::service::{Block, Services};
 use hence_planner::fit::{Band, Refusal, Warning, arrival, key, service};
 use hence_planner::histogram::{Bin, Hist};
@@ -197,11 +196,6 @@ fn key_law(measured: &Measured) -> Option<KeyLaw> {
     key::fit(&top, keys.events, keys.distinct.max(top.len() as u64)).ok()
 }
 
-/// The source of those events of a type that timers publish together, where others come beside them.
-fn in_step(kind: &str) -> String {
-    format!("{kind} (in step)")
-}
-
 /// What comes in from outside, by type.
 fn fit_inflows(topology: &Topology, measured: &All, fitted: &mut Fitted) -> Vec<Inflow> {
     let mut inflows = Vec::new();
@@ -223,15 +217,16 @@ fn fit_inflows(topology: &Topology, measured: &All, fitted: &mut Fitted) -> Vec<
         };
         match arrival::fit(counts, WINDOW.as_secs_f64()) {
             Ok(fit) => {
-                let inflow = |source, arrivals| Inflow {
-                    source,
+                // Timers beside other traffic are a source of the same name.
+                let inflow = |arrivals| Inflow {
+                    source: kind.name.clone(),
                     event: kind.name.clone(),
                     arrivals,
                     keys: key_law(measured),
                 };
-                inflows.push(inflow(kind.name.clone(), fit.arrivals));
+                inflows.push(inflow(fit.arrivals));
                 let timers = fit.timers.into_iter();
-                inflows.extend(timers.map(|timers| inflow(in_step(&kind.name), timers)));
+                inflows.extend(timers.map(inflow));
             }
             Err(refusal) => {
                 let why = format!("of {}: {refusal}", kind.name);
@@ -330,6 +325,5 @@ pub(crate) fn doubts(knowledge: &Knowledge) -> Vec<String> {
 
 /// The rate of a type from outside; `None` when it has none.
 pub(crate) fn rate(model: &Model, name: &str) -> Option<f64> {
-    let source = model.sources.iter().find(|source| source.name == name);
-    source.map(|source| Arrivals::rate(&source.arrivals))
+    model.rate(name)
 }

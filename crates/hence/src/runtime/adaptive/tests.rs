@@ -10,11 +10,7 @@ fn settled_at(knee: f64, least: usize, most: usize, began: usize) -> usize {
     for _ in 0..5_000 {
         let calls = adaptive.calls();
         let slower = (calls as f64 / knee).max(1.0);
-        adaptive.ended(
-            Duration::from_secs_f64(0.01 * slower),
-            calls - 1,
-            usize::MAX,
-        );
+        adaptive.ended(Duration::from_secs_f64(0.01 * slower), calls - 1);
     }
     adaptive.calls()
 }
