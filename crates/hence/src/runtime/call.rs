@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -134,23 +133,25 @@ pub(crate) async fn run(
 
 /// Goes on with a call that `began` at a moment, for as long as `limit` in all.
 pub(crate) async fn go_on(
-    work: Work,
+    mut work: Work,
     deliveries: Vec<Delivery>,
     limit: Duration,
     (taken, began): (Taken, Instant),
 ) -> Ended {
-    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
     let mut polls = 0_u32;
     let counted = poll_fn(|context| {
         polls = polls.saturating_add(1);
-        work.as_mut().poll(context)
+        let poll = AssertUnwindSafe(|| work.as_mut().poll(context).map(verdict));
+        catch_unwind(poll).unwrap_or_else(|panic| Poll::Ready(panicked(&*panic)))
     });
     let result = tokio::time::timeout(limit.saturating_sub(began.elapsed()), counted).await;
     let at = Instant::now();
-    let verdict = match result {
-        Ok(Ok(reply)) => verdict(reply),
-        Ok(Err(panic)) => panicked(&*panic),
-        Err(_) => failed(Code::HANDLER_TIMEOUT.error(format!("no answer within {limit:?}"))),
+    // What a handler held may panic when it is given up, which is no word about another attempt.
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
+    let verdict = match (result, dropped) {
+        (Err(_), _) => failed(Code::HANDLER_TIMEOUT.error(format!("no answer within {limit:?}"))),
+        (Ok(_), Err(panic)) => panicked(&*panic),
+        (Ok(verdict), Ok(())) => verdict,
     };
     Ended {
         deliveries,
@@ -159,6 +160,22 @@ pub(crate) async fn go_on(
         at,
         taken: Some(taken),
         at_once: polls == 1,
+    }
+}
+
+/// A call in a task of its own, which has an end whatever happens in it: one without would keep its
+/// key, and the end of the process, waiting for ever.
+pub(crate) async fn guarded(
+    call: impl Future<Output = Ended>,
+    deliveries: Vec<Delivery>,
+    taken: Taken,
+) -> Ended {
+    match AssertUnwindSafe(call).catch_unwind().await {
+        Ok(ended) => ended,
+        Err(panic) => Ended {
+            at_once: false,
+            ..Ended::here(deliveries, panicked(&*panic), taken)
+        },
     }
 }
 

@@ -100,6 +100,8 @@ pub(crate) struct Pump {
     questions: mpsc::Receiver<Asked>,
     /// Somebody has paused the subscription: no call begins, and nothing is pulled.
     halted: Option<Paused>,
+    /// What runs is finished, and no call begins any more.
+    ending: bool,
     /// When the last call ended, by both clocks, while nothing else has been done since.
     ended_at: Option<(Instant, Timestamp)>,
 }
@@ -149,6 +151,7 @@ impl Pump {
             done: AllDone::default(),
             questions,
             halted,
+            ending: false,
             subscription,
             engine,
             states,
@@ -209,7 +212,7 @@ impl Pump {
                 return;
             }
             self.turn = 0;
-            let begins = pulling && self.halted.is_none();
+            let begins = self.begins();
             if begins {
                 self.start_calls();
                 // What an engine answers on the spot may let more of a key begin.
@@ -307,6 +310,11 @@ impl Pump {
             self.lanes.push(delivery);
         }
         self.skip(taken.skipped);
+    }
+
+    /// Whether calls begin at all.
+    fn begins(&self) -> bool {
+        !self.ending && self.halted.is_none()
     }
 
     fn start_calls(&mut self) {
@@ -531,7 +539,7 @@ impl Pump {
         let keyed = is_keyed.then(|| Arc::clone(&self.engine));
         let limit = self.subscription.options.timeout;
         let call = call::run(handler, call, keyed, deliveries.clone(), limit, taken);
-        self.spawn(call, deliveries);
+        self.spawn(call, deliveries, taken);
     }
 
     /// Calls a handler that is usually brief; `None` when it waits after all, in a task.
@@ -543,7 +551,7 @@ impl Pump {
                 self.brevity.learn(false, Duration::ZERO);
                 let limit = self.subscription.options.timeout;
                 let call = call::go_on(work, own.to_vec(), limit, (taken, taken.at));
-                self.spawn(call, own.to_vec());
+                self.spawn(call, own.to_vec(), taken);
                 None
             }
         }
@@ -554,16 +562,17 @@ impl Pump {
         &mut self,
         call: impl Future<Output = Ended> + Send + 'static,
         deliveries: Vec<Delivery>,
+        taken: Taken,
     ) {
         let singleton = self.subscription.options.singleton.as_ref();
         match (singleton.map(|single| single.then), &*deliveries) {
             (Some(While::Cancel), [only]) => {
                 let (cancel, cancelled) = oneshot::channel();
                 self.cancels.insert(only.position, cancel);
-                let call = call::cancellable(call, deliveries, cancelled);
-                drop(self.calls.spawn(call));
+                let call = call::cancellable(call, deliveries.clone(), cancelled);
+                drop(self.calls.spawn(call::guarded(call, deliveries, taken)));
             }
-            _ => drop(self.calls.spawn(call)),
+            _ => drop(self.calls.spawn(call::guarded(call, deliveries, taken))),
         }
     }
 }

@@ -61,6 +61,20 @@ async fn hangs(_: Tick) {
     std::future::pending::<()>().await;
 }
 
+/// Panics when it is given up.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("given up");
+    }
+}
+
+async fn hangs_with_a_bomb(_: Tick) {
+    let _bomb = Bomb;
+    std::future::pending::<()>().await;
+}
+
 async fn batch(ticks: Batch<Tick>, seen: State<Seen>) {
     ticks
         .iter()
@@ -260,5 +274,15 @@ on_both_engines! {
         running.publish(tick("a", 1)).until_handled().await.unwrap();
         let letter = letters(&running, 1).await.remove(0);
         assert!(letter.error.contains("HN0403"), "{}", letter.error);
+    }
+
+    async fn a_handler_that_panics_when_it_is_given_up_has_failed_and_holds_nothing_up(place: Place) {
+        let handler = quick(hangs_with_a_bomb, 2).timeout(Duration::from_millis(5));
+        let running = place.start(App::new("test").subscribe("hangs", handler)).await;
+        running.publish(tick("a", 1)).until_handled().await.unwrap();
+        let letter = letters(&running, 1).await.remove(0);
+        assert_eq!(letter.attempts, 2);
+        assert!(letter.error.contains("HN0403"), "{}", letter.error);
+        running.drain().await;
     }
 }

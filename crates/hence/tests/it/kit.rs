@@ -145,9 +145,12 @@ pub(crate) async fn letters_of(running: &Running, subscription: Option<&str>) ->
 pub(crate) async fn letters(running: &Running, count: usize) -> Vec<DeadLetter> {
     let mut all = Vec::new();
     limited("the dead letters", async {
-        while all.len() != count {
-            tokio::task::yield_now().await;
+        loop {
             all = letters_of(running, None).await;
+            if all.len() == count {
+                break;
+            }
+            tokio::task::yield_now().await;
         }
     })
     .await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hence_core::engine::Done;
 use hence_core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
 use hence_core::{
-    Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Result, Skip, Timestamp,
+    Code, Commit, CommitNow, Delivery, Error, Event, Outcome, Position, Result, Skip, Timestamp,
 };
 use tokio::time::Instant;
 
@@ -90,15 +90,9 @@ impl Pump {
             return self.done(only, (ran, at), taken);
         }
         if let Verdict::Undecodable { position, .. } = &verdict {
-            let bad = deliveries
-                .iter()
-                .position(|d| d.position == *position)
-                .unwrap_or(0);
-            // One bad delivery does not spoil its batch: what came before it is called without
-            // it, and only when it comes first it goes to the dead letters, so order is kept.
-            self.put_back(deliveries.split_off(bad.max(1)));
-            if bad > 0 {
-                return self.start(deliveries);
+            match self.without_bad(deliveries, *position) {
+                Some(bad) => deliveries = bad,
+                None => return,
             }
         }
         let longer = match &verdict {
@@ -121,6 +115,31 @@ impl Pump {
             });
         }
         self.commit(deliveries, commit, None);
+    }
+
+    /// One bad delivery does not spoil its batch: what came before it is called without it, and only
+    /// when it comes first it goes to the dead letters, so order is kept. Gives what is to be
+    /// settled.
+    fn without_bad(
+        &mut self,
+        mut deliveries: Vec<Delivery>,
+        position: Position,
+    ) -> Option<Vec<Delivery>> {
+        let bad = deliveries.iter().position(|d| d.position == position);
+        let bad = bad.unwrap_or(0);
+        let begins = self.begins() && self.breaker.still_permits(&deliveries);
+        if bad > 0 && !begins {
+            // A pause was answered meanwhile, say: no call begins after that.
+            self.put_back(deliveries);
+            return None;
+        }
+        self.put_back(deliveries.split_off(bad.max(1)));
+        if bad == 0 {
+            return Some(deliveries);
+        }
+        self.pace.begin();
+        self.start(deliveries);
+        None
     }
 
     /// Gives deliveries back to their lanes, from which they come again.

@@ -20,7 +20,7 @@ use super::pulling::Credit;
 use crate::metrics::SubscriptionMetrics;
 use crate::runtime::breaker::Breaker;
 use crate::runtime::budget::Pace;
-use crate::runtime::call::Ended;
+use crate::runtime::call::{Ended, Taken};
 use crate::runtime::crash::{Suspects, Watch};
 use crate::runtime::lanes::{BLOCKED_PER_KEY_MAX, Lanes};
 use crate::runtime::settle::Verdict;
@@ -301,7 +301,7 @@ async fn a_draining_pump_with_an_open_breaker_rests_while_a_call_runs() {
     // A call that does not end.
     stand.pump.running = 1;
     let call = std::future::pending::<Ended>();
-    stand.pump.spawn(call, pulled);
+    stand.pump.spawn(call, pulled, Taken::alone());
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     drain.cancel();
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -318,6 +318,21 @@ async fn a_draining_pump_with_an_open_breaker_rests_while_a_call_runs() {
     assert_eq!(turns.load(SeqCst), 1, "it asked to be asked again");
     stop.cancel();
     pump.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_panics_outside_its_handler_has_failed() {
+    let mut stand = stand().await;
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    stand.pump.running = 1;
+    let call = async { panic!("on purpose") };
+    stand.pump.spawn(call, pulled, Taken::alone());
+    let ended = stand.pump.calls.join_next().await.unwrap();
+    stand
+        .pump
+        .settle(ended.expect("a task that panicked is nobody's attempt"));
+    commit_all(&mut stand.pump).await;
+    assert_eq!((stand.pump.running, stand.metrics.retried()), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -371,6 +386,62 @@ async fn what_was_to_be_tried_with_and_is_paused_lets_another_try() {
     assert_eq!((stand.handled.load(SeqCst), stand.pump.running), (0, 0));
     assert!(watch.is_free() && stand.pump.lanes.has_next());
     assert!(stand.pump.breaker.is_waiting());
+}
+
+/// A batch of three is with its handler, which cannot decode the last of them.
+async fn undecodable(stop: impl FnOnce(&mut Pump)) -> Stand {
+    let mut stand = stand().await;
+    let pulled = stand.deliveries.next(1).await.unwrap();
+    let pump = &mut stand.pump;
+    for number in 0..3 {
+        let position = Position(pulled[0].position.0 + number);
+        let one = pulled[0].clone();
+        pump.lanes.push(Delivery { position, ..one });
+    }
+    let deliveries: Vec<_> = std::iter::from_fn(|| pump.lanes.pop()).collect();
+    pump.running = deliveries.len();
+    stop(pump);
+    let verdict = Verdict::Undecodable {
+        position: deliveries[2].position,
+        error: "bad".to_owned(),
+    };
+    pump.settle(Ended {
+        deliveries,
+        verdict,
+        ran: Duration::ZERO,
+        at: Instant::now(),
+        taken: None,
+        at_once: true,
+    });
+    stand
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_a_bad_event_of_its_batch_is_called_unless_nothing_begins() {
+    let mut stand = undecodable(|pump| {
+        let per = Duration::from_secs(1);
+        pump.pace = Pace::new(Some(Throttle { calls: 1, per }), Instant::now());
+    })
+    .await;
+    assert_eq!((stand.pump.running, stand.pump.calls.len()), (2, 1));
+    assert!(stand.pump.pace.wake().is_some(), "it counts as a call");
+    let stops: [fn(&mut Pump); 3] = [
+        |pump| {
+            pump.halted = Some(crate::pause::Paused {
+                since: hence_core::Timestamp::now(),
+                by: "a test".to_owned(),
+                reason: String::new(),
+            });
+        },
+        |pump| pump.breaker.probe(Position(u64::MAX)),
+        Pump::begin_no_more,
+    ];
+    for stop in stops {
+        stand = undecodable(stop).await;
+        assert_eq!((stand.pump.running, stand.pump.calls.len()), (0, 0));
+        let back = std::iter::from_fn(|| stand.pump.lanes.pop());
+        assert_eq!(back.count(), 3);
+    }
 }
 
 /// A pump whose one event was there when the process began, and was seen at a crash.

@@ -57,7 +57,7 @@ impl Pump {
 
     /// Begins the call, unless a storm has stopped the subscription meanwhile, or somebody.
     fn begin_tried(&mut self, deliveries: Vec<Delivery>) {
-        if self.halted.is_none() && self.breaker.still_permits(&deliveries) {
+        if self.begins() && self.breaker.still_permits(&deliveries) {
             self.count_first(&deliveries);
             self.start(deliveries);
         } else {
@@ -113,6 +113,7 @@ impl Pump {
 
     /// Gives up what has not begun, now that nothing begins any more.
     pub(super) fn begin_no_more(&mut self) {
+        self.ending = true;
         self.trials.clear();
         self.trying = 0;
     }
