@@ -4,9 +4,9 @@
 //! Everything is bounded and forgotten after a while; one lock, which nobody else holds but a
 //! reader, is taken for each pull, and for all calls together whose settlements share a commit.
 //!
-//! Every arrival and every end of an attempt is counted. What else is known of an event (its times,
-//! its key, its priority) is noted of all while they are few, and of one in eight beyond
-//! [`Sample`]'s limit in each window, which counts for eight.
+//! Every arrival and every end of an attempt is counted, and every key is seen. What else is known of
+//! an event (its times, how often its key came, its priority) is noted of all while they are few, and
+//! of one in eight beyond [`Sample`]'s limit in each window, which counts for eight.
 
 mod keys;
 mod sample;
@@ -49,11 +49,11 @@ pub const BESIDE_MAX: usize = 64;
 /// Sums over one block of time, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Block {
-    /// Attempts that ended.
+    /// About how many attempts ended: one that was measured counts for all that it stands for.
     pub count: u64,
-    /// The sum of their service times.
+    /// The sum of their service times, estimated so.
     pub sum: f64,
-    /// The sum of their squares.
+    /// The sum of their squares, estimated so.
     pub squares: f64,
 }
 
@@ -69,6 +69,10 @@ pub struct Level {
 }
 
 /// What was measured of one subscription in the last minutes. Times in seconds.
+///
+/// `arrivals`, `inflows`, `done`, `failed`, `rejected` and `emitted` count every event. Of an event
+/// in a crowd the rest is a sample, in which one that was measured counts for all that it stands for:
+/// exact while few come, and right on average when many do.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// Arrivals in each window of [`WINDOW`], the oldest first; retries do not count.
@@ -100,7 +104,7 @@ pub struct Measured {
     pub priorities: BTreeMap<i32, u64>,
     /// From arrival to expiry, of those that expire.
     pub expiry: Times,
-    /// Arrivals of the time for which priorities and expiry are counted.
+    /// About how many arrivals were in the time for which priorities and expiry are counted.
     pub counted: u64,
     /// Whether a call took several events at once.
     pub batched: bool,
@@ -250,15 +254,19 @@ impl Meter {
     /// for how many it stands. Empties the list.
     pub(crate) fn done(&self, count: usize, calls: &mut Vec<(Option<Timestamp>, CallTime, u32)>) {
         let limit = self.limit();
+        let last = calls.last().map(|(_, time, _)| time.now);
+        let now = last.unwrap_or_else(|| self.now());
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
+        // Perhaps none was chosen, and they ended in a new period all the same.
+        state.turn(steps(now, began, PERIOD));
+        state.now.done += count as u64;
         for (ready, time, weight) in calls.drain(..) {
             state.timed(&time, limit, weight);
             if let Some(ready) = ready.filter(|ready| *ready >= began) {
                 (state.now.response).record(time.now.since(ready), weight);
             }
         }
-        state.now.done += count as u64;
     }
 
     /// Whether it measures.
@@ -371,8 +379,9 @@ impl State {
             }
             same.of_type = same.of_type.saturating_add(1);
         }
+        let key = attributes.key().map(|key| self.now.keys.see(key));
         if let Some(weight) = self.sample.next() {
-            self.now.count_traits(delivery, by_priority, weight);
+            self.now.count_traits(delivery, key, by_priority, weight);
         }
     }
 
@@ -432,11 +441,18 @@ impl State {
 }
 
 impl Counts {
-    /// Counts the key of an arrival, and what an order may look at, as often as it stands for.
-    fn count_traits(&mut self, delivery: &Delivery, by_priority: bool, weight: u32) {
+    /// Counts the key of an arrival, by its hash, and what an order may look at, as often as it
+    /// stands for.
+    fn count_traits(
+        &mut self,
+        delivery: &Delivery,
+        key: Option<u64>,
+        by_priority: bool,
+        weight: u32,
+    ) {
         self.counted += u64::from(weight);
         let attributes = delivery.message.attributes();
-        if let Some(key) = attributes.key() {
+        if let Some(key) = key {
             self.keys.count(key, weight);
         }
         if let Some(expires) = attributes.expires() {
