@@ -44,7 +44,7 @@ const TYPES_MAX: usize = 64;
 /// Priorities that are told apart; what is beyond counts with the least urgent of them.
 const PRIORITIES_MAX: usize = 16;
 /// Numbers of handlers at a time that are told apart; what is beyond counts with the last.
-const BESIDE_MAX: usize = 64;
+pub const BESIDE_MAX: usize = 64;
 
 /// Sums over one block of time, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -55,6 +55,17 @@ pub struct Block {
     pub sum: f64,
     /// The sum of their squares, estimated so.
     pub squares: f64,
+}
+
+/// Attempts that began beside the same number of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Level {
+    /// Of which a time was taken.
+    pub samples: u64,
+    /// For which these stand.
+    pub count: u64,
+    /// The sum of the service times of those, in seconds.
+    pub sum: f64,
 }
 
 /// What was measured of one subscription in the last minutes. Times in seconds.
@@ -74,8 +85,9 @@ pub struct Measured {
     pub response: Times,
     /// Service times by [`BLOCK`], the oldest first.
     pub blocks: Vec<Block>,
-    /// Attempts and the sum of their service times, by how many others were with a handler.
-    pub beside: Vec<(u64, f64)>,
+    /// By how many others were with a handler when an attempt began: of the time of some minutes that
+    /// goes on, and of the one before it. The last of 65 stands for all that had more company.
+    pub beside: [Vec<Level>; 2],
     /// Attempts that were handled.
     pub done: u64,
     /// Attempts that failed, with or without another one after them.
@@ -132,7 +144,7 @@ struct State {
 struct Counts {
     service: Times,
     response: Times,
-    beside: Vec<(u64, f64)>,
+    beside: Vec<Level>,
     done: u64,
     failed: u64,
     rejected: u64,
@@ -289,7 +301,7 @@ impl Meter {
             blocks: state.blocks.list(steps(now, began, BLOCK), BLOCKS_MAX),
             service: all.service,
             response: all.response,
-            beside: all.beside,
+            beside: [state.now.beside.clone(), state.before.beside.clone()],
             done: all.done,
             failed: all.failed,
             rejected: all.rejected,
@@ -402,11 +414,12 @@ impl State {
         now.service.record(time.occupied, weight);
         let slot = time.beside.min(BESIDE_MAX);
         if now.beside.len() <= slot {
-            now.beside.resize(slot + 1, (0, 0.0));
+            now.beside.resize(slot + 1, Level::default());
         }
         if let Some(beside) = now.beside.get_mut(slot) {
-            beside.0 += count;
-            beside.1 += sum;
+            beside.samples += 1;
+            beside.count += count;
+            beside.sum += sum;
         }
         if time.ran >= limit {
             now.cut += count;
@@ -491,12 +504,6 @@ impl Counts {
     fn add(&mut self, other: &Self) {
         self.service.add(&other.service);
         self.response.add(&other.response);
-        self.beside
-            .resize(self.beside.len().max(other.beside.len()), (0, 0.0));
-        for (mine, theirs) in self.beside.iter_mut().zip(&other.beside) {
-            mine.0 += theirs.0;
-            mine.1 += theirs.1;
-        }
         self.done += other.done;
         self.failed += other.failed;
         self.rejected += other.rejected;
