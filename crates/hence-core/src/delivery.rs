@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Code, Error};
+use crate::event::Event;
 use crate::flow::Skip;
 use crate::message::Message;
 use crate::time::Timestamp;
@@ -59,6 +60,19 @@ impl Delivery {
     #[must_use]
     pub fn turn(&self) -> u32 {
         self.attempt.saturating_sub(self.before)
+    }
+
+    /// Decodes the message as `E` for a handler, as [`Message::decode`]. The first attempts of several
+    /// subscriptions share one decoding where `E` is `Clone`; each later attempt decodes anew, so that
+    /// it sees nothing of what one that failed wrote into what the copies share.
+    ///
+    /// # Errors
+    /// As [`Message::decode`].
+    pub fn decode<E: Event>(&self) -> Result<E, Error> {
+        match self.attempt {
+            0 | 1 => self.message.decode_as_taker(),
+            _ => self.message.decode(),
+        }
     }
 }
 

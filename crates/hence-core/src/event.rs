@@ -21,7 +21,10 @@ use crate::error::{Code, Result};
 /// ```
 ///
 /// Where several subscriptions take a type that is `Clone`, its events are decoded once and copied,
-/// which mostly costs far less; each handler has an event of its own in any case.
+/// which mostly costs far less. Each handler has a clone of its own. What clones share, such as what is
+/// in an `Arc<Mutex<…>>` under `#[serde(skip)]`, is then shared by the first attempts of these handlers;
+/// a later attempt is always decoded anew. A type that must share nothing must not be `Clone`, or
+/// has a `Clone` that copies such a field, too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an `Event`",

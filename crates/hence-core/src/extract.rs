@@ -200,13 +200,11 @@ impl<E: Event> Input for E {
     }
 
     fn decode(deliveries: &[Delivery]) -> Result<Self, Undecodable> {
-        let Delivery {
-            position, message, ..
-        } = only(deliveries)?;
-        message.decode().map_err(|error| Undecodable {
-            position: *position,
-            error,
-        })
+        let delivery = only(deliveries)?;
+        let position = delivery.position;
+        delivery
+            .decode()
+            .map_err(|error| Undecodable { position, error })
     }
 }
 
@@ -216,13 +214,10 @@ impl<E: Event> Input for Envelope<E> {
     }
 
     fn decode(deliveries: &[Delivery]) -> Result<Self, Undecodable> {
-        let Delivery {
-            position, message, ..
-        } = only(deliveries)?;
-        message.to_envelope().map_err(|error| Undecodable {
-            position: *position,
-            error,
-        })
+        let delivery = only(deliveries)?;
+        let data = E::decode(deliveries)?;
+        let attributes = delivery.message.attributes().clone();
+        Ok(Self { attributes, data })
     }
 }
 
@@ -241,7 +236,6 @@ impl<E: Event> Input for Batch<E> {
         let decode = |delivery: &Delivery| {
             let position = delivery.position;
             delivery
-                .message
                 .decode()
                 .map_err(|error| Undecodable { position, error })
         };

@@ -15,6 +15,15 @@ use crate::event::Event;
 /// Bytes that a message costs beside its texts and data, with what engines keep of it.
 const MESSAGE_BYTES: usize = 356;
 
+/// Data up to this size is decoded once for several takers. What is larger is decoded by each: a
+/// copy of it could take so much memory that no guess at it would do.
+pub const COPIED_BYTES_MAX: usize = 16 << 10;
+
+/// As what a decoded copy is counted, in bytes for each byte of data. Texts and numbers take less;
+/// `[[],[],…]` as a vector of vectors takes eight, and room to grow twice that. A type can still take
+/// more, such as one map for each `{}`, which [`COPIED_BYTES_MAX`] bounds.
+pub const COPY_FACTOR: usize = 16;
+
 /// An encoded envelope: attributes, and the data as bytes that are never written anew.
 ///
 /// Cloning it copies no bytes.
@@ -99,13 +108,23 @@ impl Message {
         Ok(self)
     }
 
-    /// Says how many subscriptions take it. Where that is more than one, an event that is `Clone` is
-    /// decoded once and copied for the others.
-    pub fn expect_takers(&self, takers: usize) {
+    /// Says how many subscriptions are there to take it. Where that is more than one and the data has
+    /// at most [`COPIED_BYTES_MAX`], an event that is `Clone` is decoded once and copied for the
+    /// others.
+    ///
+    /// Returns as how many bytes its copy is to be counted, as long as the message is kept: its data
+    /// times [`COPY_FACTOR`], or 0 when there will be none.
+    #[must_use]
+    pub fn expect_takers(&self, takers: usize) -> usize {
+        let bytes = self.data().map_or(0, Bytes::len);
+        if takers < 2 || bytes > COPIED_BYTES_MAX {
+            return 0;
+        }
         self.0.decoded.expect(takers);
+        bytes * COPY_FACTOR
     }
 
-    /// Whether several were said to take it.
+    /// Whether a copy may be kept for several that take it.
     #[must_use]
     pub fn expects_takers(&self) -> bool {
         self.0.decoded.expects()
@@ -126,12 +145,19 @@ impl Message {
         if found != E::TYPE {
             return Err(Code::UNDECODABLE.error(format!("wanted '{}', found '{found}'", E::TYPE)));
         }
-        if let Some(event) = self.0.decoded.next() {
-            return Ok(event);
-        }
         // An event without fields may come without data.
         let data = self.0.data.as_deref().unwrap_or(b"null");
-        let event = E::read(self.0.attributes.data_version(), data)?;
+        E::read(self.0.attributes.data_version(), data)
+    }
+
+    /// Decodes for one of those that [`Message::expect_takers`] has said.
+    pub(crate) fn decode_as_taker<E: Event>(&self) -> Result<E> {
+        if self.0.attributes.event_type() == E::TYPE
+            && let Some(event) = self.0.decoded.next()
+        {
+            return Ok(event);
+        }
+        let event = self.decode()?;
         self.0.decoded.keep(&event);
         Ok(event)
     }

@@ -5,7 +5,6 @@ mod at_once;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hence_core::commit::Receipt;
 use hence_core::delivery::{Delivery, Position};
 use hence_core::engine::{DeliveryReport, Entry, SubscriptionReport};
@@ -286,18 +285,16 @@ impl Core {
             message,
         };
         let delay = delay(&entry, time);
+        let mut takers = 0;
         for id in &open {
             if let Some(Some(outlet)) = self.outlets.get_mut(*id as usize) {
+                takers += 1;
                 let gate = self.gates.of(&self.state, *id);
                 outlet.offer(position, behind(gate, &entry, delay));
             }
         }
-        entry.message.expect_takers(open.len());
-        // About as much again for the event that is decoded for several.
-        let decoded = match open.len() {
-            0 | 1 => 0,
-            _ => entry.message.data().map_or(0, Bytes::len),
-        };
+        // Who is not attached may never come, and need not be waited for with a decoded event.
+        let decoded = entry.message.expect_takers(takers);
         self.tail.push(entry, tag, size + decoded, open.len());
         open.clear();
         self.open = open;

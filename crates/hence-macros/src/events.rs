@@ -106,7 +106,7 @@ fn decode(held: &[Held<'_>]) -> TokenStream {
     let arms = held.iter().map(|Held { name, event }| {
         quote! {
             if found == <#event as ::hence::Event>::TYPE {
-                message.decode::<#event>().map(Self::#name)
+                delivery.decode::<#event>().map(Self::#name)
             } else
         }
     });
@@ -118,8 +118,8 @@ fn decode(held: &[Held<'_>]) -> TokenStream {
             deliveries: &[::hence::core::Delivery],
         ) -> ::hence::Result<Self, ::hence::core::Undecodable> {
             let delivery = ::hence::core::extract::only(deliveries)?;
-            let (position, message) = (delivery.position, &delivery.message);
-            let found = message.attributes().event_type();
+            let position = delivery.position;
+            let found = delivery.message.attributes().event_type();
             let decoded = #(#arms)* {
                 let wanted = [#(#types),*].join("', '");
                 let detail = ::std::format!("wanted '{wanted}', found '{found}'");

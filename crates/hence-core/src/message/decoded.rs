@@ -1,6 +1,7 @@
 //! `Decoded`: an event that several subscriptions take, decoded once.
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::event::Event;
@@ -10,22 +11,34 @@ use crate::event::Event;
 #[derive(Default)]
 pub(super) struct Decoded(OnceLock<Box<Mutex<Shared>>>);
 
+type Copy = Arc<dyn Any + Send + Sync>;
+
 struct Shared {
     /// So many more are expected to decode it.
     left: usize,
-    event: Option<Arc<dyn Any + Send + Sync>>,
+    event: Option<Copy>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let_go(self.event.take());
+    }
+}
+
+/// Lets go of a copy. That is code of the application, on a thread that has other work to do, such
+/// as to write the log: a panic of it, which its hook has reported, ends here.
+fn let_go(event: Option<Copy>) {
+    drop(catch_unwind(AssertUnwindSafe(|| drop(event))));
 }
 
 impl Decoded {
     pub(super) fn expect(&self, takers: usize) {
-        if takers > 1 {
-            let shared = Shared {
-                left: takers,
-                event: None,
-            };
-            // Whoever said it first is right: a message is published once.
-            self.0.get_or_init(|| Box::new(Mutex::new(shared)));
-        }
+        let shared = || Shared {
+            left: takers,
+            event: None,
+        };
+        // Whoever said it first is right: a message is published once.
+        self.0.get_or_init(|| Box::new(Mutex::new(shared())));
     }
 
     pub(super) fn expects(&self) -> bool {
@@ -46,9 +59,13 @@ impl Decoded {
             _ => shared.event.clone(),
         };
         drop(shared);
-        match Arc::try_unwrap(event?.downcast::<E>().ok()?) {
-            Ok(event) => Some(event),
-            Err(event) => event.copied(),
+        match event?.downcast::<E>() {
+            Ok(event) => Arc::try_unwrap(event).map_or_else(|event| event.copied(), Some),
+            // Another takes the same type of event as another type of Rust.
+            Err(other) => {
+                let_go(Some(other));
+                None
+            }
         }
     }
 
@@ -62,17 +79,26 @@ impl Decoded {
         let Some(copy) = event.copied() else {
             return;
         };
-        if let Some(mut shared) = self.lock()
-            && shared.left > 0
-        {
-            shared.event = Some(Arc::new(copy));
-        }
+        let copy: Copy = Arc::new(copy);
+        let Some(mut shared) = self.lock() else {
+            return;
+        };
+        let unwanted = match shared.left {
+            0 => Some(copy),
+            _ => shared.event.replace(copy),
+        };
+        drop(shared);
+        let_go(unwanted);
     }
 
     /// Nobody else is expected.
     pub(super) fn forget(&self) {
-        if let Some(mut shared) = self.lock() {
-            (shared.left, shared.event) = (0, None);
-        }
+        let Some(mut shared) = self.lock() else {
+            return;
+        };
+        shared.left = 0;
+        let event = shared.event.take();
+        drop(shared);
+        let_go(event);
     }
 }

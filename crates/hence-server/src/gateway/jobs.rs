@@ -22,19 +22,20 @@ use hyper::{StatusCode, Uri};
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::auth::{MayRead, MayWork, Verb};
+use super::auth::{MayRead, MayWork};
 use super::problem::{Code, Problem};
 use super::query::Query;
 use super::reply::{self, json};
 use super::{Gateway, segment};
 use letter::Letters;
 use request::{Kind, Wanted, What};
-use work::{Job, Task, eta};
+use work::{Job, Task, View, eta};
 
 /// Jobs that run at a time.
 pub(crate) const JOBS_RUNNING_MAX: usize = 4;
-/// Jobs that are looked for at a time, be it for a preview or because they are to begin: each of them
-/// reads, a replay up to a million events.
+/// Jobs that are looked for at a time, be it for a preview or because they are to begin. Each of them
+/// reads on until it has found all that it counts: a replay counts up to a million events, and what
+/// its filter leaves out between them is read besides, at most the whole log.
 pub(crate) const JOBS_PREVIEWED_MAX: usize = 4;
 /// Jobs that are remembered, those that have ended included.
 pub(crate) const JOBS_KEPT_MAX: usize = 100;
@@ -61,7 +62,7 @@ impl Jobs {
     fn preview(&self) -> Result<SemaphorePermit<'_>, Problem> {
         self.previewed.try_acquire().map_err(|_| {
             let detail = format!("{JOBS_PREVIEWED_MAX} jobs are previewed or about to begin");
-            let hint = "ask again when one of them has its answer; a narrower filter is quicker";
+            let hint = "ask again when one of them has its answer; a smaller range is quicker, a filter is not";
             Code::OVERLOADED.problem(detail).hint(hint)
         })
     }
@@ -158,7 +159,7 @@ pub(crate) async fn begin(
     tokio::spawn(async move {
         work.run(&worker.bus, &worker.replayer, &worker.drain).await;
     });
-    let mut response = json(StatusCode::ACCEPTED, &job.report(caller.may(Verb::Read)));
+    let mut response = json(StatusCode::ACCEPTED, &job.report(View::of(&caller)));
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -223,7 +224,7 @@ pub(crate) async fn list(
     Query::of(&uri, &[])?;
     let jobs = gateway.jobs.all();
     Ok(reply::list(
-        jobs.iter().map(|job| job.report(false)).collect(),
+        jobs.iter().map(|job| job.report(View::Error)).collect(),
     ))
 }
 
@@ -236,7 +237,7 @@ pub(crate) async fn one(
 ) -> Result<Response, Problem> {
     Query::of(&uri, &[])?;
     let job = gateway.jobs.one(&segment(path)?)?;
-    Ok(json(StatusCode::OK, &job.report(true)))
+    Ok(json(StatusCode::OK, &job.report(View::Findings)))
 }
 
 /// `DELETE /v1/jobs/{id}`: cancels it and says how far it came; what it has done stays done.
@@ -251,7 +252,7 @@ pub(crate) async fn cancel(
     caller.check(job.kind.verb())?;
     tracing::info!(job = job.id, by = &*caller.name, "a job is cancelled");
     job.cancel().await;
-    Ok(json(StatusCode::OK, &job.report(caller.may(Verb::Read))))
+    Ok(json(StatusCode::OK, &job.report(View::of(&caller))))
 }
 
 /// How a job stands, as the API writes it.

@@ -70,6 +70,7 @@ codes! {
     DRAINING = "HN5032", SERVICE_UNAVAILABLE, "Draining";
     STORAGE_FAILED = "HN5034", SERVICE_UNAVAILABLE, "Storage failed";
     STORAGE_FULL = "HN5071", INSUFFICIENT_STORAGE, "Storage full";
+    STATE_FULL = "HN5072", INSUFFICIENT_STORAGE, "State over its limit";
 }
 
 impl Code {
@@ -256,9 +257,9 @@ impl From<hence::Error> for Problem {
             ("HN0223", _) => Code::SEQUENCE_GAP.problem(detail).hint(
                 "send the request with the next number; who has lost count takes another name",
             ),
-            ("HN0222", _) => Code::STORAGE_FULL
+            ("HN0222", _) => Code::STATE_FULL
                 .problem(detail)
-                .hint("use the name of a sender that is known; none is ever forgotten"),
+                .hint("let handlers remove values and cancel timers that nobody needs"),
             ("HN0105", _) => Code::DATA.problem(detail),
             ("HN0216", _) => Code::NOT_NOW.problem(detail),
             ("HN0204", _) => Code::STORAGE_FAILED

@@ -18,7 +18,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use sha2::{Digest, Sha256};
 
-use super::auth::{Caller, MayPublish};
+use super::auth::{Caller, MayPublish, Verb};
 use super::cloudevents::{self, Mode, content_type, media_type};
 use super::idempotency::{self, Fingerprint, Stored, Turn};
 use super::problem::{Code, Problem, not_a_cloudevent};
@@ -45,6 +45,8 @@ pub(super) struct Ask {
     pub(super) durability: Durability,
     pub(super) partial: bool,
     pub(super) wait: Option<Duration>,
+    /// Whether the caller may read what handlers made of the events.
+    pub(super) reads: bool,
     /// Which request of a sender it is, if that counts them.
     sequence: Option<Sequence>,
 }
@@ -65,7 +67,7 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let query = Query::of(&parts.uri, &[&ASK])?;
-    let mut ask = Ask::of(&gateway, &query, &parts.headers)?;
+    let mut ask = Ask::of(&gateway, &caller, &query, &parts.headers)?;
     ask.sequence = sequence::asked(&caller, &parts.headers)?;
     if ask.partial && ask.sequence.is_some() {
         let detail = "a sequence counts all events of a request, and 'partial' stores some";
@@ -81,6 +83,9 @@ pub(crate) async fn events(
         }
         Mode::Batch => {
             let items = cloudevents::batch(&body)?;
+            if items.is_empty() && ask.sequence.is_some() {
+                return Err(sequence::nothing());
+            }
             let (count, most) = (items.len(), limits.batch);
             if count > most {
                 let detail = format!("{count} events, the limit is {most} (gateway.limits.batch)");
@@ -118,7 +123,7 @@ pub(crate) async fn publish(
     let event_type = segment(path)?;
     let query = Query::of(&parts.uri, &[&ASK, &PUBLISH])?;
     sequence::refuse(&parts.headers)?;
-    let ask = Ask::of(&gateway, &query, &parts.headers)?;
+    let ask = Ask::of(&gateway, &caller, &query, &parts.headers)?;
     if cloudevents::mode(&parts.headers)? != Mode::Binary {
         return Err(
             media_type("this resource takes the data of an event, not a CloudEvent")
@@ -271,7 +276,12 @@ fn unreserved(message: Message) -> Result<Message, Problem> {
 }
 
 impl Ask {
-    fn of(gateway: &Gateway, query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
+    fn of(
+        gateway: &Gateway,
+        caller: &Caller,
+        query: &Query,
+        headers: &HeaderMap,
+    ) -> Result<Self, Problem> {
         let levels = &gateway.bus.engine().capability().durability;
         let names: Vec<_> = levels.iter().map(|level| level.as_str()).collect();
         let durability = match query.text("durability") {
@@ -299,6 +309,7 @@ impl Ask {
             durability,
             partial,
             wait,
+            reads: caller.may(Verb::Read),
             sequence: None,
         })
     }
@@ -351,9 +362,16 @@ async fn store(
         None => gateway.commit(&ask, incoming).await?,
     };
     let mut response = gateway.answer(&ask, batch, &stored).await?;
-    if let Some(warning) = warning {
-        let name = HeaderName::from_static("hence-warning");
-        response.headers_mut().insert(name, warning);
+    let doubt = ask
+        .sequence
+        .as_ref()
+        .and_then(|of| sequence::doubt(of, &stored));
+    for warning in doubt.into_iter().chain(warning) {
+        let visible = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+        if let Ok(text) = HeaderValue::try_from(warning.chars().map(visible).collect::<String>()) {
+            let name = HeaderName::from_static("hence-warning");
+            response.headers_mut().append(name, text);
+        }
     }
     Ok(response)
 }
@@ -398,12 +416,12 @@ impl Gateway {
         let began = Instant::now();
         let types: Vec<Option<String>> = incoming.events.iter().map(event_type).collect();
         let stored = if let Some(sequence) = &ask.sequence {
-            // Also of no event: the number is taken.
             let messages = whole(incoming.events, incoming.batch)?;
             let sent = self
                 .bus
                 .commit_counted(messages, ask.durability, sequence.clone());
-            sent.await?.into_iter().map(Ok).collect()
+            let sent = sent.await.map_err(sequence::refused)?;
+            sent.into_iter().map(Ok).collect()
         } else if ask.partial {
             let each = incoming.events.into_iter().map(async |event| {
                 let message = event?;
@@ -485,7 +503,7 @@ impl Gateway {
 
     /// What to say about events that are stored (G17) but may not do what was meant: nothing takes
     /// their type, or it is ordered by a key that they do not have.
-    fn warning(&self, incoming: &Incoming) -> Option<HeaderValue> {
+    fn warning(&self, incoming: &Incoming) -> Option<String> {
         let subscriptions = &self.topology.subscriptions;
         let taken: Vec<&str> = subscriptions
             .iter()
@@ -506,9 +524,7 @@ impl Gateway {
             (keyed && attributes.key().is_none())
                 .then(|| format!("'{name}' is ordered by key, and the event has none: ?key="))
         };
-        let warning = incoming.events.iter().flatten().find_map(warn)?;
-        let visible = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
-        HeaderValue::try_from(warning.chars().map(visible).collect::<String>()).ok()
+        incoming.events.iter().flatten().find_map(warn)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use futures_util::future::join_all;
-use hence::core::engine::DeliveryState;
+use hence::core::engine::{AttemptReport, DeliveryState};
 use hence::core::{Code, Position, Timestamp};
 use hence::{Durability, Receipt};
 use hyper::StatusCode;
@@ -80,7 +80,9 @@ struct Settled {
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    events: Vec<Box<RawValue>>,
+    /// What the handler published; absent for a caller that may not read events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Vec<Box<RawValue>>>,
 }
 
 /// The status of one receipt: stored now, stored before, or only accepted.
@@ -117,7 +119,7 @@ impl Gateway {
             && !receipts.is_empty()
             && !self.is_later(&receipts).await
         {
-            return self.wait(wait, batch, &receipts).await;
+            return self.wait(wait, ask.reads, batch, &receipts).await;
         }
         let statuses: Vec<_> = receipts.iter().copied().map(status).collect();
         let whole = if statuses.iter().all(|status| *status == StatusCode::OK) {
@@ -157,6 +159,7 @@ impl Gateway {
     async fn wait(
         &self,
         wait: Duration,
+        reads: bool,
         batch: bool,
         receipts: &[&Receipt],
     ) -> Result<Response, Problem> {
@@ -172,10 +175,11 @@ impl Gateway {
         let mut pending = !finished;
         for receipt in receipts {
             let results = match receipt.position {
-                Some(position) => self.results(position).await?,
+                Some(position) => self.results(position, reads).await?,
                 None => Vec::new(),
             };
-            pending |= receipt.position.is_none();
+            // A repetition that is not known any more is over: nobody can wait for it.
+            pending |= receipt.position.is_none() && !receipt.duplicate;
             pending |= results.iter().any(|result| result.outcome == "pending");
             let receipt = Written::of(receipt);
             items.push(Waited { receipt, results });
@@ -201,8 +205,8 @@ impl Gateway {
     }
 
     /// What each subscription made of an event; nothing once the engine has forgotten the event,
-    /// which was stored all the same.
-    async fn results(&self, position: Position) -> Result<Vec<Settled>, Problem> {
+    /// which was stored all the same. What a handler says and publishes is for those who may read.
+    async fn results(&self, position: Position, reads: bool) -> Result<Vec<Settled>, Problem> {
         let engine = self.bus.engine();
         let mut results = Vec::new();
         let reports = match engine.report(position).await {
@@ -216,14 +220,11 @@ impl Gateway {
                 _ => "pending",
             };
             let last = report.attempts.last();
-            let error = last.map(|attempt| attempt.error.clone());
-            let mut events = Vec::new();
-            for emitted in report.attempts.iter().flat_map(|attempt| &attempt.emitted) {
-                let Ok(entry) = engine.get(*emitted).await else {
-                    continue;
-                };
-                events.extend(serde_json::value::to_raw_value(&Item::of(&entry)).ok());
-            }
+            let error = last.filter(|_| reads).map(|attempt| attempt.error.clone());
+            let events = match reads {
+                true => Some(self.emitted(&report.attempts).await),
+                false => None,
+            };
             results.push(Settled {
                 subscription: report.subscription,
                 outcome,
@@ -233,6 +234,17 @@ impl Gateway {
             });
         }
         Ok(results)
+    }
+
+    /// What a handler published in its attempts, as far as it is still kept.
+    async fn emitted(&self, attempts: &[AttemptReport]) -> Vec<Box<RawValue>> {
+        let mut events = Vec::new();
+        for emitted in attempts.iter().flat_map(|attempt| &attempt.emitted) {
+            if let Ok(entry) = self.bus.engine().get(*emitted).await {
+                events.extend(serde_json::value::to_raw_value(&Item::of(&entry)).ok());
+            }
+        }
+        events
     }
 }
 

@@ -5,7 +5,7 @@ use hence::core::commit::Sequence;
 use hyper::HeaderMap;
 
 use super::auth::Caller;
-use super::idempotency;
+use super::idempotency::{self, Stored};
 use super::problem::{Code, Problem};
 
 /// The header with the name of a sender.
@@ -59,6 +59,44 @@ pub(super) fn refuse(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(malformed(detail).hint("POST CloudEvents to /v1/events"));
     }
     Ok(())
+}
+
+/// A number without an event would take a place among the senders, of which none is ever forgotten.
+pub(super) fn nothing() -> Problem {
+    malformed(format!("{SEQUENCE} came with no event"))
+        .hint("leave out a request that has none: the next one with events has this number")
+}
+
+/// Why the engine refused a request that is counted.
+pub(super) fn refused(error: hence::Error) -> Problem {
+    let hint = match error.code() {
+        hence::core::Code::DUPLICATE => {
+            "a number and an id each name one thing for ever: send other events under the next \
+             number and with ids of their own, and give each process a sender of its own"
+        }
+        hence::core::Code::STATE_FULL => {
+            "use the name of a sender that is known: no name is ever forgotten"
+        }
+        _ => return error.into(),
+    };
+    Problem::from(error).hint(hint)
+}
+
+/// What to say when a number came again and its events are not known any more: they may be others,
+/// and then they are stored nowhere.
+pub(super) fn doubt(of: &Sequence, stored: &[Stored]) -> Option<String> {
+    let unknown = |stored: &&Stored| {
+        let receipt = stored.as_ref().ok();
+        receipt.is_some_and(|receipt| receipt.duplicate && receipt.position.is_none())
+    };
+    let (count, all) = (stored.iter().filter(unknown).count(), stored.len());
+    let number = of.number;
+    (count > 0).then(|| {
+        format!(
+            "number {number} of this sender came before, and {count} of these {all} events are not \
+             known: if they are not the same as then, they are not stored; see /errors/HN4092"
+        )
+    })
 }
 
 pub(super) fn malformed(detail: String) -> Problem {

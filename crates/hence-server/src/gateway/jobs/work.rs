@@ -14,6 +14,7 @@ use super::Report;
 use super::letter::Letters;
 use super::replay::Events;
 use super::request::Kind;
+use crate::gateway::auth::{Caller, Verb};
 
 /// One job.
 pub(super) struct Job {
@@ -32,6 +33,26 @@ pub(super) struct Job {
 pub(super) enum Task {
     Letters(Letters),
     Events(Box<Events>),
+}
+
+/// How much of a job somebody sees.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum View {
+    /// How far it is, for those who may not read events.
+    Counts,
+    /// The error that it ended with besides, which may tell what is in an event.
+    Error,
+    /// What a replay found besides.
+    Findings,
+}
+
+impl View {
+    pub(super) fn of(caller: &Caller) -> Self {
+        match caller.may(Verb::Read) {
+            true => Self::Findings,
+            false => Self::Counts,
+        }
+    }
 }
 
 /// How a job has ended.
@@ -110,8 +131,8 @@ impl Job {
         self.over.cancel();
     }
 
-    /// How it stands; `whole` with what a replay found, which only whoever may read events may see.
-    pub(super) fn report(&self, whole: bool) -> Report<'_> {
+    /// How it stands.
+    pub(super) fn report(&self, view: View) -> Report<'_> {
         let done = self.done();
         let ended = self.ended();
         let ended = ended.as_ref();
@@ -129,10 +150,12 @@ impl Job {
             by: &self.by,
             began: self.began.to_string(),
             ended: ended.map(|ended| ended.at.to_string()),
-            error: ended.and_then(|ended| ended.error.clone()),
+            error: ended
+                .filter(|_| view >= View::Error)
+                .and_then(|ended| ended.error.clone()),
             replay: match &self.task {
                 Task::Letters(_) => None,
-                Task::Events(events) => Some(events.report(whole)),
+                Task::Events(events) => Some(events.report(view == View::Findings)),
             },
         }
     }
@@ -143,4 +166,34 @@ pub(super) fn eta(rate: Option<u32>, count: u64) -> Option<String> {
     let seconds = count as f64 / f64::from(rate?);
     let whole = Duration::try_from_secs_f64(seconds).ok()?;
     Some(format!("{}s", whole.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_a_job_is_for_those_who_may_read() {
+        let letters = Letters {
+            ids: Vec::new(),
+            discard: None,
+            rate: None,
+            done: Default::default(),
+        };
+        let job = Job::new(Kind::Redrive, None, Task::Letters(letters), "by");
+        *job.ended() = Some(Ended {
+            at: Timestamp::now(),
+            state: "failed",
+            error: Some("the order A-17".to_owned()),
+        });
+        let caller = |verb| Caller {
+            name: "one".into(),
+            allow: vec![verb],
+        };
+        let shown = |verb| job.report(View::of(&caller(verb))).error;
+        for verb in Verb::ALL {
+            let error = (verb == Verb::Read).then(|| "the order A-17".to_owned());
+            assert_eq!(shown(verb), error, "{}", verb.as_str());
+        }
+    }
 }

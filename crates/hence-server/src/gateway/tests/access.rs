@@ -202,3 +202,44 @@ async fn connections_beyond_the_limit_are_told_so() {
     );
     server.stop().await;
 }
+
+/// What a handler says and publishes may tell what is in other events.
+#[tokio::test]
+async fn only_who_may_read_is_told_what_handlers_made_of_an_event() {
+    for verb in Verb::ALL {
+        let token = Token::of_secret("one", "one", vec![Verb::Publish, verb]);
+        let access = Access {
+            tokens: vec![token],
+            ..Access::default()
+        };
+        let server = Server::start("memory", access, Limits::default()).await;
+        let place = async |order: &str, amount: u32| {
+            let body = format!(r#"{{"order_id":"{order}","amount":{amount}}}"#);
+            let path = format!("/v1/publish/order.placed?key={order}");
+            let ask = server.post(&path, JSON, body).header("prefer", "wait=5");
+            let answer = ask.header("authorization", "Bearer one").send().await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            answer.json()["results"][0].clone()
+        };
+        let (rejected, done) = (place("a", 2_000).await, place("b", 1).await);
+        assert_eq!(
+            (&rejected["outcome"], &rejected["attempts"]),
+            (&"rejected".into(), &1.into())
+        );
+        assert_eq!(done["outcome"], "done");
+        let told = (
+            rejected["error"].as_str(),
+            done["events"][0]["event"]["type"].as_str(),
+        );
+        let all = (Some("the bank is closed"), Some("order.charged"));
+        let reads = verb == Verb::Read;
+        assert_eq!(
+            told,
+            if reads { all } else { (None, None) },
+            "{}",
+            verb.as_str()
+        );
+        assert_eq!(done.get("events").is_some(), reads, "{done}");
+        server.stop().await;
+    }
+}
