@@ -223,7 +223,7 @@ impl Default for Shed {
 pub struct Adaptive {
     /// Never fewer.
     pub least: usize,
-    /// Never more; the planner calls this the knee.
+    /// Never more; a knee that the plan names belongs here.
     pub most: usize,
 }
 

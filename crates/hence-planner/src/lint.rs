@@ -18,8 +18,8 @@ pub enum Finding {
     LoopWithoutExit(Vec<String>),
     /// Timers that fire together.
     #[error(
-        "{count} timers of {source_name} fire together: they wait {wait:.4} s longer on average for \
-         {station} than if each had a moment of its own"
+        "{count} events of {source_name} come together every {period:.4} s: they wait {wait:.4} s \
+         longer on average for {station} than if each had a moment of its own"
     )]
     AlignedTimers {
         /// Name of the source.
@@ -28,6 +28,8 @@ pub enum Finding {
         station: String,
         /// How many.
         count: u32,
+        /// From one time to the next, seconds.
+        period: f64,
         /// Half a batch of services, seconds.
         wait: f64,
     },
@@ -136,14 +138,15 @@ fn timers(model: &Model, station: &Station, flow: &Flow) -> Vec<Finding> {
     let aligned = |source: &crate::model::Source| match source.arrivals {
         Arrivals::Timer {
             count,
+            period,
             aligned: true,
-            ..
         } if count > station.servers => {
             let wait = 0.5 * f64::from(count) * flow.es / f64::from(station.servers);
             Some(Finding::AlignedTimers {
                 source_name: source.name.clone(),
                 station: station.name.clone(),
                 count,
+                period,
                 wait,
             })
         }

@@ -38,7 +38,7 @@ pub struct Branch {
 /// A stream of new events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// Name, unique among sources.
+    /// Name; what several sources of one name bring counts together.
     pub name: String,
     /// When they come.
     pub arrivals: Arrivals,
@@ -369,6 +369,12 @@ impl Retry {
 }
 
 impl Model {
+    /// The rate of all sources of a name together, 1/s; `None` when there is none.
+    pub fn rate(&self, name: &str) -> Option<f64> {
+        let of = self.sources.iter().filter(|source| source.name == name);
+        of.map(|source| source.arrivals.rate()).reduce(|a, b| a + b)
+    }
+
     /// Position of a station.
     pub fn station(&self, name: &str) -> Option<usize> {
         self.stations.iter().position(|s| s.name == name)

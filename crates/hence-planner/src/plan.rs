@@ -7,6 +7,7 @@
 mod engine;
 mod explain;
 mod flow;
+mod journey;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use crate::simulate::{Estimate, SimOptions, SimReport, StationEstimate, Timing, 
 pub use crate::plan::engine::Method;
 pub use crate::plan::explain::explain;
 pub use crate::plan::flow::{Flow, flows};
+pub use crate::plan::journey::{simulated, together};
 
 /// A figure with its band and the engine that produced it; seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -71,7 +73,7 @@ pub struct Prediction {
     pub warnings: Vec<String>,
 }
 
-/// One source, from publishing to the end of the last reaction.
+/// What one source brings, or several of one name, from publishing to the end of the last reaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Journey {
     /// Its name.
@@ -224,7 +226,7 @@ pub fn plan(model: &Model, options: &PlanOptions) -> Result<Plan, PlanError> {
         predictions.push(one.predict(answers, rho)?);
     }
     let slack = slack(model, &flows, options);
-    let journeys = journeys(model, &predictions, report.as_ref(), slack)?;
+    let journeys = together(journeys(model, &predictions, report.as_ref(), slack)?);
     Ok(Plan {
         predictions,
         journeys,

@@ -73,6 +73,16 @@ impl UslFit {
 /// # Errors
 /// [`Domain`] for fewer than six distinct levels or values that are not positive.
 pub fn usl_fit(points: &[(f64, f64)]) -> Result<UslFit, Domain> {
+    let points: Vec<_> = points.iter().map(|&(n, x)| (n, x, 1.0)).collect();
+    usl_fit_weighted(&points)
+}
+
+/// The same for (N, throughput, weight) points: a weight is one over a variance, up to a factor that
+/// all share.
+///
+/// # Errors
+/// [`Domain`] for fewer than six distinct levels or values that are not positive.
+pub fn usl_fit_weighted(points: &[(f64, f64, f64)]) -> Result<UslFit, Domain> {
     let mut levels: Vec<f64> = points.iter().map(|p| p.0).collect();
     levels.sort_by(f64::total_cmp);
     levels.dedup();
@@ -81,11 +91,12 @@ pub fn usl_fit(points: &[(f64, f64)]) -> Result<UslFit, Domain> {
             "a scalability law needs at least six levels",
         ));
     }
-    for &(n, x) in points {
+    for &(n, x, weight) in points {
         positive("N", n)?;
         non_negative("X", x)?;
+        positive("weight", weight)?;
     }
-    let slope = points.iter().map(|(n, x)| x / n).fold(0.0, f64::max);
+    let slope = points.iter().map(|(n, x, _)| x / n).fold(0.0, f64::max);
     let mut p = [slope, 0.05, 1e-4];
     let mut damping = 1e-3;
     let mut sse = residual(&p, points);
@@ -128,7 +139,7 @@ pub fn usl_fit(points: &[(f64, f64)]) -> Result<UslFit, Domain> {
     })
 }
 
-fn residual(p: &[f64; 3], points: &[(f64, f64)]) -> f64 {
+fn residual(p: &[f64; 3], points: &[(f64, f64, f64)]) -> f64 {
     let law = Usl {
         gamma: p[0],
         sigma: p[1],
@@ -136,21 +147,21 @@ fn residual(p: &[f64; 3], points: &[(f64, f64)]) -> f64 {
     };
     points
         .iter()
-        .map(|&(n, x)| (x - law.throughput(n)).powi(2))
+        .map(|&(n, x, weight)| weight * (x - law.throughput(n)).powi(2))
         .sum()
 }
 
-/// JᵀJ and Jᵀr of the residuals.
-fn normal(p: &[f64; 3], points: &[(f64, f64)]) -> (Matrix, Vec<f64>) {
+/// JᵀWJ and JᵀWr of the residuals.
+fn normal(p: &[f64; 3], points: &[(f64, f64, f64)]) -> (Matrix, Vec<f64>) {
     let (mut jtj, mut jtr) = (Matrix::zeros(3, 3), vec![0.0; 3]);
-    for &(n, x) in points {
+    for &(n, x, weight) in points {
         let d = 1.0 + p[1] * (n - 1.0) + p[2] * n * (n - 1.0);
         let f = p[0] * n / d;
         let j = [n / d, -f * (n - 1.0) / d, -f * n * (n - 1.0) / d];
         for a in 0..3 {
-            jtr[a] += j[a] * (x - f);
+            jtr[a] += weight * j[a] * (x - f);
             for b in 0..3 {
-                jtj.add_to(a, b, j[a] * j[b]);
+                jtj.add_to(a, b, weight * j[a] * j[b]);
             }
         }
     }

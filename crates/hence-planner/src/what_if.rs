@@ -16,9 +16,9 @@ pub enum Change {
         /// The factor.
         factor: f64,
     },
-    /// One source at a new mean rate.
+    /// All sources of a name at a new mean rate together, each faster by the same factor.
     Rate {
-        /// Its name.
+        /// Their name.
         source: String,
         /// 1/s.
         rate: f64,
@@ -76,9 +76,10 @@ pub fn apply(model: &Model, changes: &[Change]) -> Result<Model, Domain> {
             }
             Change::Rate { source, rate } => {
                 positive("rate", *rate)?;
-                let found = next.sources.iter_mut().find(|s| s.name == *source);
-                let found = found.ok_or_else(|| unknown("source", source))?;
-                found.arrivals = found.arrivals.faster(rate / found.arrivals.rate());
+                let now = (next.rate(source)).ok_or_else(|| unknown("source", source))?;
+                for found in next.sources.iter_mut().filter(|s| s.name == *source) {
+                    found.arrivals = found.arrivals.faster(rate / now);
+                }
             }
             Change::Workers { station, servers } => find(&mut next, station)?.servers = *servers,
             Change::Service { station, factor } => {

@@ -3,6 +3,8 @@
 //! What the data cannot carry is left out with the reason, and so is everything behind it: a plan of
 //! the rest is still right, a plan with a guess in it is not.
 
+#[path = "planning/knee.rs"]
+mod knee;
 #[path = "planning/limit.rs"]
 mod limit;
 
@@ -10,22 +12,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hence::core::Topology;
 use hence::measure::{BLOCK, Measured, Times, WINDOW};
-use hence_planner::arrivals::Arrivals;
 use hence_planner::fit::service::{Block, Services};
 use hence_planner::fit::{Band, Refusal, Warning, arrival, key, service};
 use hence_planner::histogram::{Bin, Hist};
 use hence_planner::model::{KeyLaw, Keying, Model, Retry};
 use hence_planner::plan::{Knowledge, flows};
 use hence_planner::topology::{Handling, Inflow, Measurements, model, unmodelled};
-use hence_planner::usl::usl_fit;
+
+pub(crate) use self::knee::{advice as knee_advice, knee};
 
 /// The seed of resampling: the same data give the same bands.
 const SEED: u64 = 1;
 /// Lanes are left out of the model when this share of events, or less, meets one of its own key.
 const MEETING_MAX: f64 = 0.01;
-
-/// Services that a level of concurrency must have to say anything of scaling.
-const LEVEL_MIN: u64 = 50;
 
 /// What was measured, by subscription.
 pub(crate) type All = BTreeMap<String, Measured>;
@@ -155,15 +154,15 @@ fn services(measured: &Measured) -> Services {
         sum: block.sum,
         squares: block.squares,
     });
-    let beside = measured.beside.iter().zip(0..);
+    let beside = knee::together(&measured.beside);
     Services {
         hist: histogram(&measured.service),
         blocks: blocks.collect(),
         block_seconds: BLOCK.as_secs_f64(),
         censored: measured.cut,
-        by_in_flight: beside
-            .filter(|((count, _), _)| *count > 0)
-            .map(|((count, sum), number)| (number, *count, sum / *count as f64))
+        by_in_flight: (beside.iter().zip(0..))
+            .filter(|(level, _)| level.count > 0)
+            .map(|(level, number)| (number, level.count, level.sum / level.count as f64))
             .collect(),
     }
 }
@@ -197,11 +196,6 @@ fn key_law(measured: &Measured) -> Option<KeyLaw> {
     key::fit(&top, keys.events, keys.distinct.max(top.len() as u64)).ok()
 }
 
-/// The source of those events of a type that timers publish together, where others come beside them.
-fn in_step(kind: &str) -> String {
-    format!("{kind} (in step)")
-}
-
 /// What comes in from outside, by type.
 fn fit_inflows(topology: &Topology, measured: &All, fitted: &mut Fitted) -> Vec<Inflow> {
     let mut inflows = Vec::new();
@@ -223,15 +217,16 @@ fn fit_inflows(topology: &Topology, measured: &All, fitted: &mut Fitted) -> Vec<
         };
         match arrival::fit(counts, WINDOW.as_secs_f64()) {
             Ok(fit) => {
-                let inflow = |source, arrivals| Inflow {
-                    source,
+                // Timers beside other traffic are a source of the same name.
+                let inflow = |arrivals| Inflow {
+                    source: kind.name.clone(),
                     event: kind.name.clone(),
                     arrivals,
                     keys: key_law(measured),
                 };
-                inflows.push(inflow(kind.name.clone(), fit.arrivals));
+                inflows.push(inflow(fit.arrivals));
                 let timers = fit.timers.into_iter();
-                inflows.extend(timers.map(|timers| inflow(in_step(&kind.name), timers)));
+                inflows.extend(timers.map(inflow));
             }
             Err(refusal) => {
                 let why = format!("of {}: {refusal}", kind.name);
@@ -323,23 +318,6 @@ pub(crate) fn relax(model: &mut Model, measured: &All) {
     }
 }
 
-/// How many handlers at a time do most together, from how long they take beside one another; `None`
-/// where that is not seen.
-pub(crate) fn knee(measured: &Measured) -> Option<f64> {
-    let levels = measured.beside.iter().zip(1..);
-    let points: Vec<(f64, f64)> = levels
-        .filter(|((count, sum), _)| *count >= LEVEL_MIN && *sum > 0.0)
-        .map(|((count, sum), n): (_, u32)| {
-            let n = f64::from(n);
-            (n, n * *count as f64 / sum)
-        })
-        .collect();
-    let fit = usl_fit(&points).ok()?;
-    let peak = fit.law.peak();
-    // The law is not continued far beyond what was seen.
-    (peak.is_finite() && peak <= 2.0 * fit.largest).then_some(peak)
-}
-
 /// The doubts that a fit of arrivals leaves, in words.
 pub(crate) fn doubts(knowledge: &Knowledge) -> Vec<String> {
     knowledge.warnings.iter().map(Warning::to_string).collect()
@@ -347,6 +325,5 @@ pub(crate) fn doubts(knowledge: &Knowledge) -> Vec<String> {
 
 /// The rate of a type from outside; `None` when it has none.
 pub(crate) fn rate(model: &Model, name: &str) -> Option<f64> {
-    let source = model.sources.iter().find(|source| source.name == name);
-    source.map(|source| Arrivals::rate(&source.arrivals))
+    model.rate(name)
 }

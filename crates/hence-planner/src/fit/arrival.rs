@@ -108,9 +108,11 @@ const BESIDE_MIN: f64 = 0.05;
 /// Timers, alone or with what comes beside them; `None` when that is too little to be fitted and
 /// too much to be left out.
 fn beside(found: &timer::Aligned, rate: f64, time: f64, window: f64) -> Option<ArrivalFit> {
+    // Events are whole: the period gives way, so that the rate is what was measured.
+    let count = (found.size.round() as u32).max(1);
     let timers = Arrivals::Timer {
-        period: found.period,
-        count: (found.size.round() as u32).max(1),
+        period: found.period * f64::from(count) / found.size,
+        count,
         aligned: true,
     };
     let rest = found.rest.iter().sum::<u64>() as f64 / time;

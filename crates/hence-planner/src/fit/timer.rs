@@ -25,8 +25,9 @@ const PERIOD_MIN: f64 = 5.0;
 const OFF: f64 = 1.5;
 /// The share of the distances that must be even, and of those that must be one period.
 const EVEN: f64 = 0.9;
-/// The largest SCV of the sizes.
-const SIZE_SCV_MAX: f64 = 0.25;
+/// The largest SCV of the sizes: a standard deviation of a fifth. Timers are as many each time; what
+/// differs more is a batch of something, which the model of timers would make too even.
+const SIZE_SCV_MAX: f64 = 0.04;
 /// A burst has at least this many events, or nothing fires together.
 const SIZE_MIN: f64 = 1.5;
 

@@ -60,9 +60,13 @@ impl<'a> Run<'a> {
         let sources = wiring
             .sources
             .iter()
-            .map(|plan| {
-                // Sources and stations may share a name: purposes differ.
-                let stream = |purpose| Rng::stream(seed, replication, &plan.name, purpose);
+            .enumerate()
+            .map(|(i, plan)| {
+                // Sources and stations may share a name: purposes differ. So do those of several
+                // sources of one name.
+                let before = wiring.sources[..i].iter().filter(|s| s.name == plan.name);
+                let more = 1_000 * before.count() as u64;
+                let stream = |purpose| Rng::stream(seed, replication, &plan.name, purpose + more);
                 SourceState {
                     interval_rng: stream(11),
                     key_rng: stream(12),

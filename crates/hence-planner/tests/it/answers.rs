@@ -8,8 +8,10 @@ use hence_planner::lint::{Finding, lint};
 use hence_planner::model::{
     BatchService, Failure, KeyLaw, Keying, Model, OnFull, Patience, Retry, Source, Station, all_to,
 };
-use hence_planner::plan::{Figure, Knowledge, Method, PlanError, PlanOptions, flows, plan};
+use hence_planner::plan::{Figure, Knowledge, Method, PlanError, PlanOptions};
+use hence_planner::plan::{flows, plan, simulated};
 use hence_planner::service::Dist;
+use hence_planner::simulate::{SimOptions, simulate};
 use hence_planner::sizing::{
     Percentile, Target, workers_for, workers_for_response, workers_for_wait,
 };
@@ -492,6 +494,68 @@ fn shop() -> Topology {
             node("charge", "reserved", &[], "any"),
         ],
     }
+}
+
+/// Random traffic of a type and timers beside it, which are two sources of one name.
+fn mixed() -> Model {
+    let mut measurements = measured();
+    let mut timers = measurements.inflows[0].clone();
+    timers.arrivals = Arrivals::Timer {
+        period: 1.0,
+        count: 20,
+        aligned: true,
+    };
+    measurements.inflows.push(timers);
+    model(&shop(), &measurements).unwrap()
+}
+
+#[test]
+fn what_if_and_journeys_take_all_sources_of_a_name_together() {
+    let mixed = mixed();
+    assert_eq!(mixed.rate("web"), Some(60.0));
+    assert_eq!(mixed.rate("nobody"), None);
+    let change = Change::Rate {
+        source: "web".into(),
+        rate: 30.0,
+    };
+    let slower = apply(&mixed, &[change]).unwrap();
+    let rates: Vec<f64> = slower.sources.iter().map(|s| s.arrivals.rate()).collect();
+    assert!(
+        (rates[0] - 20.0).abs() < 1e-9 && (rates[1] - 10.0).abs() < 1e-9,
+        "each by the same factor: {rates:?}"
+    );
+    let planned = plan(&slower, &PlanOptions::default()).unwrap();
+    let [way] = planned.journeys.as_slice() else {
+        panic!("{:?}", planned.journeys);
+    };
+    assert!(
+        way.source == "web" && (way.rate - 30.0).abs() < 1e-9,
+        "{way:?}"
+    );
+    let report = simulate(&slower, &SimOptions::default()).unwrap();
+    let [random, timers] = report.sources.as_slice() else {
+        panic!("{:?}", report.sources);
+    };
+    let [seen] = simulated(&report).try_into().unwrap();
+    let parts = [random, timers].map(|source| source.response);
+    let means = parts.map(|timing| timing.mean.value);
+    let share = timers.rate.value / (random.rate.value + timers.rate.value);
+    let mean = means[0] + share * (means[1] - means[0]);
+    assert!(
+        (seen.art.value / mean - 1.0).abs() < 1e-9,
+        "{seen:?}, {means:?}"
+    );
+    let within = |end: f64, ends: [f64; 2]| ends.contains(&end);
+    assert!(within(seen.p99.lo, parts.map(|timing| timing.p99.lo)));
+    assert!(within(seen.p99.hi, parts.map(|timing| timing.p99.hi)));
+}
+
+#[test]
+fn a_warning_of_timers_says_what_comes_and_when() {
+    let found = lint(&mixed()).unwrap();
+    let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let wanted = "20 events of web come together every 1.0000 s";
+    assert!(said.iter().any(|text| text.starts_with(wanted)), "{said:?}");
 }
 
 fn measured() -> Measurements {

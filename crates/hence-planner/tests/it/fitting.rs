@@ -151,6 +151,33 @@ fn timers_that_fire_together_are_told_apart() {
 }
 
 #[test]
+fn timers_have_the_rate_that_was_measured() {
+    // Three and four in turn: no whole number of events is right with the period as it is.
+    let mut all = vec![0; 8_000];
+    for (at, count) in all.iter_mut().step_by(50).enumerate() {
+        *count = 3 + (at as u64 % 2);
+    }
+    let fit = arrival::fit(&all, 0.02).unwrap();
+    assert!(matches!(fit.arrivals, Arrivals::Timer { .. }), "{fit:?}");
+    let (fitted, measured) = (fit.arrivals.rate(), fit.rate.value);
+    assert!(
+        (fitted / measured - 1.0).abs() < 0.01,
+        "{fitted}, {measured}"
+    );
+}
+
+#[test]
+fn batches_of_many_sizes_are_no_timers() {
+    let mut all = vec![0; 8_000];
+    for (at, count) in all.iter_mut().step_by(50).enumerate() {
+        *count = [10, 30, 20][at % 3];
+    }
+    let fit = arrival::fit(&all, 0.02).unwrap();
+    let is_timer = matches!(fit.arrivals, Arrivals::Timer { .. });
+    assert!(!is_timer && fit.timers.is_none(), "{fit:?}");
+}
+
+#[test]
 fn timers_are_told_apart_from_what_comes_beside_them() {
     let mut all = bursts(40, 1.0, 300.0, 2);
     let others = counts([25.0, 25.0], [1.0, 1.0], 0.02, all.len(), 2);

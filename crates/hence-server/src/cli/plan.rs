@@ -341,12 +341,8 @@ pub(super) fn table(out: &mut Output, answer: &Answer) -> Result<()> {
                 time(span.mean)
             ))?;
         }
-        if let Some(fate) = row
-            .fate
-            .as_ref()
-            .filter(|fate| fate.dead + fate.expired > 0.0)
-        {
-            out.line(&format!("{name}: {}", fate.say()))?;
+        if let Some(fate) = row.fate.as_ref().filter(|fate| fate.says_much()) {
+            out.line(&format!("{name}: {}", fate.say(&row.measured)))?;
         }
         for warning in &row.warnings {
             out.warn(&format!("{name}: {warning}"));

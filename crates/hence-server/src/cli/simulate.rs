@@ -5,7 +5,8 @@ mod replay;
 
 use std::path::PathBuf;
 
-use hence_planner::simulate::{SimOptions, SimReport, Timing, WarmUp, simulate};
+use hence_planner::plan::simulated;
+use hence_planner::simulate::{Estimate, SimOptions, SimReport, Timing, WarmUp, simulate};
 use serde_json::{Value, json};
 
 use super::error::{Fault, Result};
@@ -129,11 +130,12 @@ impl Simulate {
 /// What a simulation says, in the form of an answer of the server.
 fn answer(modelled: &Modelled, report: &SimReport) -> Value {
     let method = format!("DES n={}", report.replications);
-    let number = |e: hence_planner::simulate::Estimate| {
+    let banded = |value: f64, lo: f64, hi: f64| {
         // Repetitions of what was recorded do not differ.
-        let [lo, hi] = [e.lo, e.hi].map(|end| if end.is_finite() { end } else { e.value });
-        json!({"value": e.value, "lo": lo, "hi": hi, "method": method})
+        let [lo, hi] = [lo, hi].map(|end| if end.is_finite() { end } else { value });
+        json!({"value": value, "lo": lo, "hi": hi, "method": method})
     };
+    let number = |e: Estimate| banded(e.value, e.lo, e.hi);
     let times = |t: &Timing| (number(t.mean), number(t.p50), number(t.p99));
     let flows = hence_planner::plan::flows(&modelled.model).unwrap_or_default();
     let stations = modelled.model.stations.iter().zip(&flows);
@@ -149,11 +151,9 @@ fn answer(modelled: &Modelled, report: &SimReport) -> Value {
                 "art": art, "p50": p50, "p99": p99,
             })
         });
-    let ways = report.sources.iter().map(|source| {
-        let (art, p50, p99) = times(&source.response);
-        json!({
-            "type": source.name, "rate": source.rate.value, "art": art, "p50": p50, "p99": p99,
-        })
+    let ways = simulated(report).into_iter().map(|way| {
+        let [art, p50, p99] = [way.art, way.p50, way.p99].map(|f| banded(f.value, f.lo, f.hi));
+        json!({"type": way.source, "rate": way.rate, "art": art, "p50": p50, "p99": p99})
     });
     json!({
         "outcome": "plan",

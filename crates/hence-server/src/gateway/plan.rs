@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use hence::metrics::Metrics;
 use hence_planner::model::Model;
 use hence_planner::plan::{Knowledge, PlanOptions, plan as plan_of};
 use hyper::{StatusCode, Uri};
@@ -108,26 +107,6 @@ pub(crate) async fn keep_testing(gateway: Arc<Gateway>) {
     }
 }
 
-/// Keeps subscriptions that seek their number of calls below the knee that was measured.
-fn bound(metrics: &Metrics, measured: &All) {
-    for (name, metrics) in metrics {
-        let Some(measured) = measured.get(name) else {
-            continue;
-        };
-        let seeks = (measured.options.as_ref()).is_some_and(|options| options.adaptive.is_some());
-        let knee = planning::knee(measured).filter(|_| seeks);
-        let knee = knee.map(|knee| knee as usize);
-        if knee != metrics.bounded() {
-            tracing::info!(
-                subscription = name,
-                ?knee,
-                "the knee bounds the calls at a time"
-            );
-            metrics.bound(knee);
-        }
-    }
-}
-
 impl Gateway {
     fn metered(&self) -> All {
         let metrics = self.metrics.iter();
@@ -154,7 +133,6 @@ impl Gateway {
     /// One round of the back-test.
     async fn test_once(&self) {
         let measured = self.metered();
-        bound(&self.metrics, &measured);
         let topology = self.topology.clone();
         let work = move || {
             let mut fitted = planning::fit(&topology, &measured);

@@ -50,14 +50,11 @@ impl Adaptive {
         self.calls as usize
     }
 
-    /// A call has ended that began beside so many others. More than `knee` at a time are not tried
-    /// for, which takes nothing from the least.
-    pub(crate) fn ended(&mut self, ran: Duration, beside: usize, knee: usize) {
+    /// A call has ended that began beside so many others.
+    pub(crate) fn ended(&mut self, ran: Duration, beside: usize) {
         let Some(bounds) = self.bounds else {
             return;
         };
-        let most = bounds.most.min(knee).max(bounds.least) as f64;
-        self.calls = self.calls.min(most);
         let this = ran.as_secs_f64().max(1e-9);
         self.seen = (self.seen + 1.0).min(CALLS_REMEMBERED);
         self.usual += (this - self.usual) / self.seen;
@@ -70,7 +67,7 @@ impl Adaptive {
         let gradient = (TOLERANCE * self.usual / this).clamp(GRADIENT_MIN, 1.0);
         let wanted = self.calls * gradient + GROWTH;
         let next = self.calls + SMOOTHING * (wanted - self.calls);
-        self.calls = next.min(most).max(bounds.least as f64);
+        self.calls = next.min(bounds.most as f64).max(bounds.least as f64);
     }
 }
 

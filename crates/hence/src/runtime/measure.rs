@@ -4,9 +4,9 @@
 //! Everything is bounded and forgotten after a while; one lock, which nobody else holds but a
 //! reader, is taken for each pull, and for all calls together whose settlements share a commit.
 //!
-//! Every arrival and every end of an attempt is counted. What else is known of an event (its times,
-//! its key, its priority) is noted of all while they are few, and of one in eight beyond
-//! [`Sample`]'s limit in each window, which counts for eight.
+//! Every arrival and every end of an attempt is counted, and every key is seen. What else is known of
+//! an event (its times, how often its key came, its priority) is noted of all while they are few, and
+//! of one in eight beyond [`Sample`]'s limit in each window, which counts for eight.
 
 mod keys;
 mod sample;
@@ -44,20 +44,35 @@ const TYPES_MAX: usize = 64;
 /// Priorities that are told apart; what is beyond counts with the least urgent of them.
 const PRIORITIES_MAX: usize = 16;
 /// Numbers of handlers at a time that are told apart; what is beyond counts with the last.
-const BESIDE_MAX: usize = 64;
+pub const BESIDE_MAX: usize = 64;
 
 /// Sums over one block of time, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Block {
-    /// Attempts that ended.
+    /// About how many attempts ended: one that was measured counts for all that it stands for.
     pub count: u64,
-    /// The sum of their service times.
+    /// The sum of their service times, estimated so.
     pub sum: f64,
-    /// The sum of their squares.
+    /// The sum of their squares, estimated so.
     pub squares: f64,
 }
 
+/// Attempts that began beside the same number of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Level {
+    /// Of which a time was taken.
+    pub samples: u64,
+    /// For which these stand.
+    pub count: u64,
+    /// The sum of the service times of those, in seconds.
+    pub sum: f64,
+}
+
 /// What was measured of one subscription in the last minutes. Times in seconds.
+///
+/// `arrivals`, `inflows`, `done`, `failed`, `rejected` and `emitted` count every event. Of an event
+/// in a crowd the rest is a sample, in which one that was measured counts for all that it stands for:
+/// exact while few come, and right on average when many do.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// Arrivals in each window of [`WINDOW`], the oldest first; retries do not count.
@@ -70,8 +85,9 @@ pub struct Measured {
     pub response: Times,
     /// Service times by [`BLOCK`], the oldest first.
     pub blocks: Vec<Block>,
-    /// Attempts and the sum of their service times, by how many others were with a handler.
-    pub beside: Vec<(u64, f64)>,
+    /// By how many others were with a handler when an attempt began: of the time of some minutes that
+    /// goes on, and of the one before it. The last of 65 stands for all that had more company.
+    pub beside: [Vec<Level>; 2],
     /// Attempts that were handled.
     pub done: u64,
     /// Attempts that failed, with or without another one after them.
@@ -88,7 +104,7 @@ pub struct Measured {
     pub priorities: BTreeMap<i32, u64>,
     /// From arrival to expiry, of those that expire.
     pub expiry: Times,
-    /// Arrivals of the time for which priorities and expiry are counted.
+    /// About how many arrivals were in the time for which priorities and expiry are counted.
     pub counted: u64,
     /// Whether a call took several events at once.
     pub batched: bool,
@@ -128,7 +144,7 @@ struct State {
 struct Counts {
     service: Times,
     response: Times,
-    beside: Vec<(u64, f64)>,
+    beside: Vec<Level>,
     done: u64,
     failed: u64,
     rejected: u64,
@@ -238,15 +254,19 @@ impl Meter {
     /// for how many it stands. Empties the list.
     pub(crate) fn done(&self, count: usize, calls: &mut Vec<(Option<Timestamp>, CallTime, u32)>) {
         let limit = self.limit();
+        let last = calls.last().map(|(_, time, _)| time.now);
+        let now = last.unwrap_or_else(|| self.now());
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let began = state.began;
+        // Perhaps none was chosen, and they ended in a new period all the same.
+        state.turn(steps(now, began, PERIOD));
+        state.now.done += count as u64;
         for (ready, time, weight) in calls.drain(..) {
             state.timed(&time, limit, weight);
             if let Some(ready) = ready.filter(|ready| *ready >= began) {
                 (state.now.response).record(time.now.since(ready), weight);
             }
         }
-        state.now.done += count as u64;
     }
 
     /// Whether it measures.
@@ -281,7 +301,7 @@ impl Meter {
             blocks: state.blocks.list(steps(now, began, BLOCK), BLOCKS_MAX),
             service: all.service,
             response: all.response,
-            beside: all.beside,
+            beside: [state.now.beside.clone(), state.before.beside.clone()],
             done: all.done,
             failed: all.failed,
             rejected: all.rejected,
@@ -359,8 +379,9 @@ impl State {
             }
             same.of_type = same.of_type.saturating_add(1);
         }
+        let key = attributes.key().map(|key| self.now.keys.see(key));
         if let Some(weight) = self.sample.next() {
-            self.now.count_traits(delivery, by_priority, weight);
+            self.now.count_traits(delivery, key, by_priority, weight);
         }
     }
 
@@ -393,11 +414,12 @@ impl State {
         now.service.record(time.occupied, weight);
         let slot = time.beside.min(BESIDE_MAX);
         if now.beside.len() <= slot {
-            now.beside.resize(slot + 1, (0, 0.0));
+            now.beside.resize(slot + 1, Level::default());
         }
         if let Some(beside) = now.beside.get_mut(slot) {
-            beside.0 += count;
-            beside.1 += sum;
+            beside.samples += 1;
+            beside.count += count;
+            beside.sum += sum;
         }
         if time.ran >= limit {
             now.cut += count;
@@ -419,11 +441,18 @@ impl State {
 }
 
 impl Counts {
-    /// Counts the key of an arrival, and what an order may look at, as often as it stands for.
-    fn count_traits(&mut self, delivery: &Delivery, by_priority: bool, weight: u32) {
+    /// Counts the key of an arrival, by its hash, and what an order may look at, as often as it
+    /// stands for.
+    fn count_traits(
+        &mut self,
+        delivery: &Delivery,
+        key: Option<u64>,
+        by_priority: bool,
+        weight: u32,
+    ) {
         self.counted += u64::from(weight);
         let attributes = delivery.message.attributes();
-        if let Some(key) = attributes.key() {
+        if let Some(key) = key {
             self.keys.count(key, weight);
         }
         if let Some(expires) = attributes.expires() {
@@ -475,12 +504,6 @@ impl Counts {
     fn add(&mut self, other: &Self) {
         self.service.add(&other.service);
         self.response.add(&other.response);
-        self.beside
-            .resize(self.beside.len().max(other.beside.len()), (0, 0.0));
-        for (mine, theirs) in self.beside.iter_mut().zip(&other.beside) {
-            mine.0 += theirs.0;
-            mine.1 += theirs.1;
-        }
         self.done += other.done;
         self.failed += other.failed;
         self.rejected += other.rejected;

@@ -1,7 +1,7 @@
 //! What the runtime counts, for each subscription.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -94,8 +94,6 @@ pub struct SubscriptionMetrics {
     pub(crate) shed: AtomicU64,
     pub(crate) running: AtomicU64,
     pub(crate) meter: Meter,
-    /// The most calls at a time that an adaptive subscription tries for; 0 without a bound.
-    knee: AtomicUsize,
     pub(crate) trouble: Trouble,
     /// From the append of an event to the beginning of its attempt.
     pub wait: Histogram,
@@ -144,17 +142,6 @@ impl SubscriptionMetrics {
     /// in any case.
     pub fn measure(&self, on: bool) {
         self.meter.measure(on);
-    }
-
-    /// Bounds the calls at a time of a subscription that seeks their number (`adaptive`) until it is
-    /// said anew, never below its least: the knee, beyond which more calls do less. `None` lifts it.
-    pub fn bound(&self, knee: Option<usize>) {
-        self.knee.store(knee.map_or(0, |knee| knee.max(1)), Relaxed);
-    }
-
-    /// The bound that was said last.
-    pub fn bounded(&self) -> Option<usize> {
-        Some(self.knee.load(Relaxed)).filter(|knee| *knee > 0)
     }
 
     /// Why it stands still, in words; `None` while it does not.

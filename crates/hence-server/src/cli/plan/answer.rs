@@ -73,6 +73,8 @@ pub(crate) struct Times {
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Seen {
+    #[serde(default)]
+    pub(crate) attempts: u64,
     pub(crate) art: Option<f64>,
     pub(crate) p99: Option<f64>,
 }
@@ -116,7 +118,7 @@ pub(crate) struct Step {
     pub(crate) figure: Option<Number>,
 }
 
-/// A share of dead letters that no measurement of some minutes can see.
+/// A share of dead letters that no measurement of some minutes can see: it is a product of small ones.
 const RARE: f64 = 1e-6;
 
 /// What becomes of an event.
@@ -129,23 +131,36 @@ pub(crate) struct Fate {
 }
 
 impl Fate {
-    /// In words: how many are lost for one that is handled.
-    pub(crate) fn say(&self) -> String {
+    /// Whether something is lost, or how much is at most was counted.
+    pub(crate) fn says_much(&self) -> bool {
+        self.dead + self.expired > 0.0 || self.deadband.is_some()
+    }
+
+    /// In words: how many are lost for one that is handled, of what was seen.
+    pub(crate) fn say(&self, seen: &Seen) -> String {
         let one_in = |share: f64| format!("1 in {:.0}", 1.0 / share);
         let mut parts = Vec::new();
-        let band = self.deadband.filter(|[lo, _]| *lo > 0.0);
-        if let Some([_, hi]) = band.filter(|_| self.dead > 0.0 && self.dead < RARE) {
-            // So rare a share is the product of small ones, and was not seen.
-            parts.push(format!(
-                "at most {} events becomes a dead letter",
-                one_in(hi)
-            ));
-        } else if self.dead > 0.0 {
+        let band = self.deadband.filter(|[_, hi]| *hi > 0.0);
+        if self.dead >= RARE {
             let mut text = format!("{} events becomes a dead letter", one_in(self.dead));
-            if let Some([lo, hi]) = band {
+            if let Some([lo, hi]) = band.filter(|[lo, _]| *lo > 0.0) {
                 text = format!("{text} ({} to {})", one_in(hi), one_in(lo));
             }
             parts.push(text);
+        } else if let Some([_, hi]) = band {
+            // Both ends of the counts, of failures and of rejections, hold in 97.5 % each.
+            let below = one_in(hi);
+            parts.push(if self.dead > 0.0 {
+                format!("dead letters below {below} events (95 %, if attempts fail independently)")
+            } else {
+                let attempts = seen.attempts;
+                format!("no dead letter in {attempts} attempts: below {below} events (95 %)")
+            });
+        } else if self.dead > 0.0 {
+            parts.push(format!(
+                "{} events becomes a dead letter",
+                one_in(self.dead)
+            ));
         }
         if self.expired > 0.0 {
             parts.push(format!("{} expires", one_in(self.expired)));

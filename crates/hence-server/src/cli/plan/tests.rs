@@ -1,6 +1,6 @@
 //! Members of questions, and how answers end.
 
-use super::answer::Fate;
+use super::answer::{Fate, Seen};
 use super::*;
 use crate::cli::error::Exit;
 
@@ -42,12 +42,21 @@ fn times_are_written_for_people() {
 fn what_was_never_seen_is_bounded_and_not_counted() {
     let said = |dead: f64, band: [f64; 2]| {
         let fate = json!({"dead": dead, "expired": 0.0, "attempts": 1.05, "deadband": band});
-        serde_json::from_value::<Fate>(fate).unwrap().say()
+        let seen = Seen {
+            attempts: 1_000,
+            ..Seen::default()
+        };
+        serde_json::from_value::<Fate>(fate).unwrap().say(&seen)
     };
     let rare = said(2.6e-11, [1.7e-12, 1.0 / 266.0]);
     assert!(
-        rare.contains("at most 1 in 266 events becomes a dead letter"),
+        rare.contains("dead letters below 1 in 266 events (95 %, if"),
         "{rare}"
+    );
+    let none = said(0.0, [0.0, 1.0 / 400.0]);
+    assert!(
+        none.contains("no dead letter in 1000 attempts: below 1 in 400 events (95 %)"),
+        "{none}"
     );
     let usual = said(0.01, [0.005, 0.02]);
     assert!(

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use hence::core::Topology;
 use hence_planner::lint::lint;
-use hence_planner::plan::{Figure, Method, Plan, PlanError, PlanOptions, bottleneck, flows, plan};
+use hence_planner::plan::{Figure, Method, Plan, PlanError, PlanOptions};
+use hence_planner::plan::{bottleneck, flows, plan, simulated};
 use hence_planner::simulate::{Estimate, SimOptions, Timing, WarmUp, simulate};
 use hence_planner::what_if::apply;
 use serde::Serialize;
@@ -154,9 +155,7 @@ impl Asked<'_> {
             p.wq = figure(station.wait.mean);
             [p.art, p.p50, p.p95, p.p99] = four(station.response);
         }
-        for (j, source) in plan.journeys.iter_mut().zip(&report.sources) {
-            [j.art, j.p50, j.p95, j.p99] = four(source.response);
-        }
+        plan.journeys = simulated(&report);
         plan
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hence::core::{BoxFuture, Engine, Timestamp};
-use hence::measure::Measured;
 use hence_engine_local::{Clock, Options};
 use hence_orders::event::{Item, OrderPlaced};
 use hence_planner::arrivals::Arrivals;
@@ -88,53 +87,5 @@ async fn orders_that_come_with_the_clock_are_seen_as_timers() {
     });
     let (station, wait) = found.unwrap();
     assert!(station == "pack" && wait > 0.0, "{station} {wait}");
-    app.drain().await;
-}
-
-/// What a subscription measures whose handlers get in one another's way: the most is done by 20.
-fn crowded(options: &hence::core::Options) -> Measured {
-    // X(N) = N / (1 + σ(N-1) + κN(N-1)), with √((1-σ)/κ) = 20.
-    let (sigma, kappa) = (0.04, 0.0024);
-    let beside = (1..=32).map(|n| {
-        let n = f64::from(n);
-        let each = 0.01 * (1.0 + sigma * (n - 1.0) + kappa * n * (n - 1.0));
-        (100, 100.0 * each)
-    });
-    Measured {
-        beside: beside.collect(),
-        options: Some(options.clone()),
-        ..Measured::default()
-    }
-}
-
-#[tokio::test]
-async fn the_knee_bounds_those_who_seek_their_number_of_calls() {
-    let app = hence_orders::app().subscribe("pack", pack);
-    let app = app.start_on(engine()).await.unwrap();
-    let mut options = hence::core::Options::default();
-    options.adaptive = Some(hence::core::flow::Adaptive::default());
-    let mut measured: All = [("pack".to_owned(), crowded(&options))].into();
-    super::bound(app.metrics(), &measured);
-    let bounded = |name: &str| app.metrics()[name].bounded();
-    assert!(
-        bounded("pack").is_some_and(|knee| (19..=21).contains(&knee)),
-        "{:?}",
-        bounded("pack")
-    );
-    assert_eq!(bounded("charge-card"), None);
-    // Nothing of it is seen any more: it may try again.
-    measured.insert(
-        "pack".to_owned(),
-        Measured {
-            options: Some(options),
-            ..Measured::default()
-        },
-    );
-    super::bound(app.metrics(), &measured);
-    assert_eq!(bounded("pack"), None);
-    // Who does not seek keeps its number.
-    measured.insert("pack".to_owned(), crowded(&hence::core::Options::default()));
-    super::bound(app.metrics(), &measured);
-    assert_eq!(bounded("pack"), None);
     app.drain().await;
 }

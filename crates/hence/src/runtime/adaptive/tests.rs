@@ -10,11 +10,7 @@ fn settled_at(knee: f64, least: usize, most: usize, began: usize) -> usize {
     for _ in 0..5_000 {
         let calls = adaptive.calls();
         let slower = (calls as f64 / knee).max(1.0);
-        adaptive.ended(
-            Duration::from_secs_f64(0.01 * slower),
-            calls - 1,
-            usize::MAX,
-        );
+        adaptive.ended(Duration::from_secs_f64(0.01 * slower), calls - 1);
     }
     adaptive.calls()
 }
@@ -22,7 +18,7 @@ fn settled_at(knee: f64, least: usize, most: usize, began: usize) -> usize {
 #[test]
 fn without_bounds_it_stays_what_it_was() {
     let mut adaptive = Adaptive::new(None, 32);
-    adaptive.ended(Duration::from_secs(9), 31, usize::MAX);
+    adaptive.ended(Duration::from_secs(9), 31);
     assert_eq!(adaptive.calls(), 32);
 }
 
@@ -44,7 +40,7 @@ fn it_never_leaves_its_bounds() {
     let mut adaptive = Adaptive::new(Some(flow::Adaptive { least: 4, most: 9 }), 9);
     for n in 0..1_000_u32 {
         let ran = Duration::from_millis(if n < 100 { 1 } else { u64::from(n) });
-        adaptive.ended(ran, 8, usize::MAX);
+        adaptive.ended(ran, 8);
         assert!((4..=9).contains(&adaptive.calls()));
     }
 }
@@ -59,12 +55,12 @@ fn calls_that_become_slower_become_fewer() {
         100,
     );
     for _ in 0..600 {
-        adaptive.ended(Duration::from_millis(10), 99, usize::MAX);
+        adaptive.ended(Duration::from_millis(10), 99);
     }
     assert_eq!(adaptive.calls(), 100);
     let mut fewest = 100;
     for _ in 0..60 {
-        adaptive.ended(Duration::from_millis(100), 99, usize::MAX);
+        adaptive.ended(Duration::from_millis(100), 99);
         fewest = fewest.min(adaptive.calls());
     }
     assert!(fewest <= 20, "{fewest}");
@@ -80,22 +76,7 @@ fn what_is_half_idle_teaches_nothing() {
         50,
     );
     for _ in 0..1_000 {
-        adaptive.ended(Duration::from_millis(10), 3, usize::MAX);
+        adaptive.ended(Duration::from_millis(10), 3);
     }
     assert_eq!(adaptive.calls(), 50);
-}
-
-#[test]
-fn a_knee_bounds_what_it_tries_until_it_is_lifted() {
-    let bounds = flow::Adaptive { least: 4, most: 64 };
-    let mut adaptive = Adaptive::new(Some(bounds), 40);
-    let mut calls_with = |knee: usize| {
-        for _ in 0..2_000 {
-            adaptive.ended(Duration::from_millis(10), adaptive.calls() - 1, knee);
-        }
-        adaptive.calls()
-    };
-    assert_eq!(calls_with(12), 12);
-    assert_eq!(calls_with(1), 4, "never below its least");
-    assert_eq!(calls_with(usize::MAX), 64);
 }

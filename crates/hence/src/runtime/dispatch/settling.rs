@@ -164,8 +164,7 @@ impl Pump {
         self.metrics.running.store(self.running as u64, Relaxed);
         if let Some((Taken { beside, .. }, at_once)) = taken {
             self.brevity.learn(at_once, ran);
-            let knee = self.metrics.bounded().unwrap_or(usize::MAX);
-            self.adaptive.ended(ran, beside, knee);
+            self.adaptive.ended(ran, beside);
         }
         self.note(deliveries, verdict, ran);
     }

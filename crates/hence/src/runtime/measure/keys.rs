@@ -12,11 +12,13 @@ const KINDS: usize = 256;
 /// How events are spread over keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyCounts {
-    /// Events that had a key.
+    /// About how many events had a key: one that was measured counts for all that it stands for.
     pub events: u64,
-    /// About how many keys there were.
+    /// About how many keys there were, of all events.
     pub distinct: u64,
-    /// Events that the hottest keys had at least, the hottest first.
+    /// About how many events each of the hottest keys had, the hottest first: at least so many where
+    /// every event was measured. A key with no more than two measured events that stand for others is
+    /// not told from one that came once, and left out.
     pub top: Vec<u64>,
 }
 
@@ -28,14 +30,17 @@ pub(super) struct Sketch {
     top: Vec<(u64, u64, u64)>,
     /// Counters by the [`kind`] of their hashes.
     kinds: Vec<u8>,
+    /// Of the hashes of all keys, measured or not.
     seen: Vec<u64>,
+    /// The most that one event stood for.
+    weight: u64,
 }
 
 impl Sketch {
-    /// Counts a key as often as it stands for.
-    pub(super) fn count(&mut self, key: &str, weight: u32) {
-        let (hash, weight) = (hash(key), u64::from(weight));
-        self.events += weight;
+    /// Notes that there is a key. Of every arrival: a sample of many keys that come once each would
+    /// tell of a part of them.
+    pub(super) fn see(&mut self, key: &str) -> u64 {
+        let hash = hash(key);
         if self.seen.is_empty() {
             self.seen = vec![0; WORDS];
             self.kinds = vec![0; KINDS];
@@ -44,6 +49,14 @@ impl Sketch {
         if let Some(word) = self.seen.get_mut(bit / 64) {
             *word |= 1 << (bit % 64);
         }
+        hash
+    }
+
+    /// Counts a key that was seen, by its hash, as often as it stands for.
+    pub(super) fn count(&mut self, hash: u64, weight: u32) {
+        let weight = u64::from(weight);
+        self.events += weight;
+        self.weight = self.weight.max(weight);
         let known = self.kinds.get(kind(hash)).is_some_and(|n| *n > 0);
         if known && let Some(entry) = self.top.iter_mut().find(|entry| entry.0 == hash) {
             entry.1 += weight;
@@ -73,6 +86,7 @@ impl Sketch {
 
     pub(super) fn add(&mut self, other: &Self) {
         self.events += other.events;
+        self.weight = self.weight.max(other.weight);
         self.seen.resize(self.seen.len().max(other.seen.len()), 0);
         for (mine, theirs) in self.seen.iter_mut().zip(&other.seen) {
             *mine |= theirs;
@@ -89,7 +103,11 @@ impl Sketch {
     }
 
     pub(super) fn counts(&self) -> KeyCounts {
-        let mut top: Vec<u64> = self.top.iter().map(|entry| entry.1 - entry.2).collect();
+        let least = self.top.iter().map(|entry| entry.1 - entry.2);
+        let mut top: Vec<u64> = match self.weight {
+            0 | 1 => least.collect(),
+            weight => least.filter(|count| *count > 2 * weight).collect(),
+        };
         top.sort_unstable_by(|a, b| b.cmp(a));
         top.truncate(TOP_MAX);
         let bits = (self.seen.len() * 64) as f64;

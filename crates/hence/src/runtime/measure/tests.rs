@@ -65,7 +65,8 @@ fn a_hot_key_is_seen_and_others_are_not_made_hot() {
         } else {
             format!("k{number}")
         };
-        sketch.count(&key, 1);
+        let hash = sketch.see(&key);
+        sketch.count(hash, 1);
     }
     let counts = sketch.counts();
     assert_eq!(counts.events, 10_000);
@@ -76,6 +77,53 @@ fn a_hot_key_is_seen_and_others_are_not_made_hot() {
     );
     assert!((2_200..=2_500).contains(&counts.top[0]), "{:?}", counts.top);
     assert!(counts.top[1] < 5, "{:?}", counts.top);
+}
+
+/// An arrival of now with a key, as the first attempt.
+fn keyed(number: i64, key: &str) -> Delivery {
+    use hence_core::{Attributes, Position};
+    let mut attributes = Attributes::new("1", "/test", "tick").unwrap();
+    attributes.set(hence_core::envelope::KEY, key).unwrap();
+    Delivery {
+        position: Position(number as u64),
+        message: Message::new(attributes, None),
+        appended: Timestamp::from_micros(number),
+        attempt: 1,
+        before: 0,
+        due: None,
+        redriven: false,
+    }
+}
+
+#[test]
+fn keys_that_come_once_each_are_all_seen_at_any_rate() {
+    let meter = Meter::default();
+    meter.state.lock().unwrap().began = Timestamp::from_micros(0);
+    let arrivals: Vec<_> = (0..10_000)
+        .map(|number| keyed(number, &format!("k{number}")))
+        .collect();
+    meter.arrived(&arrivals);
+    let counts = meter.state.lock().unwrap().now.keys.counts();
+    assert!((9_500..10_500).contains(&counts.events), "{counts:?}");
+    assert!((9_500..10_500).contains(&counts.distinct), "{counts:?}");
+    assert!(counts.top.is_empty(), "none is hot: {counts:?}");
+}
+
+#[test]
+fn what_ended_in_a_new_period_counts_for_that_one() {
+    let meter = Meter::default();
+    meter.state.lock().unwrap().began = Timestamp::from_micros(0);
+    let time = CallTime {
+        ran: Duration::ZERO,
+        occupied: Duration::ZERO,
+        now: Timestamp::from_micros(0),
+        beside: 0,
+    };
+    meter.done(5, &mut vec![(None, time, 1)]);
+    assert_eq!(meter.state.lock().unwrap().now.done, 5);
+    // None of these was chosen; it is long after the others.
+    meter.done(7, &mut Vec::new());
+    assert_eq!(meter.state.lock().unwrap().now.done, 7);
 }
 
 #[test]

@@ -7,7 +7,8 @@ const FINE: u32 = 5;
 /// Bins in all: up to 2^42 ns, more than an hour; what is beyond counts with the last.
 const BINS: usize = (42 << FINE) as usize;
 
-/// Durations that were counted: log-linear bins, and exact sums.
+/// Durations that were counted: log-linear bins, and sums in which none is rounded. One that was
+/// measured counts for all that it stands for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Times {
     bins: Vec<u32>,
@@ -57,13 +58,14 @@ impl Times {
         self.squares += other.squares;
     }
 
-    /// How many were counted.
+    /// How many were counted, those included for which a measured one stands.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The mean in seconds, exactly; `None` of nothing.
+    /// The mean of what was measured in seconds, by weight and with no rounding to bins; `None` of
+    /// nothing.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)

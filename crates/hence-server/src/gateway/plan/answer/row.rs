@@ -112,7 +112,8 @@ struct Fated {
 /// What controls could be set to.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Advice {
-    /// Bounds of adaptive concurrency: what the load needs, where to begin, and the knee.
+    /// Bounds of adaptive concurrency: what the load needs, where to begin, and the knee, or four times
+    /// the workers where none is seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<Concurrency>,
     /// Retries per event that the workers can bear.
@@ -170,7 +171,10 @@ impl Row {
     pub(super) fn predict(&mut self, p: &Prediction) {
         let seen = self.measured.art.filter(|seen| *seen > 0.0);
         self.error = seen.map(|seen| p.art.value / seen - 1.0);
-        self.warnings.clone_from(&p.warnings);
+        let mut warnings = p.warnings.clone();
+        self.warnings.retain(|warning| !warnings.contains(warning));
+        warnings.append(&mut self.warnings);
+        self.warnings = warnings;
         self.classes = p.class_wq.iter().copied().map(Number::of).collect();
         if let Some(fated) = &mut self.fate {
             // What expires reaches no attempt.
@@ -219,6 +223,7 @@ impl Asked<'_> {
             warnings: known.map(planning::doubts).unwrap_or_default(),
             ..Row::default()
         };
+        row.warnings.extend(planning::knee_advice(measured));
         if let (Some(flow), Some(station)) = (flow, workers) {
             let slack = known.map_or(0.0, |known| known.lambda.hypot(known.es));
             let capacity = flow.capacity;
@@ -289,7 +294,7 @@ fn fated(measured: &Measured, failing: f64, attempts: u32) -> Option<Fated> {
 
 /// What controls could be set to.
 fn advice(measured: &Measured, flow: &Flow, servers: u32) -> Advice {
-    // Handlers that get in one another's way have a knee; else the bound is what is set.
+    // Handlers that get in one another's way have a knee.
     let peak = planning::knee(measured).unwrap_or(f64::INFINITY);
     let peak = peak.min(4.0 * f64::from(servers));
     Advice {

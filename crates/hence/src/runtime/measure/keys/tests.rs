@@ -10,7 +10,8 @@ fn the_sketch_keeps_the_promise_of_space_saving() {
     for number in 0..40_000_u64 {
         let key = format!("k{}", number * number % 997);
         *exact.entry(key.clone()).or_default() += 1;
-        sketch.count(&key, 1);
+        let hash = sketch.see(&key);
+        sketch.count(hash, 1);
     }
     let (all, mut sum) = (40_000, 0);
     for &(_, count, over) in &sketch.top {
@@ -38,13 +39,16 @@ fn a_key_that_stands_for_others_counts_as_often() {
             0 => "hot".to_owned(),
             _ => format!("k{}", number * number % 997),
         };
-        whole.count(&key, 1);
+        let hash = whole.see(&key);
+        whole.count(hash, 1);
+        part.see(&key);
         if number % 8 == 3 {
-            part.count(&key, 8);
+            part.count(hash, 8);
         }
     }
     let (whole, part) = (whole.counts(), part.counts());
     assert_eq!(part.events, whole.events);
+    assert_eq!(part.distinct, whole.distinct);
     let hot = |counts: &KeyCounts| counts.top[0] as f64 / counts.events as f64;
     assert!((hot(&whole) - 0.2).abs() < 0.01, "{whole:?}");
     assert!((hot(&part) - 0.2).abs() < 0.01, "{part:?}");
