@@ -52,6 +52,8 @@ pub(crate) struct Dedup {
     ids: Ids,
     table: Table,
     limit: usize,
+    /// Whether there were others.
+    forgot: bool,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
@@ -168,6 +170,7 @@ impl Dedup {
             table: Table::for_many(0),
             // There must be room for them in the table.
             limit: limit.clamp(1, 1 << (BITS_MAX - 1)),
+            forgot: false,
         }
     }
 
@@ -204,15 +207,27 @@ impl Dedup {
                 .remove(joined(held), number, |low| ids.id_at(low, mask));
         }
         self.ids.pop();
+        self.forgot = true;
     }
 
     /// Forgets all that is known.
     pub(crate) fn forget(&mut self) {
         *self = Self::new(self.limit);
+        self.forgot = true;
     }
 
-    /// Whether nothing was forgotten yet.
+    /// Notes that there were others, which it was never told: an earlier limit may have been lower.
+    pub(crate) fn lacks_some(&mut self) {
+        self.forgot = true;
+    }
+
+    /// Whether no id of an event is missing.
     pub(crate) fn is_complete(&self) -> bool {
+        !self.forgot
+    }
+
+    /// Whether one more can be known without another being forgotten.
+    pub(crate) fn has_room(&self) -> bool {
         self.ids.len() < self.limit
     }
 

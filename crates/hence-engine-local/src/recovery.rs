@@ -29,7 +29,7 @@ pub(crate) fn recover(
     let (state, forgot) = replay_all(recovered, key, options, from)?;
     // Where a crash gave up positions there are fewer events than those of the last so many
     // positions. That is rare, and not worth counting them in advance.
-    match forgot && state.dedup.is_complete() {
+    match forgot && state.dedup.has_room() {
         true => Ok(replay_all(recovered, key, options, 0)?.0),
         false => Ok(state),
     }

@@ -229,7 +229,7 @@ impl Lead {
     }
 
     /// Whether there is something to do that is left to the thread.
-    pub(crate) fn wants_thread(&self) -> bool {
+    pub(crate) fn wants_thread(&mut self) -> bool {
         let figures = &self.shared.figures;
         let wanted = figures.snapshot_wanted.load(Ordering::Acquire);
         self.snapshots.are_due(self.frame, wanted) || figures.seal_wanted.load(Ordering::Acquire)
@@ -250,7 +250,8 @@ impl Lead {
     fn pass(&mut self) -> Result<()> {
         let now = self.shared.clock.now();
         let time = u64::try_from(now.as_micros()).unwrap_or(0);
-        self.frame = self.writer.stage(time, []).map_err(translate)?.frame;
+        let staged = self.writer.stage(time, []);
+        self.frame = staged.map_err(|error| self.fail(error))?.frame;
         self.store(Level::Synced)
     }
 
@@ -266,6 +267,7 @@ impl Lead {
         let Some((_, frame)) = newest(&shared.lock()) else {
             return;
         };
+        self.snapshots.settle();
         let again = is_wanted && frame == self.snapshots.frame();
         if again && (!self.snapshots.are_due(frame + 1, true) || self.pass().is_err()) {
             return;
@@ -363,6 +365,7 @@ impl Lead {
             core.fire(&timer, (self.shared.key, now), batch);
             let first = core.first_of_last();
             if let Err(error) = self.stage(batch.last(), now, first) {
+                let (error, _) = note(core, error);
                 tracing::warn!(%error, "a timer could not fire; trying again");
                 core.undo(batch);
                 break;
@@ -401,14 +404,17 @@ impl Lead {
         let first = core.first_of_last();
         let staged = decided.and_then(|receipts| {
             let staged = self.stage(batch.last(), now, first);
-            staged.inspect_err(|_| core.undo(batch))?;
+            staged.map_err(|error| {
+                core.undo(batch);
+                note(&mut core, error).0
+            })?;
             Ok(receipts)
         });
         (core, staged)
     }
 
     /// Stages one frame, whose first append is to get this position.
-    fn stage(&mut self, ops: &[Op], now: Timestamp, first: u64) -> Result<()> {
+    fn stage(&mut self, ops: &[Op], now: Timestamp, first: u64) -> hence_log::Result<()> {
         if ops.is_empty() {
             return Ok(());
         }
@@ -420,13 +426,13 @@ impl Lead {
         {
             let (settled, state) = ops.split_at(at);
             self.stage(state, now, 0)?;
-            self.writer.commit(Level::Synced).map_err(translate)?;
+            self.writer.commit(Level::Synced)?;
             return self.stage(settled, now, first);
         }
         if is_planted("cursor-before-effect") && (1..ops.len()).contains(&appends) {
             let (effects, settled) = ops.split_at(appends);
             self.stage(settled, now, first)?;
-            self.writer.commit(Level::Synced).map_err(translate)?;
+            self.writer.commit(Level::Synced)?;
             return self.stage(effects, now, first);
         }
         let Encoded { bytes, ends } = &mut self.encoded;
@@ -446,7 +452,7 @@ impl Lead {
                 body: bytes.get(*begin..*end).unwrap_or_default(),
             });
         let time = u64::try_from(now.as_micros()).unwrap_or(0);
-        let staged = self.writer.stage(time, stored).map_err(translate)?;
+        let staged = self.writer.stage(time, stored)?;
         self.frame = staged.frame;
         self.snapshots.grow(bytes.len());
         assert!(
@@ -472,22 +478,10 @@ impl Lead {
         stored.map_err(|error| self.fail(error))
     }
 
-    /// Notes a failure. Most pass, such as a full disk; a poisoned log stores nothing any more.
+    /// Notes a failure of a group.
     fn fail(&self, error: hence_log::Error) -> Error {
-        // Of what is stored nothing is damaged: nothing more can be stored.
-        let is_gone = matches!(error.kind(), ErrorKind::MissingSegment { .. });
-        let is_final = is_gone || *error.kind() == ErrorKind::Poisoned;
-        let error = match is_gone {
-            true => Code::STORAGE.caused(error.to_string(), error),
-            false => translate(error),
-        };
+        let (error, is_final) = note(&mut self.shared.lock(), error);
         tracing::error!(%error, is_final, "a group of commits was not stored");
-        if is_final {
-            self.shared
-                .lock()
-                .failed
-                .get_or_insert_with(|| error.clone());
-        }
         error
     }
 
@@ -530,7 +524,8 @@ impl Lead {
         });
         let stored = op.and_then(|op| {
             batch.push(op, now);
-            self.stage(batch.last(), now, 0)?;
+            let staged = self.stage(batch.last(), now, 0);
+            staged.map_err(|error| self.fail(error))?;
             self.store(Level::Synced)
         });
         match stored {
@@ -585,6 +580,22 @@ impl Drop for Ending {
         self.ended.notify_waiters();
         self.shared.appended.notify_waiters();
     }
+}
+
+/// Notes a failure, and says whether it is final. Most pass, such as a full disk; a poisoned log
+/// stores nothing any more.
+fn note(core: &mut Core, error: hence_log::Error) -> (Error, bool) {
+    // Of what is stored nothing is damaged: nothing more can be stored.
+    let is_gone = matches!(error.kind(), ErrorKind::MissingSegment { .. });
+    let is_final = is_gone || *error.kind() == ErrorKind::Poisoned;
+    let error = match is_gone {
+        true => Code::STORAGE.caused(error.to_string(), error),
+        false => translate(error),
+    };
+    if is_final {
+        core.failed.get_or_insert_with(|| error.clone());
+    }
+    (error, is_final)
 }
 
 fn refuse(answer: Option<Answer<Vec<Receipt>>>, error: Error) {

@@ -67,7 +67,7 @@ pub(crate) const ROLES: std::ops::RangeInclusive<u8> = 0xC1..=0xC5;
 /// Bytes of a commit in a group before its time.
 pub(crate) const COMMIT_LENGTH_BYTES: usize = 4;
 /// Bytes of an operation before its body, at most.
-const OP_HEAD_BYTES_MAX: usize = 10;
+pub(crate) const OP_HEAD_BYTES_MAX: usize = 10;
 
 /// One operation to be stored: a kind, a tag by which readers can skip segments, and bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,12 +13,16 @@
 //! contents: before the first such position is handed out a durable reservation names the
 //! positions that may be affected, and recovery continues behind them.
 
+mod buffer;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::{io, iter};
+use std::{io, iter, mem};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
+pub(crate) use self::buffer::BUFFER_BYTES;
+use self::buffer::{OP_ROOM_BYTES, ROOM_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{
     self, COMMIT_LENGTH_BYTES, Contents, END_BYTES, FORMAT_VERSION, HEAD_BYTES, Head, Op, Role,
@@ -50,12 +54,6 @@ const PAGE_BYTES: usize = 4096;
 /// Bytes after which a frame takes no more commits: as much as a look at one of them has to verify,
 /// and as much as damage to one of them takes along.
 const FRAME_BYTES: usize = 32 << 10;
-/// Bytes of the memory in which groups are put together, one behind the other: a full group, and what
-/// its last commit adds. Readers of the newest groups share it, and when none of them holds it any
-/// more it is used again: memory that was never touched costs more than what is written into it.
-pub(crate) const BUFFER_BYTES: usize = GROUP_BYTES_MAX + GROUP_BYTES_MAX / 8;
-/// Bytes that are free in a buffer when a commit is staged, at least.
-const ROOM_BYTES: usize = FRAME_BYTES + PAGE_BYTES;
 /// Frames of such a size that a segment has room for, at least.
 const FRAMES_MIN: usize = 16;
 
@@ -102,6 +100,8 @@ pub struct Writer {
     shared: Arc<Shared>,
     tail: Tail,
     buffer: BytesMut,
+    /// Whether the newest group that was shown is in the same memory.
+    is_shared: bool,
     drafts: Vec<Draft>,
     notes: Vec<Note>,
     /// Tags of the appends in the group, in no order until it is shown.
@@ -124,6 +124,7 @@ impl Writer {
             next_position: tail.next_position,
             tail,
             buffer: BytesMut::new(),
+            is_shared: false,
             drafts: Vec::new(),
             notes: Vec::new(),
             tags: Vec::new(),
@@ -147,8 +148,8 @@ impl Writer {
     ) -> Result<Staged> {
         self.shared.check_poison()?;
         self.look_at_space()?;
-        self.make_room();
-        let begin = self.buffer.len();
+        let mut former = self.make_room(ROOM_BYTES);
+        let (begin, tags) = (self.buffer.len(), self.tags.len());
         let limit = Segment::frame_bytes_max(self.shared.options.segment_bytes);
         let open = self.open_draft(FRAME_BYTES.min(limit / FRAMES_MIN));
         let start = begin + if open.is_some() { 0 } else { HEAD_BYTES };
@@ -156,11 +157,22 @@ impl Writer {
         let frame_time = open.unwrap_or(time);
         frame::encode_commit(&mut self.buffer, time, frame_time);
         let mut contents = Contents::default();
-        let mut count = 0;
+        let (mut count, mut refused) = (0, None);
         for op in ops {
+            let is_append = op.kind == frame::APPEND;
+            if self.scarce && is_append {
+                refused = Some(ErrorKind::Full);
+                break;
+            }
+            let moved = self.make_room(op.body.len() + OP_ROOM_BYTES);
+            former = former.or(moved);
             op.encode(&mut self.buffer);
             count += 1;
-            if op.kind == frame::APPEND {
+            if HEAD_BYTES + self.buffer.len() - start > limit {
+                refused = Some(ErrorKind::TooLarge { limit });
+                break;
+            }
+            if is_append {
                 contents.appends += 1;
                 if self.tags.last() != Some(&op.tag) {
                     self.tags.push(op.tag);
@@ -169,16 +181,14 @@ impl Writer {
                 contents.others = true;
             }
         }
-        let length = self.buffer.len() - start;
-        let refused = if HEAD_BYTES + length > limit {
-            Some(ErrorKind::TooLarge { limit })
-        } else {
-            (self.scarce && contents.appends > 0).then_some(ErrorKind::Full)
-        };
         if let Some(kind) = refused {
+            self.buffer = former.unwrap_or_else(|| mem::take(&mut self.buffer));
             self.buffer.truncate(begin);
+            self.tags.truncate(tags);
             return Err(Error::new(kind));
         }
+        former.into_iter().for_each(|former| self.leave(&former));
+        let length = self.buffer.len() - start;
         let rest = (length - COMMIT_LENGTH_BYTES) as u32;
         if let Some(slot) = self.buffer.get_mut(start..start + COMMIT_LENGTH_BYTES) {
             slot.copy_from_slice(&rest.to_le_bytes());
@@ -200,17 +210,6 @@ impl Writer {
             first_position,
             count: contents.appends,
         })
-    }
-
-    /// Moves the group to another buffer when there is little left of this one.
-    fn make_room(&mut self) {
-        if self.buffer.capacity() - self.buffer.len() >= ROOM_BYTES {
-            return;
-        }
-        let mut other = self.shared.take_used_buffer();
-        other.reserve(BUFFER_BYTES.max(2 * self.buffer.len()));
-        other.extend_from_slice(&self.buffer);
-        self.buffer = other;
     }
 
     /// The time of the last frame, if it may take one more commit.
@@ -390,18 +389,25 @@ impl Writer {
         }
     }
 
-    /// Stops when somebody has removed the file that is written: what is synced to it then ends with
-    /// this process, which would go on for days without a word.
+    /// Stops when somebody has removed the file that is written, or put another in its place: what is
+    /// synced to it then ends with this process, which would go on for days without a word.
     fn check_name(&self) -> Result<()> {
         let Segment { name, file, .. } = &*self.tail.segment;
-        let has_name = file.has_name();
-        let there = has_name.map_err(|e| Error::io("look for", name, e))?;
-        // Some file systems count no names: it is asked for by its own.
-        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        if there || !self.shared.storage.open(name).is_err_and(|e| is_gone(&e)) {
+        let failed = |error| Error::io("look for", name, error);
+        let has_name = file.has_name().map_err(failed)?;
+        let own = file.identity().map_err(failed)?;
+        // A file system that counts names may count one elsewhere, and some count none.
+        if has_name && own.is_none() {
             return Ok(());
         }
-        let cause = format!("`{name}` was removed while it was written");
+        let is_other = match self.shared.storage.open(name) {
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            Ok(named) => own.is_some() && named.identity().map_err(failed)? != own,
+        };
+        if !is_other {
+            return Ok(());
+        }
+        let cause = format!("`{name}` was removed or replaced while it was written");
         drop(self.shared.poison(io::Error::other(cause)));
         let file = name.clone();
         Err(Error::new(ErrorKind::MissingSegment { file }))
@@ -426,6 +432,7 @@ impl Writer {
     fn store(&mut self, level: Level, created: &mut Vec<Arc<Segment>>) -> Result<()> {
         self.cover(level, created)?;
         let all = self.start_of(self.drafts.len());
+        // There is room: each commit that was staged left as much.
         self.buffer.resize(all + END_BYTES + PAGE_BYTES, 0);
         let mut from = 0;
         while from < self.drafts.len() {
@@ -527,7 +534,10 @@ impl Writer {
         self.tail = old;
         self.sync_tail()?;
         let sealed = Arc::clone(&self.tail.segment);
-        sealed.file.lend(&self.shared.files);
+        // One in which the group did not begin: nothing is written to it again.
+        if created.len() > 1 {
+            sealed.file.lend(&self.shared.files);
+        }
         self.notes.push(Note {
             segment: sealed,
             offset,
@@ -614,6 +624,9 @@ impl Writer {
                 .iter()
                 .filter(|note| note.head.role == Role::Seal);
             let sealed: Vec<_> = seals.map(|note| Arc::clone(&note.segment)).collect();
+            // The first not before: if its group fails it is written again.
+            let files = &self.shared.files;
+            sealed.iter().for_each(|one| one.file.lend(files));
             retention::adopt(&self.shared, &sealed, created);
         }
         if level == Level::Synced {
@@ -632,24 +645,11 @@ impl Writer {
             next_number: self.tail.next_number,
             first_position,
             next_position: self.tail.next_position,
-            held,
+            held: held.into(),
             bytes,
         };
         self.forget_group();
         self.shared.publish(self.tail.visible(), chunk);
-    }
-
-    /// The frames of the group as readers hold them, and the memory that they take. The next group
-    /// goes behind them, unless one like this would not fit there.
-    fn hand_over(&mut self, end: usize) -> (usize, Bytes) {
-        let frames = self.buffer.split_to(end).freeze();
-        self.buffer.clear();
-        let left = self.buffer.capacity();
-        if left >= end + ROOM_BYTES {
-            return (end, frames);
-        }
-        self.buffer = BytesMut::new();
-        (end + left, frames)
     }
 
     fn forget_group(&mut self) {

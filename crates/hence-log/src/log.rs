@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -116,29 +116,35 @@ pub(crate) struct Chunk {
     pub(crate) next_number: u64,
     pub(crate) first_position: u64,
     pub(crate) next_position: u64,
-    /// The memory behind the frames, in bytes.
-    pub(crate) held: usize,
+    /// The memory behind the frames, in bytes; it changes under the lock of all chunks.
+    pub(crate) held: AtomicUsize,
     /// Frames without gaps, heads included.
     pub(crate) bytes: Bytes,
+}
+
+impl Chunk {
+    fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
 }
 
 /// The newest groups, in memory.
 #[derive(Default)]
 pub(crate) struct Hot {
     pub(crate) chunks: VecDeque<Arc<Chunk>>,
-    bytes: usize,
+    pub(crate) bytes: usize,
     /// A buffer of groups that nobody reads any more, for the next ones.
-    used: Option<BytesMut>,
+    pub(crate) used: Option<BytesMut>,
 }
 
 impl Hot {
     fn push(&mut self, chunk: Chunk, limit: usize) {
-        self.bytes += chunk.held;
+        self.bytes += chunk.held();
         self.chunks.push_back(Arc::new(chunk));
         while self.bytes > limit
             && let Some(oldest) = self.chunks.pop_front()
         {
-            self.bytes -= oldest.held;
+            self.bytes -= oldest.held();
             // The last group in a buffer gives back all of it, unless readers hold some.
             let unread = Arc::into_inner(oldest).map(|chunk| chunk.bytes.try_into_mut());
             if let Some(Ok(mut used)) = unread {
@@ -240,11 +246,20 @@ impl Shared {
         hot.used.take().unwrap_or_default()
     }
 
+    /// Counts so many bytes more as held by the newest group: of its buffer, which is given up.
+    pub(crate) fn hold_more(&self, bytes: usize) {
+        let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = hot.chunks.back() {
+            newest.held.fetch_add(bytes, Ordering::Relaxed);
+            hot.bytes += bytes;
+        }
+    }
+
     /// Drops groups from memory that are no longer stored.
     pub(crate) fn forget_before(&self, number: u64) {
         let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
         while let Some(oldest) = hot.chunks.pop_front_if(|chunk| chunk.next_number <= number) {
-            hot.bytes -= oldest.held;
+            hot.bytes -= oldest.held();
         }
     }
 

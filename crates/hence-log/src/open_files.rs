@@ -153,6 +153,10 @@ impl File for SegmentFile {
         self.opened()?.has_name()
     }
 
+    fn identity(&self) -> io::Result<Option<(u64, u64)>> {
+        self.opened()?.identity()
+    }
+
     fn will_read(&self, offset: u64, bytes: u64) {
         // Advice: what cannot be opened tells whoever reads.
         if let Ok(file) = self.opened() {

@@ -203,7 +203,8 @@ impl Log {
         // Held throughout: two snapshots at once would share the temporary name.
         let mut kept = locked(&self.shared.snapshots);
         write(storage, &name, (&self.shared.id, frame), fill).map_err(|e| match e.kind() {
-            io::ErrorKind::FileTooLarge => {
+            // Ours: that of the system has a number, and another cure.
+            io::ErrorKind::FileTooLarge if e.raw_os_error().is_none() => {
                 let limit = SNAPSHOT_BYTES_MAX;
                 Error::new(ErrorKind::TooLarge { limit })
             }

@@ -52,6 +52,11 @@ pub trait File: Send + Sync {
     fn has_name(&self) -> io::Result<bool> {
         Ok(true)
     }
+    /// What tells it from every other file there is, whatever their names; `None` from whoever does
+    /// not know.
+    fn identity(&self) -> io::Result<Option<(u64, u64)>> {
+        Ok(None)
+    }
     /// Says that bytes will be read soon; nothing has to come of it.
     fn will_read(&self, _offset: u64, _bytes: u64) {}
     /// The first byte at or behind an offset that was ever written; all between the two are zero.
@@ -154,6 +159,13 @@ impl File for DiskFile {
     fn has_name(&self) -> io::Result<bool> {
         use std::os::unix::fs::MetadataExt as _;
         Ok(self.0.metadata()?.nlink() > 0)
+    }
+
+    #[cfg(unix)]
+    fn identity(&self) -> io::Result<Option<(u64, u64)>> {
+        use std::os::unix::fs::MetadataExt as _;
+        let about = self.0.metadata()?;
+        Ok(Some((about.dev(), about.ino())))
     }
 
     #[cfg(target_os = "linux")]

@@ -26,9 +26,12 @@ pub(crate) struct Stood {
 /// frames would be, and a seal without a successor means a lost file.
 pub(crate) fn undo(shared: &Shared, all: &[Stood]) -> io::Result<()> {
     let mut successor: Option<&Stood> = None;
-    for stood in all.iter().rev() {
+    for (at, stood) in all.iter().enumerate().rev() {
         wipe(stood)?;
-        stood.segment.file.lend(&shared.files);
+        // The first is written again: it stays open.
+        if at > 0 {
+            stood.segment.file.lend(&shared.files);
+        }
         if let Some(successor) = successor.replace(stood) {
             retention::discard(shared, &successor.segment)?;
         }

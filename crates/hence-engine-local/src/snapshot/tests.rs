@@ -13,6 +13,9 @@ use hence_log::sim::SimStorage;
 use super::{Frozen, thaw};
 use crate::{Options, engine, writer};
 
+/// After which a test that waits has failed.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
+
 fn message(id: u32, event_type: &str) -> Message {
     let attributes = Attributes::new(id.to_string(), "/test", event_type).unwrap();
     Message::new(attributes, Some(format!("{id}").into()))
@@ -216,10 +219,17 @@ async fn what_was_replayed_is_not_replayed_again() {
     options.snapshot_bytes = 1;
     let engine = engine::Local::log(Arc::new(crashed.clone()), None, &options).unwrap();
     let has_snapshot = || crashed.names().iter().any(|name| name.ends_with(".hsnp"));
-    while !has_snapshot() {
-        tokio::task::yield_now().await;
-    }
+    let found = async {
+        while !has_snapshot() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(HANGS_AFTER, found).await;
+    found.expect("there is never a snapshot");
     drop(engine);
+    let opened = writer::open(Arc::new(crashed.fork()), &options).unwrap();
+    let last = opened.core.store.last_commit();
+    assert_eq!(opened.snapshots.frame(), last, "some is read again");
 }
 
 /// A crash gives up positions, so that fewer events than ids are known have the last of them.
@@ -270,4 +280,29 @@ async fn a_cut_snapshot_is_refused_everywhere() {
             "cut at {end}"
         );
     }
+}
+
+/// With a higher limit there is room for more ids, and those that went before are not back.
+#[tokio::test]
+async fn a_limit_that_was_raised_does_not_make_the_ids_complete() {
+    let disk = SimStorage::new();
+    let mut options = Options {
+        dedup_events: 30,
+        ..Options::default()
+    };
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
+    for id in 0..100 {
+        let commit = Commit::publish(vec![message(id, "t")], Durability::Synced);
+        engine.commit(commit).await.unwrap();
+    }
+    engine.close().await;
+    drop(engine);
+    options.dedup_events = 1_000;
+    let engine = engine::Local::log(Arc::new(disk.clone()), None, &options).unwrap();
+    for (id, position) in [("0", 1), ("80", 81)] {
+        let found = engine.find(Some("/test"), id).await.unwrap();
+        assert_eq!(found, [Position(position)], "{id}");
+    }
+    let none = engine.find(Some("/test"), "100").await.unwrap();
+    assert_eq!(none, []);
 }

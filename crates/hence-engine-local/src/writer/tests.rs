@@ -3,7 +3,7 @@ use hence_core::delivery::Outcome;
 use hence_core::engine::Deliveries as _;
 use hence_core::message::Message;
 use hence_core::{Attributes, Delivery, Settlement};
-use hence_log::sim::SimStorage;
+use hence_log::sim::{Fault, SimStorage};
 
 use super::*;
 use crate::deliveries::Attached;
@@ -15,8 +15,11 @@ const ENOSPC: i32 = 28;
 
 /// An engine without its thread, so that it can stop between any two steps.
 fn lead(disk: &SimStorage) -> Lead {
-    let options = Options::default();
-    let opened = open(Arc::new(disk.clone()), &options).unwrap();
+    lead_with(disk, &Options::default())
+}
+
+fn lead_with(disk: &SimStorage, options: &Options) -> Lead {
+    let opened = open(Arc::new(disk.clone()), options).unwrap();
     let shared = Shared::new(opened.core, &options.clock, opened.key, None);
     Lead::new(shared, opened.writer, opened.snapshots)
 }
@@ -228,7 +231,7 @@ async fn a_refusal_that_rests_on_a_group_that_failed_is_not_given() {
         work.push_back(Request::Commit(commit, Some(answer)));
         receipts
     });
-    disk.plan(1, hence_log::sim::Fault::Error(ENOSPC));
+    disk.plan(1, Fault::Error(ENOSPC));
     lead.group(&mut work, &mut Batch::default());
     for answer in answers {
         let error = answer.await.unwrap().unwrap_err();
@@ -317,4 +320,37 @@ async fn a_report_reads_as_far_as_the_tables_and_its_limit() {
     lead.store_and_show(retry(2));
     assert_eq!(attempts(&lead, 100), 2);
     assert_eq!(attempts(&lead, 5), 1);
+}
+
+/// A snapshot that could not be stored reflects nothing: it is tried again, though not at once, and
+/// the one at the end is not left out for it.
+#[test]
+fn a_snapshot_that_fails_does_not_count() {
+    let disk = SimStorage::new();
+    let options = Options {
+        snapshot_bytes: 1,
+        ..Options::default()
+    };
+    let snapshots = || {
+        let is_one = |name: &String| name.ends_with(".hsnp");
+        disk.names().into_iter().filter(is_one).count()
+    };
+    let mut lead = lead_with(&disk, &options);
+    lead.store_and_show(publish("a"));
+    disk.plan(1, Fault::Error(ENOSPC));
+    lead.snapshot();
+    lead.snapshots.wait();
+    assert_eq!((disk.fired(), snapshots()), (1, 0));
+    assert_eq!(lead.snapshots.frame(), 0);
+    assert!(!lead.wants_thread(), "it is tried again at once");
+    lead.end(Stop::Close);
+    assert_eq!(snapshots(), 1);
+    disk.kill();
+
+    let mut lead = lead_with(&disk, &options);
+    lead.store_and_show(publish("b"));
+    lead.snapshot();
+    lead.snapshots.wait();
+    assert_eq!((lead.snapshots.frame(), snapshots()), (2, 2));
+    assert!(!lead.wants_thread());
 }

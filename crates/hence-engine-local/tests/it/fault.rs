@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 
-use hence_core::{Code, Commit, Durability, Outcome};
+use hence_core::{Code, Commit, Durability, Message, Outcome};
 use hence_log::sim::SimStorage;
 use hence_log::{File, Lock, Space, Storage};
 
@@ -317,5 +317,50 @@ fn positions_that_a_power_cut_made_doubtful_do_not_come_back() {
             positions(&ready(&mut deliveries).await).last(),
             Some(&new.0)
         );
+    });
+}
+
+/// Nothing that is stored is damaged when the segment that is written is gone: nothing more is.
+#[test]
+fn a_segment_that_is_removed_is_no_damage_whoever_notices() {
+    let remove = |bench: &Bench| {
+        let segment = "segment-00000000000000000001.hlog";
+        std::fs::remove_file(bench.path().join(segment)).unwrap();
+    };
+    block_on(async {
+        let bench = Bench::log();
+        let engine = bench.open();
+        publish_range(&engine, 1, 1).await;
+        remove(&bench);
+        // When nothing is published.
+        let error = loop {
+            match engine.health() {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.code(), Code::STORAGE);
+    });
+    block_on(async {
+        let mut bench = Bench::log();
+        bench.options.segment_bytes = 64 << 20;
+        let engine = bench.open();
+        publish_range(&engine, 1, 1).await;
+        remove(&bench);
+        // More than is written between two looks.
+        let mut id = 1;
+        let error = loop {
+            id += 1;
+            assert!(id < 100, "nobody notices");
+            let attributes = event(&id.to_string()).attributes().clone();
+            let message = Message::new(attributes, Some(vec![b'1'; 100_000].into()));
+            if let Err(error) = publish(&engine, vec![message]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.code(), Code::STORAGE, "{error}");
+        let again = publish(&engine, vec![event("again")]).await.unwrap_err();
+        assert_eq!(again.code(), Code::STORAGE);
+        assert_eq!(engine.health().unwrap_err().code(), Code::STORAGE);
     });
 }

@@ -1,10 +1,12 @@
 //! Groups where positions have gaps as large as a segment can tell, and the buffers of groups.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Level, Writer};
+use super::{BUFFER_BYTES, Level, Writer};
 use crate::backup::{backup_on, restore_on};
 use crate::check::check_on;
+use crate::error::ErrorKind;
 use crate::frame::Op;
 use crate::log::{Log, Options};
 use crate::salvage::salvage_to_on;
@@ -116,16 +118,20 @@ fn what_a_reader_holds_stays_while_buffers_are_used_again() {
     let (mut writer, log) = opened_with(2 << 20);
     let mut reader = log.reader(1);
     let mut held = Vec::new();
+    let mut came_back = 0;
     // Several times what the tail and its buffers hold.
-    for number in 1..=100 {
+    for number in 1..=200 {
         let staged = writer.stage(1, [Op::append(1, &body(number))]);
         staged.expect("it fits");
         writer.commit(Level::Written).expect("no fault was planned");
         let record = reader.next_record().expect("intact").expect("stored");
-        if number % 7 == 0 {
+        // Of most buffers, which hold about ten, nothing.
+        if number % 25 == 0 {
             held.push(record);
         }
+        came_back += usize::from(log.shared.hot.read().expect("no panic").used.is_some());
     }
+    assert!(came_back > 5, "no buffer is used again");
     for record in held {
         assert_eq!(record.body, body(record.position));
     }
@@ -144,6 +150,65 @@ fn a_group_may_outgrow_its_buffer() {
     for number in 1..=30 {
         let record = reader.next_record().expect("intact").expect("stored");
         assert_eq!((record.position, &*record.body), (number, &*body(number)));
+    }
+}
+
+/// Where the memory ends that the group is put together in: the same for as long as it is the same.
+fn place(writer: &Writer) -> usize {
+    writer.buffer.as_ptr() as usize + writer.buffer.capacity()
+}
+
+fn counted(log: &Log) -> usize {
+    log.shared.hot.read().expect("no panic").bytes
+}
+
+#[test]
+fn what_is_refused_on_a_full_disk_takes_no_memory() {
+    let storage = SimStorage::new();
+    storage.limit(Some(8 << 20));
+    let options = Options::default().segment_bytes(16 << 20);
+    let (mut writer, log, _) =
+        Log::open_on(Arc::new(storage), options).expect("there is no log yet");
+    let refused = (1..100).find_map(|number| {
+        let staged = writer.stage(1, [Op::append(1, &body(number))]);
+        writer.commit(Level::Synced).expect("there is room");
+        staged.err()
+    });
+    assert_eq!(refused.map(|e| e.kind().clone()), Some(ErrorKind::Full));
+    let (large, mut places) = (vec![7; 2 * BUFFER_BYTES], BTreeSet::new());
+    for round in 0..50 {
+        // What it appends comes last, after something that is allowed.
+        let ops = [Op::other(3, 1, &large), Op::append(1, b"one")];
+        let refused = writer.stage(1, ops).expect_err("only the reserve is left");
+        assert_eq!(*refused.kind(), ErrorKind::Full, "{round}");
+        assert!(writer.is_empty() && writer.tags.is_empty());
+        writer
+            .stage(1, [Op::other(3, 1, b"small")])
+            .expect("it may use the reserve");
+        writer.commit(Level::Synced).expect("there is room");
+        places.insert(place(&writer));
+    }
+    assert_eq!(places.len(), 1, "a buffer was given up for nothing");
+    let largest = writer.stage(1, [Op::other(3, 1, &vec![7; 17 << 20])]);
+    let refused = largest.expect_err("no segment has room for it");
+    assert!(matches!(refused.kind(), ErrorKind::TooLarge { .. }));
+    assert!(places.contains(&place(&writer)));
+    assert!(counted(&log) <= crate::log::TAIL_BYTES + BUFFER_BYTES);
+}
+
+#[test]
+fn what_is_left_of_a_buffer_is_counted_with_what_keeps_it() {
+    let (mut writer, log) = opened_with(64 << 20);
+    let large = vec![7; BUFFER_BYTES];
+    for round in 1..=5 {
+        for body in [&b"small"[..], &large] {
+            let staged = writer.stage(1, [Op::append(1, body)]);
+            staged.expect("it fits");
+            writer.commit(Level::Written).expect("no fault was planned");
+        }
+        // A buffer of which little is used, and another.
+        let counted = counted(&log);
+        assert!(counted >= 2 * round * BUFFER_BYTES, "{counted} in {round}");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hence_log::sim::{Fault, SimStorage};
 use hence_log::{ErrorKind, Level, Log, Op, Options, Reader, Writer};
 
 fn small() -> Options {
@@ -122,7 +123,7 @@ fn a_snapshot_is_given_back_with_the_frames_behind_it() {
 
 #[test]
 fn a_group_writes_its_last_page_to_the_end() {
-    let storage = hence_log::sim::SimStorage::new();
+    let storage = SimStorage::new();
     let name = "segment-00000000000000000001.hlog";
     let options = || Options::default().segment_bytes(64 << 10);
     for (round, bytes) in [100, 4000, 5000, 40_000, 14_000].into_iter().enumerate() {
@@ -178,4 +179,45 @@ fn a_segment_that_is_removed_while_it_is_written_stops_the_log() {
         matches!(error.kind(), ErrorKind::MissingSegment { .. }),
         "{error:?}"
     );
+}
+
+/// As a copy of the whole directory that is put back in its place, file by file.
+#[test]
+fn a_segment_that_is_replaced_while_it_is_written_stops_the_log() {
+    let name = "segment-00000000000000000001.hlog";
+    for linked in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, _log, _) = Log::open(dir.path(), small()).unwrap();
+        append(&mut writer, 1, &[b"one"]);
+        writer.commit(Level::Synced).unwrap();
+        let (path, copy) = (dir.path().join(name), dir.path().join("copy"));
+        if linked {
+            std::fs::hard_link(&path, dir.path().join("other")).unwrap();
+        }
+        writer.mark().unwrap();
+        append(&mut writer, 2, &[b"two"]);
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::rename(&copy, &path).unwrap();
+        let error = writer.mark().unwrap_err();
+        let file = name.to_owned();
+        assert_eq!(*error.kind(), ErrorKind::MissingSegment { file });
+        let error = writer.commit(Level::Synced).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Poisoned);
+    }
+}
+
+/// The system has limits, too, and what is said of ours would not help.
+#[test]
+fn a_file_that_grows_too_large_for_the_system_is_no_snapshot_beyond_our_limit() {
+    const EFBIG: i32 = 27;
+    let storage = SimStorage::new();
+    let (mut writer, log, _) = Log::open_on(Arc::new(storage.clone()), small()).unwrap();
+    append(&mut writer, 1, &[b"one"]);
+    writer.commit(Level::Synced).unwrap();
+    // The old file is removed, the new one made, then written.
+    storage.plan(3, Fault::Error(EFBIG));
+    let error = log.store_snapshot(1, b"state").unwrap_err();
+    assert_eq!(storage.fired(), 1);
+    assert!(matches!(error.kind(), ErrorKind::Io { .. }), "{error:?}");
+    log.store_snapshot(1, b"state").unwrap();
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hence_log::sim::SimStorage;
+use hence_log::sim::{ENOSPC, Fault, SimStorage};
 use hence_log::{
     ErrorKind, File, Level, Lock, Log, Op, Options, Retention, Space, Storage, backup_on, check_on,
     restore_on, salvage_on, salvage_to_on,
@@ -230,6 +230,31 @@ fn a_failed_opening_is_told_and_reading_goes_on() {
     for position in 1..=count {
         assert_eq!(reader.next_record().unwrap().unwrap().position, position);
     }
+}
+
+/// What is written stays open, also after a group that failed: no reader may close it.
+#[test]
+fn the_end_of_the_log_stays_open_after_a_group_that_failed() {
+    let storage = Scarce::new();
+    let (mut writer, log, count) = many(&storage);
+    writer.stage(count, [Op::append(1, b"one")]).unwrap();
+    storage.below.plan(1, Fault::Error(ENOSPC));
+    let error = writer.commit(Level::Synced).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Full);
+    // More files than stay open to be read, then as many as the process may have.
+    for position in (1..count / 2).step_by(2) {
+        assert!(log.read(position).unwrap().is_some());
+    }
+    let mut held = Vec::new();
+    while let Ok(file) = storage.create(&format!("{}.other", held.len())) {
+        held.push(file);
+    }
+    let staged = writer.stage(count, [Op::append(1, b"two")]).unwrap();
+    writer.commit(Level::Synced).unwrap();
+    assert_eq!(log.poisoned().map(|error| error.to_string()), None);
+    drop(held);
+    let found = log.read(staged.first_position).unwrap().unwrap();
+    assert_eq!(found.body, "two");
 }
 
 #[test]
