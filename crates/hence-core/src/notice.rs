@@ -41,6 +41,10 @@ notices! {
     }
     /// So much waits behind keys that fail that a subscription takes no more, or somebody has paused it.
     SubscriptionPaused = "hence.subscription.paused" {
+        /// What it stands still for, as an explanation says it: `paused` at a limit, `paused-by`
+        /// when somebody has paused it. Empty in events of a version that did not tell them apart.
+        #[serde(default)]
+        kind,
         /// Which limit was reached, or who has paused it.
         limit,
     }
@@ -82,7 +86,10 @@ notices! {
     }
     /// A subscription that was stopped goes on.
     SubscriptionResumed = "hence.subscription.resumed" {
-        /// What it was: `tripped` or `paused`.
+        /// What it was: `tripped`, `paused` at a limit, or `paused-by` somebody.
         was,
+        /// Who let it go on; empty when it did so by itself.
+        #[serde(default)]
+        by,
     }
 }

@@ -1,8 +1,11 @@
 //! To pause a subscription, and to let it go on: meanwhile its events wait, in their order, also over a
 //! restart.
 //!
-//! It lets what is with a handler end, and begins no more calls. What was pulled keeps its place, what
-//! comes stays with the engine, and other subscriptions do not notice, unless they come
+//! It lets what has begun end, and begins no more calls. A call has begun when it has its worker: one that
+//! waits in a [layer](crate::App::layer), for the value of its key, or for one of the threads of
+//! [`blocking`](crate::blocking()) enters its function also after the pause was answered. And what has
+//! begun may still fail, run into its time-out and become a dead letter. What was pulled keeps its
+//! place, what comes stays with the engine, and other subscriptions do not notice, unless they come
 //! [after](crate::HandlerExt::after) it. That it is paused is a value of a key that no event can have; so
 //! the engine has to keep values.
 
@@ -18,6 +21,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::runtime::crash::OWN;
 use crate::runtime::settle::notice;
 use crate::runtime::standing::{Asked, Halt};
+
+/// How events and explanations tell it from a pause at a limit.
+const KIND: &str = "paused-by";
 
 /// Pauses subscriptions of an application that runs; cloning it is cheap.
 #[derive(Clone)]
@@ -117,8 +123,9 @@ impl Pauser {
         self.switches.get(subscription)?.state()
     }
 
-    /// Pauses a subscription: once this is answered, none of its calls begins. Of one that is paused
-    /// already nothing changes, and the answer says who did it.
+    /// Pauses a subscription: once this is answered, none of its calls begins; what has
+    /// [begun](self) ends. Of one that is paused already nothing changes, and the answer says who did
+    /// it.
     ///
     /// # Errors
     /// `HN0211` when this application has no such subscription, `HN0221` when the engine keeps no values,
@@ -132,24 +139,25 @@ impl Pauser {
             by: by.replace('\n', " "),
             reason: reason.to_owned(),
         };
-        let (_, now) = self.turn(subscription, Some(paused)).await?;
+        let (_, now) = self.turn(subscription, To::Paused(paused)).await?;
         now.ok_or_else(|| Code::INTERNAL.error("it was paused and is not"))
     }
 
-    /// Lets a subscription go on, and says what it was; `None` when it was not paused.
+    /// Lets a subscription go on, and says what it was; `None` when it was not paused. Who asked for it
+    /// stands in the event that tells of it.
     ///
     /// # Errors
     /// As [`Pauser::pause`].
     ///
     /// # Cancellation
     /// It goes on to its end.
-    pub async fn resume(&self, subscription: &str) -> Result<Option<Paused>> {
-        let (was, _) = self.turn(subscription, None).await?;
+    pub async fn resume(&self, subscription: &str, by: &str) -> Result<Option<Paused>> {
+        let (was, _) = self.turn(subscription, To::On(by.to_owned())).await?;
         Ok(was)
     }
 
     /// Brings a subscription to a state, and says what it was and is.
-    async fn turn(&self, subscription: &str, to: Option<Paused>) -> Result<Turned> {
+    async fn turn(&self, subscription: &str, to: To) -> Result<Turned> {
         let switch = self.switches.get(subscription).ok_or_else(|| {
             let detail = format!("this application runs no subscription '{subscription}'");
             Code::NOT_FOUND.error(detail)
@@ -166,6 +174,13 @@ impl Pauser {
     }
 }
 
+/// What a subscription is brought to.
+enum To {
+    Paused(Paused),
+    /// It goes on, as somebody asked for.
+    On(String),
+}
+
 /// What a subscription was, and what it is.
 type Turned = (Option<Paused>, Option<Paused>);
 
@@ -175,24 +190,27 @@ impl Switch {
         state.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn turn(&self, pauser: &Pauser, to: Option<Paused>) -> Result<Turned> {
+    async fn turn(&self, pauser: &Pauser, to: To) -> Result<Turned> {
         let _one = self.one.lock().await;
         let was = self.state();
-        if was.is_some() == to.is_some() {
+        if was.is_some() == matches!(to, To::Paused(_)) {
             return Ok((was.clone(), was));
         }
-        pauser
-            .engine
-            .commit(self.commit(pauser, to.as_ref())?)
-            .await?;
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = to.clone();
+        pauser.engine.commit(self.commit(pauser, &to)?).await?;
         let subscription = &*self.subscription;
-        match &to {
-            Some(paused) => tracing::warn!(subscription, %paused, "the subscription pauses"),
-            None => tracing::info!(subscription, "the subscription goes on"),
-        }
+        let now = match to {
+            To::Paused(paused) => {
+                tracing::warn!(subscription, %paused, "the subscription pauses");
+                Some(paused)
+            }
+            To::On(by) => {
+                tracing::info!(subscription, by, "the subscription goes on");
+                None
+            }
+        };
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = now.clone();
         let (heard, hears) = oneshot::channel();
-        let paused = to.clone();
+        let paused = now.clone();
         // A pump that has ended begins nothing either.
         if self
             .pump
@@ -202,26 +220,29 @@ impl Switch {
         {
             hears.await.unwrap_or_default();
         }
-        Ok((was, to))
+        Ok((was, now))
     }
 
     /// What stores a state, and tells of it.
-    fn commit(&self, pauser: &Pauser, to: Option<&Paused>) -> Result<Commit> {
+    fn commit(&self, pauser: &Pauser, to: &To) -> Result<Commit> {
         let subscription = self.subscription.to_string();
         let (source, name) = (&*pauser.source, &*self.subscription);
         let (message, what) = match to {
-            Some(paused) => {
-                let limit = paused.to_string();
+            To::Paused(paused) => {
                 let event = SubscriptionPaused {
                     subscription,
-                    limit,
+                    kind: KIND.to_owned(),
+                    limit: paused.to_string(),
                 };
                 let what = What::Write(paused.to_text().into());
                 (notice(source, name, &event)?, what)
             }
-            None => {
-                let was = "paused".to_owned();
-                let event = SubscriptionResumed { subscription, was };
+            To::On(by) => {
+                let event = SubscriptionResumed {
+                    subscription,
+                    was: KIND.to_owned(),
+                    by: by.clone(),
+                };
                 (notice(source, name, &event)?, What::Remove)
             }
         };

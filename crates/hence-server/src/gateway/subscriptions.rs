@@ -171,8 +171,7 @@ pub(crate) async fn resume(
     Query::of(&uri, &[])?;
     let id = segment(path)?;
     gateway.check_handler(&id)?;
-    let was = gateway.pauser.resume(&id).await?;
-    tracing::info!(subscription = id, by = &*caller.name, "resumed");
+    let was = gateway.pauser.resume(&id, &caller.name).await?;
     let turned = Turned {
         id: &id,
         status: "active",

@@ -256,7 +256,7 @@ on_both_engines! {
         running.publish(Sharing { notes: Arc::default() }).await.unwrap();
         seen.reach(1).await;
         assert_eq!(seen.all(), [("found".to_owned(), 2)]);
-        running.pauser().resume("late").await.unwrap();
+        running.pauser().resume("late", "ops").await.unwrap();
         running.drain().await;
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use hence::core::engine::DeliveryState;
-use hence::core::notice::SubscriptionTripped;
+use hence::core::notice::{SubscriptionPaused, SubscriptionResumed, SubscriptionTripped};
 use hence::core::{Attributes, Breaker, Message, Position, Read, RejectReason};
 use hence::{App, Attempt, Batch, Event, Failure, HandlerExt, Publisher, Running, Start, State};
 use tokio::sync::Semaphore;
@@ -136,8 +136,19 @@ fn ticks(count: u64) -> impl Iterator<Item = Tick> {
 
 /// Reads on until an event of this type.
 async fn until(running: &Running, event_type: &str) {
+    told(running, event_type).await;
+}
+
+/// What an event says, once it is there.
+async fn told(running: &Running, event_type: &str) -> Message {
     let mut reader = follow(running).await;
-    while types(&mut *reader, 1).await != [event_type] {}
+    loop {
+        for entry in reader.next(1).await.unwrap() {
+            if entry.message.attributes().event_type() == event_type {
+                return entry.message;
+            }
+        }
+    }
 }
 
 on_both_engines_paused! {
@@ -235,10 +246,12 @@ on_both_engines! {
             let ticks = half.map(|number| tick("a", number));
             running.publish_all(ticks).await.unwrap();
         }
-        until(&running, PAUSED).await;
+        let paused: SubscriptionPaused = told(&running, PAUSED).await.decode().unwrap();
+        assert_eq!(paused.kind, "paused");
         world.broken.store(false, SeqCst);
         running.redrive(vec!["refuse.1".to_owned()]).await.unwrap();
-        until(&running, RESUMED).await;
+        let resumed: SubscriptionResumed = told(&running, RESUMED).await.decode().unwrap();
+        assert_eq!((&*resumed.was, &*resumed.by), ("paused", ""));
         world.seen.reach(1_500).await;
         assert!(world.seen.numbers().is_sorted(), "in the order of the key");
     }

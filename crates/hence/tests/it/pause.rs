@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use hence::core::Position;
+use hence::core::notice::{SubscriptionPaused, SubscriptionResumed};
 use hence::explain::Stop;
 use hence::pause::Paused;
 use hence::{App, HandlerExt, Running, State};
 use tokio::sync::Semaphore;
 
-use crate::kit::{Seen, Tick, follow, log, on_both_engines, tick, types};
+use crate::kit::{Seen, Tick, follow, holds, log, on_both_engines, tick};
 
 async fn work(event: Tick, seen: State<Seen>) {
     seen.add(&event.key, event.number);
@@ -54,15 +55,23 @@ on_both_engines! {
         assert_eq!(stops(&running, last).await, [Stop::Asked(paused.clone())]);
         // Whoever comes second is told who came first.
         assert_eq!(pauser.pause("work", "you", "me too").await.unwrap(), paused);
-        assert_eq!(pauser.resume("work").await.unwrap(), Some(paused));
-        assert_eq!(pauser.resume("work").await.unwrap(), None);
+        assert_eq!(pauser.resume("work", "night").await.unwrap(), Some(paused.clone()));
+        assert_eq!(pauser.resume("work", "ops").await.unwrap(), None);
         seen.reach(4).await;
         let of_a: Vec<_> = seen.all().into_iter().filter(|(key, _)| key == "a").collect();
         assert_eq!(of_a.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [1, 2, 3]);
         let mut reader = follow(&running).await;
-        let told = types(&mut *reader, 6).await;
-        assert_eq!(told[0], "hence.subscription.paused");
-        assert_eq!(told[5], "hence.subscription.resumed");
+        let mut told = Vec::new();
+        while told.len() < 6 {
+            told.extend(reader.next(6 - told.len()).await.unwrap());
+        }
+        let subscription = || "work".to_owned();
+        let said: SubscriptionPaused = told[0].message.decode().unwrap();
+        let (kind, limit) = ("paused-by".to_owned(), paused.to_string());
+        assert_eq!(said, SubscriptionPaused { subscription: subscription(), kind, limit });
+        let said: SubscriptionResumed = told[5].message.decode().unwrap();
+        let (was, by) = ("paused-by".to_owned(), "night".to_owned());
+        assert_eq!(said, SubscriptionResumed { subscription: subscription(), was, by });
         let unknown = pauser.pause("wrok", "ops", "").await.unwrap_err();
         assert_eq!(unknown.code().as_str(), "HN0211");
         running.drain().await;
@@ -82,16 +91,13 @@ on_both_engines! {
         gate.0.acquire().await.unwrap().forget();
         running.pauser().pause("slow", "ops", "").await.unwrap();
         gate.1.add_permits(2);
-        while running.metrics()["slow"].done() < 1 {
-            tokio::task::yield_now().await;
-        }
+        holds("the first to be done", || running.metrics()["slow"].done() == 1).await;
         // Asked again, the pump has had its turn.
         running.explainer().explain(Position(2)).await.unwrap();
-        assert_eq!((running.metrics()["slow"].done(), gate.0.available_permits()), (1, 0));
-        running.pauser().resume("slow").await.unwrap();
-        while running.metrics()["slow"].done() < 2 {
-            tokio::task::yield_now().await;
-        }
+        let metrics = &running.metrics()["slow"];
+        assert_eq!((metrics.done(), metrics.running()), (1, 0));
+        running.pauser().resume("slow", "ops").await.unwrap();
+        holds("the second to be done", || running.metrics()["slow"].done() == 2).await;
         running.drain().await;
     }
 }
@@ -112,7 +118,7 @@ async fn a_paused_subscription_stays_so_over_a_restart() {
     beside.0.reach(2).await;
     assert_eq!(stops(&running, 2).await, [Stop::Asked(paused)]);
     assert_eq!(seen.all(), []);
-    running.pauser().resume("work").await.unwrap();
+    running.pauser().resume("work", "ops").await.unwrap();
     seen.reach(2).await;
     assert_eq!(seen.numbers(), [1, 2]);
     running.drain().await;
@@ -121,4 +127,14 @@ async fn a_paused_subscription_stays_so_over_a_restart() {
     running.publish(tick("a", 3)).await.unwrap();
     seen.reach(3).await;
     running.drain().await;
+}
+
+#[test]
+fn what_earlier_versions_said_of_a_pause_is_still_read() {
+    let paused = r#"{"subscription":"work","limit":"1000 events of one key"}"#;
+    let paused: SubscriptionPaused = serde_json::from_str(paused).unwrap();
+    assert_eq!(paused.kind, "");
+    let resumed = r#"{"subscription":"work","was":"paused"}"#;
+    let resumed: SubscriptionResumed = serde_json::from_str(resumed).unwrap();
+    assert_eq!((&*resumed.was, &*resumed.by), ("paused", ""));
 }

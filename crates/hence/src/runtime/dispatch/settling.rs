@@ -284,8 +284,7 @@ impl Pump {
             }
             (Some(Change::Resumed), _) => {
                 tracing::info!(subscription, "the subscription goes on");
-                let was = "tripped".to_owned();
-                self.raise(&SubscriptionResumed { subscription, was }, Some(false));
+                self.raise(&resumed(subscription, "tripped"), Some(false));
             }
             _ => {}
         }
@@ -305,13 +304,13 @@ impl Pump {
             tracing::error!(subscription, limit, "the subscription pauses");
             let event = SubscriptionPaused {
                 subscription,
+                kind: "paused".to_owned(),
                 limit,
             };
             self.raise(&event, None);
         } else {
             tracing::info!(subscription, "the subscription goes on");
-            let was = "paused".to_owned();
-            self.raise(&SubscriptionResumed { subscription, was }, None);
+            self.raise(&resumed(subscription, "paused"), None);
         }
     }
 
@@ -519,5 +518,14 @@ impl Pump {
                 ),
             }
         }
+    }
+}
+
+/// A subscription goes on by itself.
+fn resumed(subscription: String, was: &str) -> SubscriptionResumed {
+    SubscriptionResumed {
+        subscription,
+        was: was.to_owned(),
+        by: String::new(),
     }
 }
