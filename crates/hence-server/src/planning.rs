@@ -4,7 +4,7 @@
 //! the rest is still right, a plan with a guess in it is not.
 
 #[path = "planning/knee.rs"]
-mod knee;
+pub(crate) mod knee;
 #[path = "planning/limit.rs"]
 mod limit;
 
@@ -18,8 +18,6 @@ use hence_planner::histogram::{Bin, Hist};
 use hence_planner::model::{KeyLaw, Keying, Model, Retry};
 use hence_planner::plan::{Knowledge, flows};
 use hence_planner::topology::{Handling, Inflow, Measurements, model, unmodelled};
-
-pub(crate) use self::knee::{advice as knee_advice, knee};
 
 /// The seed of resampling: the same data give the same bands.
 const SEED: u64 = 1;

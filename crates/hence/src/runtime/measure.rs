@@ -6,7 +6,7 @@
 //!
 //! Every arrival and every end of an attempt is counted, and every key is seen. What else is known of
 //! an event (its times, how often its key came, its priority) is noted of all while they are few, and
-//! of one in eight beyond [`Sample`]'s limit in each window, which counts for eight.
+//! of one in eight beyond a limit in each window, which counts for eight.
 
 mod keys;
 mod sample;

@@ -223,7 +223,7 @@ impl Asked<'_> {
             warnings: known.map(planning::doubts).unwrap_or_default(),
             ..Row::default()
         };
-        row.warnings.extend(planning::knee_advice(measured));
+        row.warnings.extend(planning::knee::advice(measured));
         if let (Some(flow), Some(station)) = (flow, workers) {
             let slack = known.map_or(0.0, |known| known.lambda.hypot(known.es));
             let capacity = flow.capacity;
@@ -295,7 +295,7 @@ fn fated(measured: &Measured, failing: f64, attempts: u32) -> Option<Fated> {
 /// What controls could be set to.
 fn advice(measured: &Measured, flow: &Flow, servers: u32) -> Advice {
     // Handlers that get in one another's way have a knee.
-    let peak = planning::knee(measured).unwrap_or(f64::INFINITY);
+    let peak = planning::knee::knee(measured).unwrap_or(f64::INFINITY);
     let peak = peak.min(4.0 * f64::from(servers));
     Advice {
         concurrency: control::concurrency(flow.lambda * flow.es, peak).ok(),
