@@ -20,7 +20,7 @@ pub const COLD_EVENTS_MAX: usize = 256;
 /// Bytes of entries after which one read from the disk ends.
 pub const COLD_BYTES_MAX: usize = 1 << 20;
 /// Commits that one report reads where the index says nothing, at most. What it did not find by then
-/// it lacks; the index will know it.
+/// it lacks: attempts, and that a dead letter was discarded, which it then takes for done.
 pub const REPORT_COMMITS_MAX: u64 = 1 << 22;
 /// Positions by which a search for the newest event goes back at first: what one crash leaves out.
 const GAP_LOOK: u64 = 1 << 17;
@@ -231,7 +231,7 @@ impl AttemptScan {
             tracing::warn!(
                 position,
                 read = self.most,
-                "a report may lack attempts: the index is behind"
+                "a report may lack attempts: more commits than that are not in the index"
             );
         }
         Ok(found)

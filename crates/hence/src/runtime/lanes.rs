@@ -1,7 +1,7 @@
 //! `Lanes`: deliveries that wait for their turn, one lane for each key.
 //!
-//! A lane exists only while something of its key is here, so idle keys cost nothing. It gives out
-//! one delivery at a time; while that runs, backs off, or lies with the dead letters, the rest of
+//! A lane exists only while something of its key is here, so idle keys cost nothing but the memory of a
+//! lane for the next key, as long as any key is busy. It gives out one delivery at a time; while that runs, backs off, or lies with the dead letters, the rest of
 //! its key waits, and other keys go on. Deliveries without a key, and all of an order that knows
 //! no keys, wait in one [`Pool`].
 

@@ -16,7 +16,7 @@ use hence::core::{
 use hence::explain::{Behind, Place, Turn};
 use hence::{App, Batch, Event, HandlerExt as _, Running, Start, State};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Barrier, Notify, Semaphore};
 
 use crate::kit::{Tick, Tock, follow, holds, limited, tick};
 
@@ -494,6 +494,7 @@ async fn what_is_to_be_handled_alone_says_for_whom_it_waits() {
 
 async fn fragile(_: Tick, broken: State<Arc<Broken>>) -> Result<(), &'static str> {
     broken.calls.fetch_add(1, SeqCst);
+    broken.together.wait().await;
     if broken.is {
         Err("it is broken")
     } else {
@@ -504,15 +505,18 @@ async fn fragile(_: Tick, broken: State<Arc<Broken>>) -> Result<(), &'static str
 struct Broken {
     is: bool,
     calls: AtomicUsize,
+    /// No call ends before so many have begun.
+    together: Barrier,
 }
 
 #[tokio::test]
 async fn what_a_storm_has_stopped_begins_with_one_event_in_the_next_process() {
     let dir = tempfile::tempdir().unwrap();
-    let life = async |is: bool| {
+    let life = async |is: bool, together| {
         let broken = Arc::new(Broken {
             is,
             calls: AtomicUsize::new(0),
+            together: Barrier::new(together),
         });
         let handler = fragile.from(Start::Earliest).with(|options| {
             (options.retry.first, options.retry.max) = (DAY, DAY);
@@ -534,14 +538,14 @@ async fn what_a_storm_has_stopped_begins_with_one_event_in_the_next_process() {
     let more =
         |key: &'static str| (0..4).map(move |number| tick(&format!("{key}{number}"), number));
     publish(dir.path(), more("a")).await;
-    let (running, broken) = life(true).await;
+    let (running, broken) = life(true, 4).await;
     retried(&running, 4).await;
     until(&running, &[(TRIPPED, 1)]).await;
     assert_eq!(broken.calls.load(SeqCst), 4, "all of them at a time");
     running.drain().await;
 
     publish(dir.path(), more("b")).await;
-    let (running, broken) = life(true).await;
+    let (running, broken) = life(true, 1).await;
     retried(&running, 1).await;
     running.drain().await;
     assert_eq!(
@@ -550,13 +554,13 @@ async fn what_a_storm_has_stopped_begins_with_one_event_in_the_next_process() {
         "one that tries, and then none for a day"
     );
 
-    let (running, broken) = life(false).await;
+    let (running, broken) = life(false, 1).await;
     until(&running, &[(RESUMED, 1)]).await;
     holds("three calls", || broken.calls.load(SeqCst) >= 3).await;
     running.drain().await;
 
     publish(dir.path(), more("c")).await;
-    let (running, broken) = life(true).await;
+    let (running, broken) = life(true, 4).await;
     until(&running, &[(TRIPPED, 2)]).await;
     running.drain().await;
     assert_eq!(

@@ -289,6 +289,24 @@ async fn a_moment_of_reading_again_that_passes_between_two_looks_wakes_the_pump(
     assert!(stand.pump.credit().is_any());
 }
 
+/// Begins a pump that has nothing to do, and sees that it does not ask to be asked again.
+async fn resting<P>(pump: P) -> tokio::task::JoinHandle<P::Output>
+where
+    P: Future<Output: Send> + Send + 'static,
+{
+    let turns = Arc::new(AtomicU64::new(0));
+    let (counted, mut pump) = (Arc::clone(&turns), Box::pin(pump));
+    let pump = tokio::spawn(std::future::poll_fn(move |context| {
+        counted.fetch_add(1, SeqCst);
+        pump.as_mut().poll(context)
+    }));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(turns.load(SeqCst), 1, "it asked to be asked again");
+    pump
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_draining_pump_with_an_open_breaker_rests_while_a_call_runs() {
     let mut stand = stand().await;
@@ -305,17 +323,7 @@ async fn a_draining_pump_with_an_open_breaker_rests_while_a_call_runs() {
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     drain.cancel();
     tokio::time::advance(Duration::from_secs(60)).await;
-    let turns = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&turns);
-    let mut pump = Box::pin(stand.pump.run(stand.deliveries, drain, stop.clone()));
-    let pump = tokio::spawn(std::future::poll_fn(move |context| {
-        counted.fetch_add(1, SeqCst);
-        pump.as_mut().poll(context)
-    }));
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(turns.load(SeqCst), 1, "it asked to be asked again");
+    let pump = resting(stand.pump.run(stand.deliveries, drain, stop.clone())).await;
     stop.cancel();
     pump.await.unwrap();
 }
@@ -353,17 +361,7 @@ async fn a_paused_pump_rests_whatever_else_is_due() {
     });
     tokio::time::advance(Duration::from_secs(60)).await;
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let turns = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&turns);
-    let mut pump = Box::pin(stand.pump.run(stand.deliveries, drain.clone(), stop));
-    let pump = tokio::spawn(std::future::poll_fn(move |context| {
-        counted.fetch_add(1, SeqCst);
-        pump.as_mut().poll(context)
-    }));
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(turns.load(SeqCst), 1, "it asked to be asked again");
+    let pump = resting(stand.pump.run(stand.deliveries, drain.clone(), stop)).await;
     drain.cancel();
     pump.await.unwrap();
     assert_eq!(stand.handled.load(SeqCst), 0);

@@ -86,6 +86,12 @@ impl Shelf {
         }
     }
 
+    /// Lanes that memory is kept for.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.lanes.capacity()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.by_name.len()

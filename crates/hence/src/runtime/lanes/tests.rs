@@ -426,6 +426,7 @@ fn idle_keys_cost_nothing() {
         lanes.done(&popped);
     }
     assert!(lanes.lanes.len() == 0 && lanes.listed.is_empty());
+    assert_eq!(lanes.lanes.room(), 0, "memory is kept for lanes");
     assert_eq!(runnable(&lanes), 0);
 }
 
